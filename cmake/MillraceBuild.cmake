@@ -1,0 +1,71 @@
+# Compiler settings and the three ways to declare a target. Every module uses these and nothing else,
+# so that warnings, include paths and labels are the same everywhere.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+
+# Sanitizers of the whole build: "address,undefined", "thread" or empty. Presets set it.
+set(MILLRACE_SANITIZE "" CACHE STRING "value of -fsanitize for every target")
+# Builds only the fuzz targets and what they link, with libFuzzer's instrumentation (needs clang).
+option(MILLRACE_FUZZ "build the fuzzers" OFF)
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM)
+  set(CMAKE_C_COMPILER_LAUNCHER "${CCACHE_PROGRAM}")
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${CCACHE_PROGRAM}")
+endif()
+
+add_library(millrace_flags INTERFACE)
+target_include_directories(millrace_flags INTERFACE "${CMAKE_SOURCE_DIR}" "${CMAKE_BINARY_DIR}/generated")
+target_compile_options(millrace_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Werror -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual
+  -Wno-missing-field-initializers -fno-omit-frame-pointer -march=x86-64-v2)
+target_compile_definitions(millrace_flags INTERFACE ASIO_NO_DEPRECATED ASIO_STANDALONE)
+if(MILLRACE_SANITIZE)
+  target_compile_options(millrace_flags INTERFACE -fsanitize=${MILLRACE_SANITIZE} -fno-sanitize-recover=all)
+  target_link_options(millrace_flags INTERFACE -fsanitize=${MILLRACE_SANITIZE})
+  # g++ 12 reports false "maybe uninitialized" and bounds errors in instrumented code.
+  target_compile_options(millrace_flags INTERFACE -Wno-maybe-uninitialized)
+endif()
+if(MILLRACE_FUZZ)
+  target_compile_options(millrace_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(millrace_flags INTERFACE -fcoroutines)
+endif()
+
+# millrace_library(NAME SOURCES a.cc b.cc [DEPS lib ...])
+# One static library: a module. Sources are listed one by one; headers need no mention.
+function(millrace_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_library(millrace_${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(millrace_${name} PUBLIC millrace_flags ${ARG_DEPS})
+endfunction()
+
+# millrace_test(NAME SOURCES x_test.cc [DEPS lib ...] [LABEL unit])
+# One gtest program, registered with CTest. It runs with its own source folder as working directory,
+# so that scripts are found as testdata/NAME.txt.
+function(millrace_test name)
+  if(MILLRACE_FUZZ)
+    return()
+  endif()
+  cmake_parse_arguments(ARG "" "LABEL" "SOURCES;DEPS" ${ARGN})
+  if(NOT ARG_LABEL)
+    set(ARG_LABEL unit)
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE millrace_flags ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+  add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY "${CMAKE_CURRENT_SOURCE_DIR}")
+  set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL})
+endfunction()
+
+# millrace_program(NAME SOURCES main.cc [DEPS lib ...]): an executable in build/PRESET/bin.
+function(millrace_program name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE millrace_flags ${ARG_DEPS})
+endfunction()
