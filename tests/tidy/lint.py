@@ -1,0 +1,55 @@
+"""clang-format over every file and clang-tidy (.clang-tidy) over the sources of a configured build."""
+
+import concurrent.futures
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+
+import sources
+
+FORMAT = "clang-format-14"
+TIDY = "clang-tidy-14"
+
+
+def check_format():
+    """Files that clang-format would change; scripts/format makes the change."""
+    done = subprocess.run([FORMAT, "--dry-run", "-Werror", *sources.code()], cwd=sources.ROOT, text=True,
+                          capture_output=True, check=False)
+    files = sorted(set(re.findall(r"^(\S+?):\d+:\d+: error: code should be clang-formatted", done.stderr, re.MULTILINE)))
+    if done.returncode and not files:
+        return [done.stderr[-2000:]]
+    return [f"{name}: not formatted; run scripts/format" for name in files]
+
+
+def _compiled(build):
+    """Our own sources in the build's compile_commands.json, generated ones left out."""
+    commands = json.loads((pathlib.Path(build) / "compile_commands.json").read_text(encoding="utf-8"))
+    ours = set(sources.code())
+    found = []
+    for command in commands:
+        path = pathlib.Path(command["directory"], command["file"]).resolve()
+        if path.is_relative_to(sources.ROOT) and str(path.relative_to(sources.ROOT)) in ours:
+            found.append(str(path.relative_to(sources.ROOT)))
+    return sorted(set(found))
+
+
+def check_lint(build, jobs, only=None):
+    """What clang-tidy finds in `only`, or in every source that is not a test."""
+    if shutil.which(TIDY) is None:
+        return [f"{TIDY} is not installed"]
+    names = [n for n in _compiled(build) if (n in only if only else not n.endswith("_test.cc"))]
+    # g++'s own flag, which clang does not know.
+    extra = ["--extra-arg=-Wno-unknown-warning-option", "--extra-arg=-Wno-ignored-optimization-argument",
+             "--extra-arg=-Wno-unused-command-line-argument"]
+
+    def run(name):
+        done = subprocess.run([TIDY, "--quiet", "-p", str(build), *extra, name], cwd=sources.ROOT, text=True,
+                              capture_output=True, check=False)
+        found = [line for line in done.stdout.splitlines() if re.search(r": (warning|error): ", line)]
+        return found or ([f"{name}: clang-tidy failed\n{done.stderr[-1500:]}"] if done.returncode else [])
+
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        found = [problem for problems in pool.map(run, names) for problem in problems]
+    return sorted(set(line.replace(f"{sources.ROOT}/", "") for line in found))

@@ -1,0 +1,57 @@
+"""House rules as a test: tidy.py [--build DIR] [--all] [--lint-only FILE ...]
+
+Without --all only the checks that need no compiler. Each check counts as one; the last line is
+"N passed, N failed, N skipped".
+"""
+
+import argparse
+import os
+import sys
+import time
+
+import arrows
+import coroutines
+import headers
+import lint
+import registered
+import rules
+import sizes
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--build", default="build/release", help="a configured build directory")
+    parser.add_argument("--all", action="store_true", help="also formatting, headers that compile alone, clang-tidy")
+    parser.add_argument("--lint-only", nargs="+", metavar="FILE", help="run clang-tidy on these sources and nothing else")
+    options = parser.parse_args()
+    jobs = int(os.environ.get("JOBS", os.cpu_count() or 1))
+    build = os.path.abspath(options.build)
+    checks = [
+        ("includes follow arrows.txt", arrows.check),
+        ("sizes of files and functions", sizes.check),
+        ("banned words and calls", rules.check),
+        ("traps of coroutines", coroutines.check),
+        ("no dead file", registered.check),
+    ]
+    if options.all:
+        checks += [
+            ("formatting", lint.check_format),
+            ("headers compile alone", lambda: headers.check(build, jobs)),
+            ("clang-tidy", lambda: lint.check_lint(build, jobs)),
+        ]
+    if options.lint_only:
+        checks = [("clang-tidy", lambda: lint.check_lint(build, jobs, set(options.lint_only)))]
+    failed = 0
+    for name, check in checks:
+        started = time.monotonic()
+        problems = check()
+        failed += bool(problems)
+        print(f"{'FAILED' if problems else 'ok    '} {name} ({time.monotonic() - started:.1f} s)", flush=True)
+        for problem in problems:
+            print(f"    {problem}")
+    print(f"{len(checks) - failed} passed, {failed} failed, 0 skipped")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
