@@ -1,0 +1,32 @@
+// Use case: append batches to partitions.
+#pragma once
+
+#include <vector>
+
+#include "broker/service/partition_ref.h"
+
+namespace millrace::service {
+
+/// `records`: exactly one record batch for its partition (null or empty is refused); patched in place.
+struct ProduceItem {
+  PartitionRef target;
+  common::Bytes records;
+};
+
+struct ProduceCommand {
+  replica::Acks acks = replica::Acks::kAll;
+  std::vector<ProduceItem> items;
+};
+
+struct ProduceOutcome {
+  /// kNone: appended (and committed, for acks=all) at `appended`.
+  model::ErrorCode code = model::ErrorCode::kNone;
+  std::string detail;
+  replica::Appended appended;
+};
+
+/// Outcomes in the order of the items. Runs on `here`'s loop and answers there; items of other shards are forwarded.
+/// With acks=none the answer comes at once after the appends were tried.
+void produce(Shard& here, ProduceCommand command, common::Reply<std::vector<ProduceOutcome>> done);
+
+}  // namespace millrace::service
