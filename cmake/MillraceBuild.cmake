@@ -28,8 +28,10 @@ target_compile_definitions(millrace_flags INTERFACE ASIO_NO_DEPRECATED ASIO_STAN
 if(MILLRACE_SANITIZE)
   target_compile_options(millrace_flags INTERFACE -fsanitize=${MILLRACE_SANITIZE} -fno-sanitize-recover=all)
   target_link_options(millrace_flags INTERFACE -fsanitize=${MILLRACE_SANITIZE})
-  # g++ 12 reports false "maybe uninitialized" and bounds errors in instrumented code.
-  target_compile_options(millrace_flags INTERFACE -Wno-maybe-uninitialized)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # g++ 12 reports false "maybe uninitialized" and bounds errors in instrumented code.
+    target_compile_options(millrace_flags INTERFACE -Wno-maybe-uninitialized)
+  endif()
 endif()
 if(MILLRACE_FUZZ)
   target_compile_options(millrace_flags INTERFACE -fsanitize=fuzzer-no-link)

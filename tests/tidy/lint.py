@@ -24,30 +24,41 @@ def check_format():
 
 
 def _compiled(build):
-    """Our own sources in the build's compile_commands.json, generated ones left out."""
+    """Our own sources in the build's compile_commands.json, generated ones left out: {name: command}."""
     commands = json.loads((pathlib.Path(build) / "compile_commands.json").read_text(encoding="utf-8"))
     ours = set(sources.code())
-    found = []
+    found = {}
     for command in commands:
         path = pathlib.Path(command["directory"], command["file"]).resolve()
         if path.is_relative_to(sources.ROOT) and str(path.relative_to(sources.ROOT)) in ours:
-            found.append(str(path.relative_to(sources.ROOT)))
-    return sorted(set(found))
+            found[str(path.relative_to(sources.ROOT))] = command
+    return found
+
+
+def _for_clang(commands, build):
+    """Writes the commands as clang understands them and returns the folder they are in."""
+    folder = pathlib.Path(build) / "lint"
+    folder.mkdir(exist_ok=True)
+    adapted = []
+    for command in commands:
+        text = re.sub(r"(?<=\s)(-fcoroutines|-fconcepts|-Winvalid-pch|-include \S*cmake_pch\S*)(?=\s)", "", command["command"])
+        adapted.append({**command, "command": text + " -Wno-everything"})
+    (folder / "compile_commands.json").write_text(json.dumps(adapted), encoding="utf-8")
+    return folder
 
 
 def check_lint(build, jobs, only=None):
     """What clang-tidy finds in `only`, or in every source that is not a test."""
     if shutil.which(TIDY) is None:
         return [f"{TIDY} is not installed"]
-    names = [n for n in _compiled(build) if (n in only if only else not n.endswith("_test.cc"))]
-    # g++'s own flag, which clang does not know.
-    extra = ["--extra-arg=-Wno-unknown-warning-option", "--extra-arg=-Wno-ignored-optimization-argument",
-             "--extra-arg=-Wno-unused-command-line-argument"]
+    commands = _compiled(build)
+    names = [n for n in sorted(commands) if (n in only if only else not n.endswith("_test.cc"))]
+    folder = _for_clang([commands[n] for n in names], build)
 
     def run(name):
-        done = subprocess.run([TIDY, "--quiet", "-p", str(build), *extra, name], cwd=sources.ROOT, text=True,
+        done = subprocess.run([TIDY, "--quiet", "-p", str(folder), name], cwd=sources.ROOT, text=True,
                               capture_output=True, check=False)
-        found = [line for line in done.stdout.splitlines() if re.search(r": (warning|error): ", line)]
+        found = [line for line in done.stdout.splitlines() if re.search(r"(warning|error): ", line)]
         return found or ([f"{name}: clang-tidy failed\n{done.stderr[-1500:]}"] if done.returncode else [])
 
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
