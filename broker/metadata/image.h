@@ -1,0 +1,116 @@
+// Image image;
+// for (const Record& record : committed) image.apply(record);
+//
+// The cluster as the metadata log describes it. Every shard keeps one and applies the same records in the same order.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "broker/metadata/records.h"
+#include "broker/model/config_key.h"
+#include "broker/model/ids.h"
+
+namespace millrace::metadata {
+
+/// A topic as created and altered so far. Never changed in place: an alteration makes a new one.
+struct Topic {
+  model::TopicId id;
+  std::string name;
+  /// The replica set of each partition, by index; the first one is preferred as leader.
+  std::vector<Replicas> partitions;
+  /// What was set on the topic itself.
+  model::ConfigMap configs;
+  std::int32_t partition_count() const { return static_cast<std::int32_t>(partitions.size()); }
+  bool operator==(const Topic&) const = default;
+};
+
+/// A deleted topic whose files are not confirmed gone on all of its brokers.
+struct RemovingTopic {
+  std::string name;
+  std::set<model::BrokerId> waiting_for;
+  bool operator==(const RemovingTopic&) const = default;
+};
+
+/// The replicated state. Copying it shares the topics. Not thread-safe.
+/// A topic goes: absent -> (TopicCreated) live -> (TopicDeleted) removing -> (TopicRemoved by each broker) absent.
+class Image {
+ public:
+  /// The only way the state changes. Never fails: a record that makes no sense here (made by a newer version, or
+  /// by a bug) changes nothing, is counted, and the same on every broker. True: it was applied.
+  bool apply(const Record& record);
+  /// As above, from the bytes of a record's value; unreadable bytes count as rejected.
+  bool apply_bytes(common::ByteView value);
+
+  /// nullptr: no live topic of this name or id.
+  std::shared_ptr<const Topic> topic(std::string_view name) const;
+  std::shared_ptr<const Topic> topic(const model::TopicId& id) const;
+  /// Live topics in order of name.
+  const std::map<std::string, std::shared_ptr<const Topic>, std::less<>>& topics() const { return by_name_; }
+  /// A live topic whose name differs from `name` only in '.' and '_'; nullptr: none.
+  std::shared_ptr<const Topic> colliding_topic(std::string_view name) const;
+  const std::map<model::TopicId, RemovingTopic>& removing() const { return removing_; }
+  const std::map<model::BrokerId, Broker>& brokers() const { return brokers_; }
+  /// Partitions of all live topics together.
+  std::int64_t partition_total() const { return partition_total_; }
+  /// Replicas of live topics on a broker.
+  std::int64_t replicas_on(model::BrokerId broker) const;
+
+  /// Settings made at run time for one broker; empty if there are none.
+  const model::ConfigMap& broker_config(model::BrokerId broker) const;
+  /// Settings made at run time for all brokers.
+  const model::ConfigMap& cluster_config() const { return cluster_config_; }
+
+  /// Producer ids below this are given away.
+  model::ProducerId next_producer_id() const { return next_producer_id_; }
+  std::int32_t feature_level() const { return feature_level_; }
+
+  /// Records that were refused since this image was made, and why the last one was. Not part of the state.
+  std::uint64_t rejected() const { return rejected_; }
+  const std::string& last_rejection() const { return last_rejection_; }
+
+  /// The fewest records that make an equal image out of an empty one, in a fixed order. They bound replay.
+  std::vector<Record> snapshot() const;
+
+  /// Equality of state.
+  bool operator==(const Image& other) const;
+
+ private:
+  using Rejection = std::optional<std::string>;
+  Rejection on(const BrokerRegistered& record);
+  Rejection on(const BrokerGone& record);
+  Rejection on(const TopicCreated& record);
+  Rejection on(const PartitionsAdded& record);
+  Rejection on(const TopicConfigSet& record);
+  Rejection on(const TopicDeleted& record);
+  Rejection on(const TopicRemoving& record);
+  Rejection on(const TopicRemoved& record);
+  Rejection on(const BrokerConfigSet& record);
+  Rejection on(const ProducerIdsAllocated& record);
+  Rejection on(const FeatureLevelSet& record);
+  void put(std::shared_ptr<const Topic> topic);
+  void count_replicas(const std::vector<Replicas>& partitions, std::int64_t sign);
+  bool reject(std::string why);
+
+  std::map<std::string, std::shared_ptr<const Topic>, std::less<>> by_name_;
+  std::map<model::TopicId, std::shared_ptr<const Topic>> by_id_;
+  std::map<std::string, std::set<std::string>, std::less<>> by_collision_form_;
+  std::map<model::TopicId, RemovingTopic> removing_;
+  std::map<model::BrokerId, Broker> brokers_;
+  std::map<model::BrokerId, model::ConfigMap> broker_configs_;
+  model::ConfigMap cluster_config_;
+  std::map<model::BrokerId, std::int64_t> replicas_on_;
+  std::int64_t partition_total_ = 0;
+  model::ProducerId next_producer_id_{0};
+  std::int32_t feature_level_ = 0;
+  std::uint64_t rejected_ = 0;
+  std::string last_rejection_;
+};
+
+}  // namespace millrace::metadata
