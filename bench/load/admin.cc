@@ -1,0 +1,228 @@
+#include "bench/load/admin.h"
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <thread>
+
+#include "bench/load/basics.h"
+
+namespace millrace::bench {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kPause{20};
+constexpr int kLoadInProgress = 14;
+constexpr int kTopicExists = 36;
+
+milliseconds timeout_of(const Options& options) {
+  return milliseconds(static_cast<std::int64_t>(options.timeout_s * 1000));
+}
+
+std::int64_t deadline_of(const Options& options) {
+  return monotonic_ns() + static_cast<std::int64_t>(options.timeout_s * 1e9);
+}
+
+/// Answers that change nothing and may be asked again: fails when the connection is lost.
+Buffer must_call(Session& session, Api api, const Buffer& body) {
+  auto answer = session.open() ? session.call(api, body) : std::nullopt;
+  if (!answer) fail("no answer from the broker");
+  return std::move(*answer);
+}
+
+std::map<int, Endpoint> read_brokers(Reader& reader) {
+  std::map<int, Endpoint> brokers;
+  for (int count = reader.i32(); count > 0; --count) {
+    const int id = reader.i32();
+    const std::string host = reader.text();
+    const int port = reader.i32();
+    reader.text();  // rack
+    brokers[id] = parse_endpoint(fmt::format("{}:{}", host, port));
+  }
+  return brokers;
+}
+
+}  // namespace
+
+std::optional<std::vector<Endpoint>> ask_leaders(Session& session, const Options& options) {
+  Buffer body;
+  append_client_id(body);
+  Writer writer(body);
+  writer.i32(1);
+  writer.text(options.topic);
+  writer.i8(0);  // do not create it
+  const auto answer = session.call(kMetadataApi, body);
+  if (!answer) return std::nullopt;
+  Reader reader(*answer);
+  reader.i32();  // throttle
+  const auto brokers = read_brokers(reader);
+  reader.text();  // cluster id
+  reader.i32();   // controller
+  if (reader.i32() != 1) return std::nullopt;
+  const int error = reader.i16();
+  reader.text();
+  reader.i8();
+  std::vector<Endpoint> leaders(static_cast<std::size_t>(options.partitions));
+  int found = 0;
+  for (int count = reader.i32(); count > 0; --count) {
+    const int partition_error = reader.i16();
+    const auto partition = static_cast<std::size_t>(reader.i32());
+    const auto leader = brokers.find(reader.i32());
+    for (int list = 0; list < 3; ++list) reader.skip_i32s();  // replicas, in sync, offline
+    if (partition_error != 0 || leader == brokers.end() || partition >= leaders.size()) continue;
+    leaders[partition] = leader->second;
+    ++found;
+  }
+  if (error != 0 || found < options.partitions) return std::nullopt;
+  return leaders;
+}
+
+std::vector<Endpoint> find_leaders(const Options& options) {
+  const std::int64_t deadline = deadline_of(options);
+  while (monotonic_ns() < deadline) {
+    Session session(options.bootstrap, timeout_of(options));
+    if (session.open()) {
+      if (auto leaders = ask_leaders(session, options)) return std::move(*leaders);
+    }
+    std::this_thread::sleep_for(kPause);
+  }
+  fail("no leaders for all {} partitions of '{}' within {} s", options.partitions, options.topic, options.timeout_s);
+}
+
+std::optional<int> ask_create(Session& session, const Options& options) {
+  Buffer body;
+  append_client_id(body);
+  Writer writer(body);
+  writer.i32(1);
+  writer.text(options.topic);
+  writer.i32(options.partitions);
+  writer.i16(1);  // replication factor
+  writer.i32(0);  // no assignment
+  writer.i32(static_cast<std::int32_t>(options.topic_configs.size()));
+  for (const auto& config : options.topic_configs) {
+    const auto equals = config.find('=');
+    if (equals == std::string::npos) fail("'{}' is not name=value", config);
+    writer.text(config.substr(0, equals));
+    writer.text(config.substr(equals + 1));
+  }
+  writer.i32(static_cast<std::int32_t>(timeout_of(options).count()));
+  writer.i8(0);  // not only to validate
+  const auto answer = session.call(kCreateTopicsApi, body);
+  if (!answer) return std::nullopt;
+  Reader reader(*answer);
+  reader.i32();
+  if (reader.i32() != 1) fail("an answer about no topic");
+  reader.text();
+  const int error = reader.i16();
+  return error == kTopicExists ? 0 : error;
+}
+
+void create_topic(const Options& options) {
+  Session session(options.bootstrap, timeout_of(options));
+  const auto error = session.open() ? ask_create(session, options) : std::nullopt;
+  if (!error) fail("no answer from the broker");
+  if (*error != 0) fail("create of '{}': error {}", options.topic, *error);
+  // Metadata may name a leader that has not opened the partition yet.
+  const std::int64_t deadline = deadline_of(options);
+  while (!end_offsets(options, find_leaders(options))) {
+    if (monotonic_ns() > deadline) fail("'{}' is not served within {} s", options.topic, options.timeout_s);
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
+void delete_topic(const Options& options) {
+  Buffer body;
+  append_client_id(body);
+  Writer writer(body);
+  writer.i32(1);
+  writer.text(options.topic);
+  writer.i32(static_cast<std::int32_t>(timeout_of(options).count()));
+  Session session(options.bootstrap, timeout_of(options));
+  const Buffer answer = must_call(session, kDeleteTopicsApi, body);
+  Reader reader(answer);
+  reader.i32();
+  if (reader.i32() != 1) fail("an answer about no topic");
+  reader.text();
+  if (const int error = reader.i16(); error != 0) fail("delete of '{}': error {}", options.topic, error);
+}
+
+Producer new_producer(const Options& options) {
+  Buffer body;
+  append_client_id(body);
+  Writer writer(body);
+  writer.i16(-1);  // no transaction
+  writer.i32(0);
+  Session session(options.bootstrap, timeout_of(options));
+  for (const std::int64_t deadline = deadline_of(options);;) {
+    const Buffer answer = must_call(session, kInitProducerIdApi, body);
+    Reader reader(answer);
+    reader.i32();
+    const int error = reader.i16();
+    if (error == 0) {
+      Producer producer;
+      producer.id = reader.i64();
+      producer.epoch = reader.i16();
+      producer.sequence = 0;
+      return producer;
+    }
+    if (error != kLoadInProgress || monotonic_ns() > deadline) fail("no producer id: error {}", error);
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
+std::optional<std::vector<std::int64_t>> end_offsets(const Options& options, const std::vector<Endpoint>& leaders) {
+  const bool one = std::all_of(leaders.begin(), leaders.end(), [&](const auto& l) { return l == leaders.front(); });
+  if (!one) fail("the partitions of '{}' have several leaders", options.topic);
+  Buffer body;
+  append_client_id(body);
+  Writer writer(body);
+  writer.i32(-1);  // a consumer
+  writer.i8(0);    // read uncommitted
+  writer.i32(1);
+  writer.text(options.topic);
+  writer.i32(options.partitions);
+  for (int partition = 0; partition < options.partitions; ++partition) {
+    writer.i32(partition);
+    writer.i64(-1);  // the end
+  }
+  Session session(leaders.front(), timeout_of(options));
+  const Buffer answer = must_call(session, kListOffsetsApi, body);
+  Reader reader(answer);
+  reader.i32();  // throttle
+  reader.i32();  // one topic
+  reader.text();
+  std::vector<std::int64_t> offsets(static_cast<std::size_t>(options.partitions));
+  for (int count = reader.i32(); count > 0; --count) {
+    const auto partition = static_cast<std::size_t>(reader.i32());
+    if (reader.i16() != 0) return std::nullopt;
+    reader.i64();  // timestamp
+    offsets.at(partition) = reader.i64();
+  }
+  return offsets;
+}
+
+ProduceAnswer read_produce_answer(common::ByteView answer) {
+  Reader reader(answer);
+  ProduceAnswer result{.correlation = reader.i32()};
+  for (int topics = reader.i32(); topics > 0; --topics) {
+    reader.text();
+    for (int partitions = reader.i32(); partitions > 0; --partitions) {
+      reader.i32();
+      const int error = reader.i16();
+      if (error != 0 && result.error == 0) result.error = error;
+      result.base_offset = reader.i64();
+      reader.i64();  // append time
+      reader.i64();  // log start
+      for (int errors = reader.i32(); errors > 0; --errors) {
+        reader.i32();
+        reader.text();
+      }
+      reader.text();
+      ++result.partitions;
+    }
+  }
+  return result;
+}
+
+}  // namespace millrace::bench
