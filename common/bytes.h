@@ -58,6 +58,8 @@ class Bytes {
   ByteView view() const { return {data_, size_}; }
   operator ByteView() const { return view(); }  // NOLINT: a view is what readers want
   std::string_view text() const { return as_text(view()); }
+  /// Equal contents.
+  friend bool operator==(const Bytes& a, const Bytes& b) { return a.text() == b.text(); }
   /// The window [position, position + length) of this one. Requires it to lie inside.
   Bytes slice(std::size_t position, std::size_t length) const;
   /// Bytes of the whole underlying block: what keeping this window alive costs.
