@@ -15,15 +15,20 @@ option(MILLRACE_FUZZ "build the fuzzers" OFF)
 
 find_program(CCACHE_PROGRAM ccache)
 if(CCACHE_PROGRAM)
-  set(CMAKE_C_COMPILER_LAUNCHER "${CCACHE_PROGRAM}")
-  set(CMAKE_CXX_COMPILER_LAUNCHER "${CCACHE_PROGRAM}")
+  # Two copies of the tree share what either compiled: paths below the top count as relative.
+  set(ccache_launcher "${CMAKE_COMMAND}" -E env "CCACHE_BASEDIR=${CMAKE_SOURCE_DIR}" CCACHE_NOHASHDIR=1
+    CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime "${CCACHE_PROGRAM}")
+  set(CMAKE_C_COMPILER_LAUNCHER "${ccache_launcher}")
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${ccache_launcher}")
 endif()
 
 add_library(millrace_flags INTERFACE)
 target_include_directories(millrace_flags INTERFACE "${CMAKE_SOURCE_DIR}" "${CMAKE_BINARY_DIR}/generated")
 target_compile_options(millrace_flags INTERFACE
   -Wall -Wextra -Wpedantic -Werror -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual
-  -Wno-missing-field-initializers -fno-omit-frame-pointer -march=x86-64-v2)
+  -Wno-missing-field-initializers -fno-omit-frame-pointer -march=x86-64-v2
+  # Names of files in messages and debug information start at the top of the tree.
+  "-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=")
 target_compile_definitions(millrace_flags INTERFACE ASIO_NO_DEPRECATED ASIO_STANDALONE)
 if(MILLRACE_SANITIZE)
   target_compile_options(millrace_flags INTERFACE -fsanitize=${MILLRACE_SANITIZE} -fno-sanitize-recover=all)
