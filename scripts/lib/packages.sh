@@ -11,7 +11,7 @@ packages_of() {
         libzstd-dev libisal-dev libsnappy-dev
       ;;
     format) echo python3 git clang-format-14 ;;
-    lint) echo clang-tidy-14 ;;
+    lint) echo clang-tidy-14 shellcheck ;;
     fuzz) echo clang-14 llvm-14 libclang-rt-14-dev ;;
     java) echo maven openjdk-17-jdk-headless ;;
     clients) echo kcat python3-venv python3-pip nodejs npm golang-go curl ;;

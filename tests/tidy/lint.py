@@ -1,4 +1,4 @@
-"""clang-format over every file and clang-tidy (.clang-tidy) over the sources of a configured build."""
+"""clang-format over every file, shellcheck over the scripts and clang-tidy (.clang-tidy) over the sources of a configured build."""
 
 import concurrent.futures
 import json
@@ -21,6 +21,14 @@ def check_format():
     if done.returncode and not files:
         return [done.stderr[-2000:]]
     return [f"{name}: not formatted; run scripts/format" for name in files]
+
+
+def check_shell():
+    """What shellcheck finds in every bash script."""
+    scripts = [n for n in sources.tracked() if n.endswith(".sh") or sources.read(n).startswith("#!/bin/bash")]
+    done = subprocess.run(["shellcheck", "--format=gcc", *scripts], cwd=sources.ROOT, text=True, capture_output=True,
+                          check=False)
+    return (done.stdout + done.stderr).splitlines()
 
 
 def _compiled(build):

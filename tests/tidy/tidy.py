@@ -36,6 +36,7 @@ def main():
     if options.all:
         checks += [
             ("formatting", lint.check_format),
+            ("shell scripts", lint.check_shell),
             ("headers compile alone", lambda: headers.check(build, jobs)),
             ("clang-tidy", lambda: lint.check_lint(build, jobs)),
         ]
