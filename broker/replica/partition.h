@@ -1,12 +1,15 @@
 // Partition& partition = *shard.partition(key);
-// partition.append(batch, {.acks = Acks::kAll, .origin = Origin::kClient}, [](Result<Appended> done) { ... });
+// partition.append(batch, {.acks = Acks::kAll, .origin = Origin::kClient}, [](AppendOutcome done) { ... });
 //
 // One replica of one partition on its shard: checks what producers send, appends it, says what readers may see.
 // With one broker a write is committed when it is durable here; with several, Raft decides behind this same interface.
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "broker/model/batch.h"
@@ -36,10 +39,18 @@ struct AppendOptions {
 };
 
 struct Appended {
+  /// Of the batch's first record; for a repeated batch, where it was appended the first time.
   Offset base_offset;
   /// Set when the topic stamps batches itself (message.timestamp.type=LogAppendTime), else -1.
   common::Timestamp append_time{-1};
   Offset log_start;
+};
+
+/// The outcome of an append: `error` is set when it was refused or failed; then `records` may name those at fault (KIP-467).
+struct AppendOutcome {
+  std::optional<common::Error> error;
+  std::vector<model::RecordError> records;
+  Appended appended;
 };
 
 /// Where a reader may go. LSO: last stable offset, the end of what read_committed sees.
@@ -59,7 +70,8 @@ enum class WatchId : std::uint64_t { kNone = 0 };
 /// Shard thread only. The Log outlives it.
 class Partition {
  public:
-  /// Restores the producers' state from the log and begins a new term: from here on this replica leads.
+  /// Restores the producers' state from the log and begins a new term: from here on this replica leads. What the log
+  /// holds at this moment is committed: it was read back from the disk.
   Partition(storage::Log& log, const model::TopicSettings& settings, const common::Clock& clock);
   Partition(const Partition&) = delete;
   Partition& operator=(const Partition&) = delete;
@@ -69,7 +81,7 @@ class Partition {
   /// A batch that an idempotent producer sent before is answered with its first offset and not appended again.
   /// kNone acks are answered too, at once. Errors as Kafka's produce: kCorruptMessage, kInvalidRecord, kMessageTooLarge,
   /// kInvalidTimestamp, kOutOfOrderSequenceNumber, kInvalidProducerEpoch, kNoSpace, kCorruptLog, kShuttingDown ...
-  void append(Bytes batch, AppendOptions options, Reply<Result<Appended>> done);
+  void append(Bytes batch, AppendOptions options, Reply<AppendOutcome> done);
 
   Bounds bounds() const;
   /// The end of what a reader of this isolation sees.
@@ -101,7 +113,7 @@ class Partition {
   void set_settings(const model::TopicSettings& settings);
   const model::TopicSettings& settings() const { return settings_; }
 
-  std::vector<model::ProducerView> producers() const;
+  std::vector<model::ProducerEntry> producers() const;
   storage::Log& log() { return log_; }
   const storage::Log& log() const { return log_; }
 
@@ -118,16 +130,18 @@ class Partition {
   struct Parked {
     Offset committed_at;  // answered when the high watermark reaches this
     Appended answer;
-    Reply<Result<Appended>> done;
+    Reply<AppendOutcome> done;
   };
 
   void restore_producers();
-  void append_checked(Bytes batch, const model::BatchView& view, AppendOptions options, Appended answer,
-                      Reply<Result<Appended>> done);
-  void answer_duplicate(Offset base, Offset last, common::Timestamp append_time, AppendOptions options,
-                        Reply<Result<Appended>> done);
-  void on_durable(Result<void> durable);
-  void advance_high_watermark();
+  void append_accepted(Bytes batch, AppendOptions options, common::Timestamp append_time,
+                       Reply<AppendOutcome> done);
+  void answer_duplicate(const model::ProducedBatch& original, AppendOptions options,
+                        Reply<AppendOutcome> done);
+  void park(Offset committed_at, Appended answer, Reply<AppendOutcome> done);
+  void set_high_watermark(Offset offset);
+  void fire_watchers();
+  bool relaxed() const { return settings_.flush_mode == model::FlushMode::kRelaxed; }
 
   storage::Log& log_;
   model::TopicSettings settings_;
@@ -137,7 +151,10 @@ class Partition {
   Offset high_watermark_;
   std::optional<model::ErrorCode> closed_;
   std::vector<Watcher> watchers_;
-  std::vector<Parked> parked_;  // in order of committed_at
+  std::deque<Parked> parked_;  // in order of committed_at
+  std::string name_;           // "TOPIC-N", for messages
+  /// Callbacks of the log may come after this object is gone (a deleted topic): they hold it weakly.
+  std::shared_ptr<Partition*> self_;
   std::uint64_t next_watch_ = 1;
 };
 

@@ -22,6 +22,8 @@ struct ProduceOutcome {
   /// kNone: appended (and committed, for acks=all) at `appended`.
   model::ErrorCode code = model::ErrorCode::kNone;
   std::string detail;
+  /// Records at fault, when the batch was refused for some of them (KIP-467).
+  std::vector<model::RecordError> records;
   replica::Appended appended;
 };
 

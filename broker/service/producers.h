@@ -20,7 +20,7 @@ void init_producer_id(Shard& here, ProducerIdentity current,
 struct ProducersAnswer {
   model::ErrorCode code = model::ErrorCode::kNone;
   std::string detail;
-  std::vector<model::ProducerView> producers;
+  std::vector<model::ProducerEntry> producers;
 };
 
 void describe_producers(Shard& here, std::vector<PartitionRef> partitions,

@@ -1,0 +1,316 @@
+#include "broker/service/fetch.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace millrace::service {
+namespace {
+
+using model::ErrorCode;
+
+/// One item on the shard that owns its partition.
+struct Reading {
+  std::size_t position = 0;  // in the command
+  model::PartitionKey key;
+  FetchItem item;
+  FetchOutcome outcome;
+};
+
+/// The items of one shard, read one after the other with a common budget. Lives on that shard's loop.
+class ShardRead : public std::enable_shared_from_this<ShardRead> {
+ public:
+  ShardRead(Shard& owner, std::vector<Reading> readings, replica::Isolation isolation, std::size_t budget,
+            common::Function<void(std::vector<Reading>)> done)
+      : owner_(owner), readings_(std::move(readings)), isolation_(isolation), budget_(budget), done_(std::move(done)) {}
+
+  void start() {
+    missing_ = readings_.size() + 1;
+    for (std::size_t i = 0; i < readings_.size(); ++i) read(i);
+    finished_one();
+  }
+
+ private:
+  void read(std::size_t i) {
+    Reading& reading = readings_[i];
+    FetchOutcome& outcome = reading.outcome;
+    outcome = FetchOutcome{};
+    replica::Partition* partition = owner_.partition(reading.key);
+    if (partition == nullptr) return fail(i, model::error(ErrorCode::kUnknownTopicOrPartition));
+    outcome.bounds = partition->bounds();
+    if (const auto checked = partition->check_leader_epoch(reading.item.leader_epoch); !checked.ok()) {
+      return fail(i, checked.error());
+    }
+    if (diverges(*partition, reading)) return finished_one();
+    // What may still come of reads under way counts as used, so that their sum stays within the budget.
+    const std::size_t share = std::min(reading.item.bytes_max, budget_);
+    const bool whole_batch = !found_any_;
+    if (share == 0 && found_any_) return finished_one();
+    budget_ -= share;
+    partition->read(reading.item.from, isolation_, share, whole_batch,
+                    [self = shared_from_this(), i, share](common::Result<storage::ReadResult> read) {
+                      self->arrived(i, share, std::move(read));
+                    });
+  }
+
+  bool diverges(const replica::Partition& partition, Reading& reading) const {
+    const model::Term last = reading.item.last_fetched_epoch;
+    if (last.value() < 0) return false;
+    const storage::TermStart end = partition.end_of_epoch(last);
+    if (end.term == last && end.offset >= reading.item.from) return false;
+    if (end.term.value() < 0) return false;
+    reading.outcome.diverging = end;
+    return true;
+  }
+
+  void arrived(std::size_t i, std::size_t share, common::Result<storage::ReadResult> read) {
+    if (!read.ok()) {
+      budget_ += share;
+      return fail(i, read.error());
+    }
+    FetchOutcome& outcome = readings_[i].outcome;
+    outcome.pieces = std::move(read->pieces);
+    for (const common::Bytes& piece : outcome.pieces) outcome.bytes += piece.size();
+    if (outcome.bytes > 0) found_any_ = true;
+    budget_ += share - std::min(share, outcome.bytes);
+    finished_one();
+  }
+
+  void fail(std::size_t i, const common::Error& error) {
+    readings_[i].outcome.code = error.code;
+    readings_[i].outcome.detail = error.detail;
+    finished_one();
+  }
+
+  void finished_one() {
+    if (--missing_ == 0) done_(std::move(readings_));
+  }
+
+  Shard& owner_;
+  std::vector<Reading> readings_;
+  replica::Isolation isolation_;
+  std::size_t budget_;
+  common::Function<void(std::vector<Reading>)> done_;
+  std::size_t missing_ = 0;
+  bool found_any_ = false;
+};
+
+/// Watches of one operation on one shard; lives on that shard's loop.
+struct ShardWatches {
+  std::vector<std::pair<model::PartitionKey, replica::WatchId>> watches;
+};
+
+class FetchOperation final : public FetchHandle, public std::enable_shared_from_this<FetchOperation> {
+ public:
+  FetchOperation(Shard& here, FetchCommand command, common::Reply<std::vector<FetchOutcome>> done)
+      : here_(here), command_(std::move(command)), done_(std::move(done)) {}
+
+  void start() {
+    outcomes_.resize(command_.items.size());
+    keys_.resize(command_.items.size());
+    std::vector<std::size_t> known;
+    for (std::size_t i = 0; i < command_.items.size(); ++i) {
+      auto key = resolve(here_, command_.items[i].target);
+      if (key.ok()) {
+        keys_[i] = *key;
+        known.push_back(i);
+      } else {
+        outcomes_[i].code = key.error().code;
+        outcomes_[i].detail = key.error().detail;
+      }
+    }
+    if (command_.wait_max.count() > 0) {
+      timer_ = here_.loop().after(command_.wait_max, [self = shared_from_this()] {
+        self->timer_ = env::TimerId::kNone;
+        self->give_up();
+      });
+    }
+    read(known);
+  }
+
+  void cancel() override {
+    if (!finished_) give_up();
+  }
+
+ private:
+  /// Reads the items at these positions anew, each on its shard; then decides.
+  void read(const std::vector<std::size_t>& positions) {
+    std::vector<std::vector<Reading>> parts(here_.peers().size());
+    for (const std::size_t i : positions) {
+      parts[here_.owner(keys_[i]).index()].push_back({i, keys_[i], command_.items[i], {}});
+    }
+    reads_missing_ = 1;
+    for (std::size_t shard = 0; shard < parts.size(); ++shard) {
+      if (parts[shard].empty()) continue;
+      ++reads_missing_;
+      read_part(*here_.peers()[shard], std::move(parts[shard]));
+    }
+    part_arrived({});
+  }
+
+  void read_part(Shard& owner, std::vector<Reading> part) {
+    auto self = shared_from_this();
+    if (&owner == &here_) {
+      std::make_shared<ShardRead>(owner, std::move(part), command_.isolation, command_.bytes_max,
+                                  [self](std::vector<Reading> done) { self->part_arrived(std::move(done)); })
+          ->start();
+      return;
+    }
+    owner.loop().post([self, &owner, &here = here_, part = std::move(part)]() mutable {
+      const replica::Isolation isolation = self->command_.isolation;
+      const std::size_t bytes_max = self->command_.bytes_max;
+      std::make_shared<ShardRead>(owner, std::move(part), isolation, bytes_max,
+                                  [self = std::move(self), &here](std::vector<Reading> done) mutable {
+                                    here.loop().post([self = std::move(self), done = std::move(done)]() mutable {
+                                      self->part_arrived(std::move(done));
+                                    });
+                                  })
+          ->start();
+    });
+  }
+
+  void part_arrived(std::vector<Reading> part) {
+    for (Reading& reading : part) outcomes_[reading.position] = std::move(reading.outcome);
+    if (--reads_missing_ == 0 && !finished_) decide();
+  }
+
+  void decide() {
+    std::size_t bytes = 0;
+    bool answer_now = command_.wait_max.count() <= 0 || timer_ == env::TimerId::kNone;
+    for (const FetchOutcome& outcome : outcomes_) {
+      bytes += outcome.bytes;
+      if (outcome.code != ErrorCode::kNone || outcome.diverging.term.value() >= 0) answer_now = true;
+    }
+    if (answer_now || bytes >= command_.bytes_min || command_.items.empty()) {
+      if (command_.items.empty() && timer_ != env::TimerId::kNone && command_.bytes_min > 0) return;
+      return finish();
+    }
+    if (!poked_.empty()) return read_poked();
+    if (!watching_) watch_all();
+  }
+
+  /// Asks every partition for news beyond what was seen of it.
+  void watch_all() {
+    watching_ = true;
+    watches_.assign(here_.peers().size(), nullptr);
+    std::vector<std::vector<std::pair<std::size_t, model::Offset>>> parts(here_.peers().size());
+    for (std::size_t i = 0; i < keys_.size(); ++i) {
+      parts[here_.owner(keys_[i]).index()].emplace_back(i, outcomes_[i].bounds.high_watermark);
+    }
+    for (std::size_t shard = 0; shard < parts.size(); ++shard) {
+      if (parts[shard].empty()) continue;
+      watches_[shard] = std::make_shared<ShardWatches>();
+      Shard& owner = *here_.peers()[shard];
+      auto watch = [self = shared_from_this(), &owner, watches = watches_[shard],
+                    part = std::move(parts[shard])]() mutable { self->watch_part(owner, *watches, part); };
+      if (&owner == &here_) {
+        watch();
+      } else {
+        owner.loop().post(std::move(watch));
+      }
+    }
+  }
+
+  /// On the owner's loop.
+  void watch_part(Shard& owner, ShardWatches& watches,
+                  const std::vector<std::pair<std::size_t, model::Offset>>& part) {
+    for (const auto& [i, seen] : part) {
+      replica::Partition* partition = owner.partition(keys_[i]);
+      const auto poke = [self = shared_from_this(), i = i] {
+        self->here_.loop().post([self, i] { self->poked(i); });
+      };
+      if (partition == nullptr || partition->readable_end(command_.isolation) > seen) {
+        poke();
+        continue;
+      }
+      watches.watches.emplace_back(keys_[i], partition->watch(seen, command_.isolation, poke));
+    }
+  }
+
+  /// News of one item: it is read again, with all others that were poked by then.
+  void poked(std::size_t i) {
+    if (finished_) return;
+    poked_.push_back(i);
+    if (reads_missing_ == 0) read_poked();
+  }
+
+  void read_poked() {
+    std::sort(poked_.begin(), poked_.end());
+    poked_.erase(std::unique(poked_.begin(), poked_.end()), poked_.end());
+    const std::vector<std::size_t> positions = std::exchange(poked_, {});
+    drop_watches();
+    watching_ = false;
+    read(positions);
+  }
+
+  void give_up() {
+    if (finished_) return;
+    if (reads_missing_ > 0) {
+      // A cold read is under way; decide() answers as soon as it is there.
+      command_.wait_max = common::Duration{0};
+      return;
+    }
+    finish();
+  }
+
+  void finish() {
+    CHECK(!finished_);
+    finished_ = true;
+    if (timer_ != env::TimerId::kNone) here_.loop().cancel(timer_);
+    drop_watches();
+    trim();
+    done_(std::move(outcomes_));
+  }
+
+  /// Each shard read within the whole budget; the sum may be more than one response should carry.
+  void trim() {
+    std::size_t bytes = 0;
+    for (FetchOutcome& outcome : outcomes_) {
+      if (bytes > 0 && bytes + outcome.bytes > command_.bytes_max) {
+        outcome.pieces.clear();
+        outcome.bytes = 0;
+      }
+      bytes += outcome.bytes;
+    }
+  }
+
+  void drop_watches() {
+    for (std::size_t shard = 0; shard < watches_.size(); ++shard) {
+      if (watches_[shard] == nullptr) continue;
+      Shard& owner = *here_.peers()[shard];
+      auto drop = [&owner, watches = std::move(watches_[shard])] {
+        for (const auto& [key, id] : watches->watches) {
+          if (replica::Partition* partition = owner.partition(key)) partition->unwatch(id);
+        }
+      };
+      if (&owner == &here_) {
+        drop();
+      } else {
+        owner.loop().post(std::move(drop));
+      }
+    }
+    watches_.clear();
+  }
+
+  Shard& here_;
+  FetchCommand command_;  // items and limits: read by other shards while the operation runs
+  common::Reply<std::vector<FetchOutcome>> done_;
+  std::vector<FetchOutcome> outcomes_;
+  std::vector<model::PartitionKey> keys_;
+  std::vector<std::shared_ptr<ShardWatches>> watches_;
+  std::vector<std::size_t> poked_;
+  std::size_t reads_missing_ = 0;
+  env::TimerId timer_ = env::TimerId::kNone;
+  bool watching_ = false;
+  bool finished_ = false;
+};
+
+}  // namespace
+
+std::shared_ptr<FetchHandle> fetch(Shard& here, FetchCommand command,
+                                   common::Reply<std::vector<FetchOutcome>> done) {
+  auto operation = std::make_shared<FetchOperation>(here, std::move(command), std::move(done));
+  operation->start();
+  return operation;
+}
+
+}  // namespace millrace::service
