@@ -17,6 +17,15 @@ AppendOutcome refused(common::Error error, std::vector<model::RecordError> recor
 
 }  // namespace
 
+storage::LogSettings log_settings(const model::TopicSettings& settings) {
+  return {.segment_bytes = static_cast<std::uint64_t>(settings.segment_bytes),
+          .segment_ms = settings.segment_ms,
+          .retention_bytes = settings.retention_bytes,
+          .retention_ms = settings.retention_ms,
+          .file_delete_delay_ms = settings.file_delete_delay_ms,
+          .delete_old = settings.delete_old};
+}
+
 Partition::Partition(storage::Log& log, const model::TopicSettings& settings, const common::Clock& clock)
     : log_(log),
       settings_(settings),
@@ -253,7 +262,10 @@ void Partition::unwatch(WatchId id) {
   std::erase_if(watchers_, [&](const Watcher& watcher) { return watcher.id == id; });
 }
 
-void Partition::set_settings(const model::TopicSettings& settings) { settings_ = settings; }
+void Partition::set_settings(const model::TopicSettings& settings) {
+  settings_ = settings;
+  log_.set_settings(log_settings(settings));
+}
 
 std::vector<model::ProducerEntry> Partition::producers() const { return producers_.entries(); }
 

@@ -67,6 +67,9 @@ enum class Isolation : std::uint8_t { kReadUncommitted = 0, kReadCommitted = 1 }
 /// Names one waiter on one partition.
 enum class WatchId : std::uint64_t { kNone = 0 };
 
+/// What the log needs of a topic's settings.
+storage::LogSettings log_settings(const model::TopicSettings& settings);
+
 /// Shard thread only. The Log outlives it.
 class Partition {
  public:

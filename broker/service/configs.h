@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "broker/metadata/machine.h"
+#include "broker/model/config_key.h"
 #include "broker/service/shard.h"
 
 namespace millrace::service {
@@ -13,20 +15,13 @@ namespace millrace::service {
 /// Kafka's numbers for kinds of resources.
 enum class ResourceType : std::int8_t { kUnknown = 0, kTopic = 2, kBroker = 4, kBrokerLogger = 8, kClientMetrics = 16, kGroup = 32 };
 
-/// Kafka's numbers for where a value comes from, nearest first.
-enum class ConfigSource : std::int8_t {
-  kUnknown = 0, kTopic = 1, kDynamicBroker = 2, kDynamicDefaultBroker = 3, kStaticBroker = 4, kDefault = 5, kDynamicBrokerLogger = 6
-};
-
-/// Kafka's numbers for types of values.
-enum class ConfigType : std::int8_t {
-  kUnknown = 0, kBoolean = 1, kString = 2, kInt = 3, kShort = 4, kLong = 5, kDouble = 6, kList = 7, kClass = 8, kPassword = 9
-};
+using model::ConfigSource;
+using model::ConfigType;
 
 struct ConfigSynonym {
   std::string name;
   std::optional<std::string> value;
-  ConfigSource source = ConfigSource::kUnknown;
+  ConfigSource source = ConfigSource::kDefault;
 };
 
 struct ConfigEntry {
@@ -36,7 +31,7 @@ struct ConfigEntry {
   bool read_only = false;
   bool sensitive = false;
   ConfigSource source = ConfigSource::kDefault;
-  ConfigType type = ConfigType::kUnknown;
+  ConfigType type = ConfigType::kString;
   std::string documentation;
   /// Where else the value could come from, nearest first, itself included.
   std::vector<ConfigSynonym> synonyms;
@@ -59,14 +54,8 @@ struct ConfigAnswer {
 /// From this shard's image; needs no waiting.
 std::vector<ConfigAnswer> describe_configs(const Shard& here, const std::vector<ConfigQuery>& queries);
 
-/// Kafka's numbers for kinds of changes.
-enum class ConfigOperation : std::int8_t { kSet = 0, kDelete = 1, kAppend = 2, kSubtract = 3 };
-
-struct ConfigChange {
-  std::string name;
-  ConfigOperation operation = ConfigOperation::kSet;
-  std::optional<std::string> value;
-};
+using metadata::AlterStyle;
+using metadata::ConfigChange;
 
 struct ConfigCommand {
   ResourceType type = ResourceType::kTopic;
@@ -79,11 +68,8 @@ struct ConfigOutcome {
   std::string detail;
 };
 
-/// kReplace: the named values become the resource's only overrides (AlterConfigs). kIncremental: only these change.
-enum class AlterMode : std::uint8_t { kReplace, kIncremental };
-
 /// Each resource changes whole or not at all. Outcomes in the order of the commands.
-void alter_configs(Shard& here, std::vector<ConfigCommand> commands, AlterMode mode, bool validate_only,
+void alter_configs(Shard& here, std::vector<ConfigCommand> commands, AlterStyle style, bool validate_only,
                    common::Reply<std::vector<ConfigOutcome>> done);
 
 }  // namespace millrace::service

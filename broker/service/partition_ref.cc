@@ -8,7 +8,7 @@ using model::ErrorCode;
 
 common::Result<model::PartitionKey> resolve(const Shard& here, const PartitionRef& ref) {
   const bool by_id = !ref.topic_id.is_zero();
-  const auto topic = by_id ? here.image().find_topic(ref.topic_id) : here.image().find_topic(ref.topic_name);
+  const auto topic = by_id ? here.image().topic(ref.topic_id) : here.image().topic(ref.topic_name);
   if (topic == nullptr) {
     if (by_id) {
       return common::Error{ErrorCode::kUnknownTopicId, fmt::format("No topic has the id {}", ref.topic_id)};
@@ -16,7 +16,7 @@ common::Result<model::PartitionKey> resolve(const Shard& here, const PartitionRe
     return common::Error{ErrorCode::kUnknownTopicOrPartition, fmt::format("Topic {} does not exist", ref.topic_name)};
   }
   const std::int32_t index = ref.partition.value();
-  if (index < 0 || index >= static_cast<std::int32_t>(topic->partition_count())) {
+  if (index < 0 || index >= topic->partition_count()) {
     return common::Error{ErrorCode::kUnknownTopicOrPartition,
                          fmt::format("Topic {} has no partition {}: it has {}", topic->name, index,
                                      topic->partition_count())};

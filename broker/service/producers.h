@@ -13,9 +13,9 @@ struct ProducerIdentity {
   std::int16_t epoch = -1;
 };
 
-/// A new identity, or the next epoch of `current` (KIP-360) when that one is given. Answers on `here`'s loop.
-void init_producer_id(Shard& here, ProducerIdentity current,
-                      common::Reply<common::Result<ProducerIdentity>> done);
+/// A new identity with epoch 0: without a transactional id there is nothing that an old one could be fenced for.
+/// Answers on `here`'s loop.
+void init_producer_id(Shard& here, common::Reply<common::Result<ProducerIdentity>> done);
 
 struct ProducersAnswer {
   model::ErrorCode code = model::ErrorCode::kNone;

@@ -11,6 +11,7 @@
 #include "broker/env/loop.h"
 #include "broker/env/transport.h"
 #include "broker/metadata/image.h"
+#include "broker/metadata/machine.h"
 #include "broker/model/broker_settings.h"
 #include "broker/model/ids.h"
 #include "broker/replica/partition.h"
@@ -44,7 +45,8 @@ class Shard {
     common::Random random;
     std::unique_ptr<storage::Store> store;
     std::shared_ptr<const Identity> identity;
-    model::BrokerSettings settings;
+    /// Broker settings from file, environment and flags, by name; already checked.
+    std::shared_ptr<const model::ConfigMap> start_config;
   };
   explicit Shard(Parts parts);
   ~Shard();
@@ -62,6 +64,9 @@ class Shard {
   const model::BrokerSettings& settings() const { return settings_; }
   /// This shard's copy of the cluster's metadata: every committed record is applied to each shard's copy.
   const metadata::Image& image() const { return image_; }
+
+  /// The layers that a broker-level value may come from. Valid until the next apply().
+  model::BrokerLayers layers() const;
 
   /// The partitions led here, on this shard. nullptr: not here, or unknown.
   replica::Partition* partition(const model::PartitionKey& key);
@@ -81,8 +86,14 @@ class Shard {
 
   /// Applies one committed metadata record to the image and makes partitions as it says.
   void apply(const metadata::Record& record);
+  /// Start-up, before partitions are open: takes a record into the image alone.
+  void replay(const metadata::Record& record) { image_.apply(record); }
+  /// Start-up: counts bytes of the metadata log that are no record.
+  void reject(common::ByteView value) { image_.apply_bytes(value); }
   /// Opens the partitions of the image that belong here; sets aside what the image does not know. After recovery, once.
   void open_partitions();
+  /// Removes what this shard still holds of a deleted topic; answers when that is durable.
+  void remove_logs(const model::TopicId& topic, common::Reply<common::Result<void>> done);
 
   /// A producer id nobody had before, from this shard's block; asks for a new block when it is used up.
   void next_producer_id(common::Reply<common::Result<model::ProducerId>> done);
@@ -92,8 +103,10 @@ class Shard {
 
  private:
   void open_partition(const metadata::Topic& topic, model::PartitionIndex index);
-  void drop_partitions(const metadata::Topic& topic);
-  void refresh_settings();
+  void close_partitions(const metadata::Topic& topic);
+  void refresh_settings(const metadata::Topic& topic);
+  void refresh_all_settings();
+  void take_producer_ids(common::Result<metadata::ProducerIdBlock> block);
 
   std::uint32_t index_;
   env::Loop& loop_;
@@ -101,7 +114,7 @@ class Shard {
   common::Random random_;
   std::unique_ptr<storage::Store> store_;
   std::shared_ptr<const Identity> identity_;
-  model::BrokerSettings startup_settings_;
+  std::shared_ptr<const model::ConfigMap> start_config_;
   model::BrokerSettings settings_;
   metadata::Image image_;
   std::unordered_map<model::PartitionKey, std::unique_ptr<replica::Partition>> partitions_;

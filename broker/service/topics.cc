@@ -1,0 +1,161 @@
+#include "broker/service/topics.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "broker/service/metadata_writer.h"
+
+namespace millrace::service {
+namespace {
+
+metadata::CreationRules creation_rules(const Shard& first) {
+  const model::BrokerSettings& settings = first.settings();
+  return {.default_partitions = settings.num_partitions,
+          .default_replication_factor = settings.default_replication_factor,
+          .partitions_per_shard_max = settings.partitions_per_shard_max};
+}
+
+TopicOutcome outcome_of(const std::string& name, const common::Result<metadata::TopicOutcome>& decided) {
+  if (!decided.ok()) {
+    return {.code = decided.error().code, .detail = decided.error().detail, .name = name};
+  }
+  return {.name = name,
+          .id = decided->id,
+          .partitions = decided->partitions,
+          .replication_factor = decided->replication_factor};
+}
+
+/// Runs one command of a list after the other, so that each sees what the ones before it did.
+template <typename Item>
+class InTurn : public std::enable_shared_from_this<InTurn<Item>> {
+ public:
+  using Step = common::Function<void(Item, common::Reply<TopicOutcome>)>;
+  InTurn(std::vector<Item> items, Step step, common::Reply<std::vector<TopicOutcome>> done)
+      : items_(std::move(items)), step_(std::move(step)), done_(std::move(done)) {}
+
+  void next() {
+    if (outcomes_.size() == items_.size()) return done_(std::move(outcomes_));
+    step_(std::move(items_[outcomes_.size()]), [self = this->shared_from_this()](TopicOutcome outcome) {
+      self->outcomes_.push_back(std::move(outcome));
+      self->next();
+    });
+  }
+
+ private:
+  std::vector<Item> items_;
+  Step step_;
+  std::vector<TopicOutcome> outcomes_;
+  common::Reply<std::vector<TopicOutcome>> done_;
+};
+
+template <typename Item>
+void in_turn(std::vector<Item> items, typename InTurn<Item>::Step step,
+             common::Reply<std::vector<TopicOutcome>> done) {
+  std::make_shared<InTurn<Item>>(std::move(items), std::move(step), std::move(done))->next();
+}
+
+/// A decision whose records are dropped when only its outcome is wanted.
+template <typename Outcome>
+common::Result<metadata::Decision<Outcome>> perhaps_only_validate(
+    common::Result<metadata::Decision<Outcome>> decision, bool validate_only) {
+  if (validate_only && decision.ok()) decision->records.clear();
+  return decision;
+}
+
+common::Result<metadata::CreateTopic> command_of(const NewTopic& topic, common::Random& random) {
+  metadata::CreateTopic command{.name = topic.name,
+                                .id = model::TopicId::random(random),
+                                .partitions = topic.partitions,
+                                .replication_factor = topic.replication_factor};
+  for (const auto& [index, brokers] : topic.assignments) {
+    command.assignments.emplace_back(index.value(), brokers);
+  }
+  for (const auto& [name, value] : topic.configs) {
+    if (!value) {
+      return common::Error{model::ErrorCode::kInvalidConfig,
+                           fmt::format("Null value not supported for topic configs: {}", name)};
+    }
+    command.configs[name] = *value;
+  }
+  return command;
+}
+
+void create_topic(Shard& here, NewTopic topic, bool validate_only, common::Reply<TopicOutcome> done) {
+  auto command = command_of(topic, here.random());
+  if (!command.ok()) return done(outcome_of(topic.name, command.error()));
+  MetadataWriter::decide_on<metadata::TopicOutcome>(
+      here,
+      [&here, command = std::move(*command), validate_only](const metadata::Image& image) {
+        return perhaps_only_validate(metadata::decide(image, command, creation_rules(here.first())), validate_only);
+      },
+      [name = topic.name, done = std::move(done)](common::Result<metadata::TopicOutcome> decided) mutable {
+        done(outcome_of(name, decided));
+      });
+}
+
+}  // namespace
+
+void create_topics(Shard& here, std::vector<NewTopic> topics, bool validate_only,
+                   common::Reply<std::vector<TopicOutcome>> done) {
+  in_turn<NewTopic>(
+      std::move(topics),
+      [&here, validate_only](NewTopic topic, common::Reply<TopicOutcome> reply) {
+        create_topic(here, std::move(topic), validate_only, std::move(reply));
+      },
+      std::move(done));
+}
+
+void auto_create_topic(Shard& here, std::string name, common::Reply<TopicOutcome> done) {
+  create_topic(here, NewTopic{.name = name}, false,
+               [&here, name, done = std::move(done)](TopicOutcome outcome) mutable {
+                 if (outcome.code != model::ErrorCode::kTopicAlreadyExists) return done(std::move(outcome));
+                 // Someone else made it in the meantime. A collision with another name is reported as it is.
+                 const auto topic = here.image().topic(name);
+                 if (topic == nullptr) return done(std::move(outcome));
+                 done({.name = name, .id = topic->id, .partitions = topic->partition_count()});
+               });
+}
+
+void delete_topics(Shard& here, std::vector<TopicRef> topics, common::Reply<std::vector<TopicOutcome>> done) {
+  in_turn<TopicRef>(
+      std::move(topics),
+      [&here](TopicRef topic, common::Reply<TopicOutcome> reply) {
+        if (!here.settings().delete_topics) {
+          common::Error disabled = model::error(model::ErrorCode::kTopicDeletionDisabled);
+          return reply({.code = disabled.code, .detail = std::move(disabled.detail), .name = topic.name, .id = topic.id});
+        }
+        MetadataWriter::decide_on<metadata::DeletedTopic>(
+            here,
+            [topic](const metadata::Image& image) {
+              return metadata::decide(image, metadata::DeleteTopic{topic.name, topic.id});
+            },
+            [topic, reply = std::move(reply)](common::Result<metadata::DeletedTopic> deleted) mutable {
+              if (deleted.ok()) return reply({.name = deleted->name, .id = deleted->id});
+              reply({.code = deleted.error().code, .detail = deleted.error().detail, .name = topic.name, .id = topic.id});
+            });
+      },
+      std::move(done));
+}
+
+void create_partitions(Shard& here, std::vector<MorePartitions> topics, bool validate_only,
+                       common::Reply<std::vector<TopicOutcome>> done) {
+  in_turn<MorePartitions>(
+      std::move(topics),
+      [&here, validate_only](MorePartitions more, common::Reply<TopicOutcome> reply) {
+        MetadataWriter::decide_on<metadata::TopicOutcome>(
+            here,
+            [&here, more, validate_only](const metadata::Image& image) {
+              return perhaps_only_validate(
+                  metadata::decide(image, metadata::CreatePartitions{more.name, more.count, more.assignments},
+                                   creation_rules(here.first())),
+                  validate_only);
+            },
+            [name = more.name, reply = std::move(reply)](common::Result<metadata::TopicOutcome> decided) mutable {
+              reply(outcome_of(name, decided));
+            });
+      },
+      std::move(done));
+}
+
+}  // namespace millrace::service
