@@ -31,7 +31,8 @@ def is_listed(path):
 def check():
     cmake_modules = "".join(sources.read(n) for n in sources.tracked() if n.endswith(".cmake"))
     included = set()
-    for name in sources.code():
+    # Generated code includes as well: the generators' text is read for it.
+    for name in sources.code() + [n for n in sources.tracked() if n.endswith(".py")]:
         included.update(re.findall(r'#\s*include\s*"([^"]+)"', sources.read(name)))
     problems = []
     for name in sources.code():
@@ -41,7 +42,7 @@ def check():
         elif name not in included:
             problems.append(f"{name}: nothing includes it")
     others = {n: sources.read(n) for n in sources.tracked()
-              if n.endswith((".py", ".sh", ".txt", ".cmake", ".md", ".yml", ".cc")) or n.startswith(("scripts/", ".ci/"))}
+              if n.endswith((".py", ".sh", ".txt", ".cmake", ".md", ".yml", ".cc")) or n.startswith(("scripts/", ".ci/", "Dockerfile"))}
     for name in sources.tracked():
         if name.endswith((".py", ".sh")) and not name.endswith("_test.py"):
             stem = os.path.basename(name).removesuffix(".py")

@@ -1,0 +1,32 @@
+# The container images of Millrace. Targets: broker.
+# BASE may be any Debian 12 image with apt; scripts/image makes one from packages where no registry can be reached.
+ARG BASE=docker.io/library/debian:bookworm-slim
+
+FROM ${BASE} AS build
+WORKDIR /src
+COPY scripts/lib/common.sh scripts/lib/packages.sh scripts/lib/
+# Packages first: this layer stays while the sources change.
+RUN bash -c '. scripts/lib/common.sh && . scripts/lib/packages.sh && install_packages build'
+COPY . .
+# How many compilers run at once; empty: one per processor.
+ARG JOBS=
+RUN cmake --preset release -DCMAKE_INSTALL_PREFIX=/ \
+    && ninja -C build/release ${JOBS:+-j ${JOBS}} millrace millctl \
+    && scripts/lib/collect_runtime.sh /out build/release/bin/millrace build/release/bin/millctl
+
+# Nothing but the programs and the libraries they load: no shell, no package manager.
+FROM scratch AS broker
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="Millrace broker" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /out/ /
+COPY --from=build --chown=65532:65532 /out/data /data
+USER 65532:65532
+VOLUME /data
+# Kafka, broker to broker, gRPC, HTTP.
+EXPOSE 9092 9093 9094 9644
+ENTRYPOINT ["/usr/bin/millrace"]
+CMD ["--data", "/data", "--kafka.listen=0.0.0.0:9092", "--internal.listen=0.0.0.0:9093", "--grpc.listen=0.0.0.0:9094", "--http.listen=0.0.0.0:9644"]
