@@ -1,4 +1,4 @@
-// What every part of the load generator needs: the clocks, and how it gives up.
+// What the load generator and the reference program need: the clocks, and how it gives up.
 #pragma once
 
 #include <fmt/format.h>
@@ -42,7 +42,7 @@ inline constexpr int kExitUsage = 2;
 /// Says why on standard error and ends the program. A measurement that went wrong must not look like a result.
 template <typename... Args>
 [[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) {
-  fmt::print(stderr, "millrace-load: {}\n", fmt::format(format, std::forward<Args>(args)...));
+  fmt::print(stderr, "bench: {}\n", fmt::format(format, std::forward<Args>(args)...));
   std::exit(kExitFailed);
 }
 
