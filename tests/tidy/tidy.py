@@ -11,6 +11,7 @@ import time
 
 import arrows
 import coroutines
+import documented
 import headers
 import lint
 import registered
@@ -32,6 +33,7 @@ def main():
         ("banned words and calls", rules.check),
         ("traps of coroutines", coroutines.check),
         ("no dead file", registered.check),
+        ("pages agree with the source", documented.check),
     ]
     if options.all:
         checks += [

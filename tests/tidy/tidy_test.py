@@ -4,6 +4,7 @@ import unittest
 
 import arrows
 import coroutines
+import documented
 import rules
 import sizes
 import sources
@@ -83,6 +84,17 @@ class Rules(unittest.TestCase):
 
     def test_good(self):
         self.assertEqual(self.names("clock.now(); // throw\nstd::this_thread::get_id();"), [])
+
+
+class Documented(unittest.TestCase):
+    def test_apis(self):
+        page = "| Produce | 0 | 3-13 | |\n"
+        self.assertEqual(documented.api_problems(page, "api Produce key=0 versions=3..13 announced=0\n"), [])
+        self.assertEqual(len(documented.api_problems(page, "api Produce key=0 versions=3..14\napi Fetch key=1 versions=4..18\n")), 2)
+
+    def test_links(self):
+        self.assertEqual(documented.link_problems("README.md", "[a](docs/testing.md) [b](https://example.org)"), [])
+        self.assertEqual(len(documented.link_problems("README.md", "[a](docs/nothing.md)")), 1)
 
 
 if __name__ == "__main__":
