@@ -96,6 +96,43 @@ std::int32_t BatchView::record_count() const {
   return load_big<std::int32_t>(bytes_.data() + kRecordCountAt);
 }
 
+std::uint16_t batch_attributes(Compression compression, TimestampType timestamp_type, bool transactional, bool control) {
+  return static_cast<std::uint16_t>(static_cast<unsigned>(compression) | static_cast<unsigned>(timestamp_type) << 3 |
+                                    (transactional ? 0x10U : 0U) | (control ? 0x20U : 0U));
+}
+
+BatchHeader header_of(const BatchView& batch) {
+  return BatchHeader{.base_offset = batch.base_offset(),
+                     .leader_epoch = batch.leader_epoch(),
+                     .attributes = batch.attributes(),
+                     .last_offset_delta = batch.last_offset_delta(),
+                     .base_timestamp = batch.base_timestamp(),
+                     .max_timestamp = batch.max_timestamp(),
+                     .producer_id = batch.producer_id(),
+                     .producer_epoch = batch.producer_epoch(),
+                     .base_sequence = batch.base_sequence(),
+                     .record_count = batch.record_count()};
+}
+
+void seal_batch(common::MutableByteView batch, const BatchHeader& header) {
+  CHECK(batch.size() >= kBatchHeaderBytes);
+  CHECK(batch.size() <= std::size_t{INT32_MAX});
+  std::uint8_t* const at = batch.data();
+  store_big(at, header.base_offset.value());
+  store_big(at + kLengthAt, static_cast<std::int32_t>(batch.size() - kBatchPrefixBytes));
+  store_big(at + kLeaderEpochAt, header.leader_epoch.value());
+  at[kMagicAt] = kMagic;
+  store_big(at + kAttributesAt, header.attributes);
+  store_big(at + kLastOffsetDeltaAt, header.last_offset_delta);
+  store_big(at + kBaseTimestampAt, header.base_timestamp.value());
+  store_big(at + kMaxTimestampAt, header.max_timestamp.value());
+  store_big(at + kProducerIdAt, header.producer_id.value());
+  store_big(at + kProducerEpochAt, header.producer_epoch);
+  store_big(at + kBaseSequenceAt, header.base_sequence);
+  store_big(at + kRecordCountAt, header.record_count);
+  store_big(at + kCrcAt, common::crc32c(batch.subspan(kBatchCrcStart)));
+}
+
 void set_position(common::MutableByteView batch, Offset base_offset, Term leader_epoch) {
   CHECK(batch.size() >= kBatchHeaderBytes);
   store_big(batch.data(), base_offset.value());

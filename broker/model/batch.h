@@ -66,6 +66,27 @@ class BatchView {
   common::ByteView bytes_;
 };
 
+/// A header written from scratch.
+struct BatchHeader {
+  Offset base_offset{0};
+  Term leader_epoch{-1};
+  std::uint16_t attributes = 0;
+  std::int32_t last_offset_delta = 0;
+  common::Timestamp base_timestamp{0};
+  common::Timestamp max_timestamp{0};
+  ProducerId producer_id = kNoProducerId;
+  std::int16_t producer_epoch = -1;
+  std::int32_t base_sequence = -1;
+  std::int32_t record_count = 0;
+};
+/// Attribute bits: compression, timestamp type, transactional, control.
+std::uint16_t batch_attributes(Compression compression, TimestampType timestamp_type, bool transactional, bool control);
+/// The header of this batch, for a batch that differs from it.
+BatchHeader header_of(const BatchView& batch);
+/// Completes a batch whose records already stand behind the space for the header: writes the header, the length and
+/// the checksum. Requires kBatchHeaderBytes <= batch.size() < 2 GiB.
+void seal_batch(common::MutableByteView batch, const BatchHeader& header);
+
 /// Writes the two fields that the log sets and the checksum does not cover.
 void set_position(common::MutableByteView batch, Offset base_offset, Term leader_epoch);
 

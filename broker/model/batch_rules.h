@@ -33,11 +33,16 @@ struct AcceptedBatch {
   BatchView view() const { return BatchView::parse(bytes).value(); }
 };
 
+/// No batch may decompress to more than this.
+inline constexpr std::size_t kRecordsBytesMax = 256 << 20;
+
 /// Everything the rules look at beside the bytes. `partition` is "TOPIC-N", for messages.
 struct BatchRules {
   const TopicSettings& settings;
   std::string_view partition;
   common::Timestamp now;
+  /// False: batches of transactions are refused.
+  bool transactions = false;
 };
 
 /// The result of accept_batch: exactly one of the two is set.
@@ -50,7 +55,7 @@ struct BatchVerdict {
 /// batch with base offset 0, a right checksum and matching counts. May write append time into the bytes in place.
 /// Without re-compression, append time, time limits into the past and compaction no record is looked at:
 /// the cost is the checksum. kCorruptMessage, kInvalidRecord, kMessageTooLarge, kRecordListTooLarge,
-/// kInvalidTimestamp, kUnsupportedForMessageFormat.
+/// kInvalidTimestamp, kInvalidTxnState.
 BatchVerdict accept_batch(common::Bytes records, const BatchRules& rules);
 
 }  // namespace millrace::model

@@ -43,6 +43,8 @@ struct ConfigEntry {
   std::vector<ConfigSynonym> synonyms;
 };
 
+/// The value in force, as a view into a layer or the table; nullopt: unknown name, or nothing set and no default.
+std::optional<std::string_view> broker_value(std::string_view name, const BrokerLayers& layers);
 /// Where `name` is set, nearest first; ends with the table's default if it has one. Empty for an unknown name.
 std::vector<ConfigSynonym> broker_value_places(std::string_view name, const BrokerLayers& layers);
 /// Every broker setting as it is now, in name order. For DescribeConfigs and `millrace config`.
@@ -77,7 +79,8 @@ struct BrokerSettings {
   ListenAddress http_listen;
   /// What clients are told to connect to; empty host: the listen address, as seen by the client.
   ListenAddress kafka_advertised;
-  std::string log_format;  // text | json
+  ListenAddress grpc_advertised;
+  std::string log_format;  // "text" or "json"
   std::string log_level;
 
   bool auto_create_topics = true;

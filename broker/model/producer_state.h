@@ -6,8 +6,6 @@
 
 #include <array>
 #include <cstdint>
-#include <deque>
-#include <map>
 #include <optional>
 #include <string_view>
 #include <unordered_map>
@@ -29,8 +27,8 @@ struct ProducedBatch {
 
 /// As many batches as a Java producer has in flight when it is idempotent.
 inline constexpr std::size_t kProducedBatchesKept = 5;
-/// Producers remembered per partition; the one idle longest is forgotten beyond it.
-inline constexpr std::size_t kProducersPerPartitionMax = 100'000;
+/// Producers remembered per partition: some 4 MB. Beyond it those idle longest are forgotten.
+inline constexpr std::size_t kProducersPerPartitionMax = 20'000;
 
 /// One producer. Batches are oldest first.
 struct ProducerEntry {
@@ -44,6 +42,16 @@ struct ProducerEntry {
   const ProducedBatch* newest() const { return batch_count == 0 ? nullptr : &batches[batch_count - 1]; }
   std::int32_t last_sequence() const { return batch_count == 0 ? -1 : newest()->last_sequence; }
   bool operator==(const ProducerEntry&) const = default;
+};
+
+/// A producer as DescribeProducers shows it. -1: none.
+struct ProducerView {
+  ProducerId producer_id = kNoProducerId;
+  std::int16_t epoch = -1;
+  std::int32_t last_sequence = -1;
+  common::Timestamp last_timestamp{-1};
+  std::int32_t coordinator_epoch = -1;
+  Offset transaction_start{-1};
 };
 
 /// What to do with a batch that was checked.
@@ -68,20 +76,21 @@ class ProducerTable {
   /// - same epoch: must follow the last sequence (2^31-1 is followed by 0), else kOutOfOrderSequenceNumber.
   ProducerVerdict check(const BatchView& batch, std::string_view partition) const;
   /// Takes note of an appended batch (offsets already set). Also used to rebuild from the log: never refuses.
-  /// `now`: the time of the append, or of the record when rebuilding.
+  /// `now`: wall time, from which a producer's idle time counts; when rebuilding, the time of the start.
   void apply(const BatchView& batch, common::Timestamp now);
 
   /// Forgets producers idle for `idle_ms` or longer. Cost: one pass.
   void expire(common::Timestamp now, std::int64_t idle_ms);
-  /// Forgets everything at or above `end`, after a truncation. False: a producer may have lost batches that are still
-  /// below `end`; then clear() and rebuild from the log (or from a snapshot and the log behind it).
-  bool truncate(Offset end);
+  /// True if a batch at or above `end` is known: after cutting the log back to `end`, clear() and rebuild from what is left.
+  bool reaches(Offset end) const;
   void clear();
 
   std::size_t size() const { return producers_.size(); }
   const ProducerEntry* find(ProducerId id) const;
-  /// All producers in order of id. For DescribeProducers and tests.
+  /// All producers in order of id.
   std::vector<ProducerEntry> entries() const;
+  /// As DescribeProducers shows them, in order of id.
+  std::vector<ProducerView> views() const;
 
   /// The table as bytes: versioned, with a checksum, in order of id.
   common::Bytes serialise() const;
@@ -89,7 +98,7 @@ class ProducerTable {
   Result<void> restore(common::ByteView bytes);
 
  private:
-  void forget_idlest();
+  void forget_idlest(std::size_t count);
 
   std::unordered_map<ProducerId, ProducerEntry> producers_;
 };

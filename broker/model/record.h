@@ -51,10 +51,7 @@ struct RecordView {
 
   Offset offset(const BatchView& batch) const { return batch.base_offset() + offset_delta; }
   /// The record's time as consumers see it: the batch's append time where the topic asks for that (KIP-32).
-  common::Timestamp timestamp(const BatchView& batch) const {
-    return batch.timestamp_type() == TimestampType::kLogAppendTime ? batch.max_timestamp()
-                                                                   : batch.base_timestamp() + timestamp_delta;
-  }
+  common::Timestamp timestamp(const BatchView& batch) const;
 };
 
 /// Walks records that are not (or no longer) compressed. Safe on any bytes.
