@@ -1,7 +1,8 @@
 // Chunks answer = writer.take();
 // for (std::size_t i = 0; i < answer.count(); ++i) socket.send(answer[i]);
 //
-// A byte string in pieces that share memory with whoever made them: the records of a partition, an encoded message.
+// A byte string in pieces that share memory with whoever made them: the records of a partition, an
+// encoded message.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +14,8 @@
 
 namespace millrace::wire {
 
-/// A sequence of windows read as one byte string. Copying shares the memory. One piece costs no allocation.
+/// A sequence of windows read as one byte string. Copying shares the memory. One piece costs no
+/// allocation.
 class Chunks {
  public:
   Chunks() = default;
@@ -42,7 +44,8 @@ class Chunks {
     CHECK(i < count());
     return i == 0 ? first_ : rest_[i - 1];
   }
-  /// The whole as one window. Free for up to one piece, which every decoded field is; else the bytes are copied.
+  /// The whole as one window. Free for up to one piece, which every decoded field is; else the
+  /// bytes are copied.
   common::Bytes joined() const;
 
   /// Equal contents, however they are cut.

@@ -30,7 +30,8 @@ common::Bytes encoded(const Message& message, std::int16_t version) {
   return out.take().joined();
 }
 
-// Goal: what a version can carry survives the wire. Method: random messages that use only fields of the version.
+// Goal: what a version can carry survives the wire. Method: random messages that use only fields of
+// the version.
 TEST(Codec, RoundTripOfRandomMessages) {
   common::Random random(1);
   for_each_message([&](auto message, std::int16_t version) {
@@ -41,14 +42,16 @@ TEST(Codec, RoundTripOfRandomMessages) {
       ASSERT_EQ(bytes.size(), message.size(version)) << message.debug();
       Reader in(bytes);
       auto decoded = decltype(message)::decode(in, version);
-      ASSERT_TRUE(decoded.ok()) << decoded.error().detail << " v" << version << " " << message.debug();
+      ASSERT_TRUE(decoded.ok()) << decoded.error().detail << " v" << version << " "
+                                << message.debug();
       ASSERT_EQ(in.remaining(), 0u);
       ASSERT_TRUE(*decoded == message) << version << message.debug() << decoded->debug();
     }
   });
 }
 
-// Goal: a frame cut anywhere is an error that names a field, never a crash. Method: every prefix of random messages.
+// Goal: a frame cut anywhere is an error that names a field, never a crash. Method: every prefix of
+// random messages.
 TEST(Codec, EveryCutIsAnError) {
   common::Random random(2);
   for_each_message([&](auto message, std::int16_t version) {
@@ -60,15 +63,16 @@ TEST(Codec, EveryCutIsAnError) {
     for (std::size_t size = 0; size < bytes.size(); ++size) {
       Reader in(bytes.slice(0, size));
       const auto decoded = decltype(message)::decode(in, version);
-      ASSERT_FALSE(decoded.ok()) << size << " of " << bytes.size() << " v" << version << message.debug();
+      ASSERT_FALSE(decoded.ok()) << size << " of " << bytes.size() << " v" << version
+                                 << message.debug();
       ASSERT_EQ(decoded.error().code, model::ErrorCode::kInvalidRequest);
       ASSERT_NE(decoded.error().detail.find(": "), std::string::npos);
     }
   });
 }
 
-// Goal: no bytes crash a decoder, and what is accepted can be written again. Method: flip, overwrite and insert bytes,
-// favouring those that make lengths huge or negative.
+// Goal: no bytes crash a decoder, and what is accepted can be written again. Method: flip,
+// overwrite and insert bytes, favouring those that make lengths huge or negative.
 TEST(Codec, DamagedMessagesNeverCrash) {
   common::Random random(3);
   std::size_t accepted = 0;
@@ -170,7 +174,8 @@ TEST(Codec, ATaggedFieldMustFillItsSize) {
 // Goal: record data is copied neither on its way in nor out.
 TEST(Codec, RecordsShareTheFrame) {
   ProduceRequest request;
-  request.topic_data.push_back({.name = "t", .partition_data = {{.index = 3, .records = common::Bytes::zeros(4000)}}});
+  request.topic_data.push_back(
+      {.name = "t", .partition_data = {{.index = 3, .records = common::Bytes::zeros(4000)}}});
   const common::Bytes frame = encoded(request, 9);
   Reader in(frame);
   const auto decoded = ProduceRequest::decode(in, 9);
@@ -186,7 +191,8 @@ TEST(Codec, RecordsShareTheFrame) {
   const Chunks answer = encode_response(response, 11, 42);
   ASSERT_EQ(answer.count(), 3u);
   EXPECT_EQ(answer[1].data(), records[0].data());
-  EXPECT_EQ(common::load_big<std::int32_t>(answer[0].data()), static_cast<std::int32_t>(answer.size() - 4));
+  EXPECT_EQ(common::load_big<std::int32_t>(answer[0].data()),
+            static_cast<std::int32_t>(answer.size() - 4));
 }
 
 TEST(Header, FormsFollowTheVersion) {

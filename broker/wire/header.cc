@@ -14,9 +14,9 @@ const ApiVersionRow& row_of(ApiKey key) {
 }  // namespace
 
 const ApiVersionRow* find_api(std::int16_t key) {
-  const auto row = std::lower_bound(kApis.begin(), kApis.end(), key, [](const ApiVersionRow& a, std::int16_t b) {
-    return static_cast<std::int16_t>(a.key) < b;
-  });
+  const auto row = std::lower_bound(
+      kApis.begin(), kApis.end(), key,
+      [](const ApiVersionRow& a, std::int16_t b) { return static_cast<std::int16_t>(a.key) < b; });
   return row != kApis.end() && static_cast<std::int16_t>(row->key) == key ? &*row : nullptr;
 }
 

@@ -2,7 +2,8 @@
 // if (!is_served(header)) ...
 // Chunks answer = encode_response(response, header.request_api_version, header.correlation_id);
 //
-// Headers and frames of the Kafka protocol: which header form a request and its answer have, and the length before both.
+// Headers and frames of the Kafka protocol: which header form a request and its answer have, and
+// the length before both.
 #pragma once
 
 #include <cstdint>
@@ -23,9 +24,10 @@ const ApiVersionRow* find_api(std::int16_t key);
 /// True when the header's API exists and its version is one that our decoders read.
 bool is_served(const RequestHeader& header);
 
-/// Reads the header of a request (the frame without its length). For an API or version that is not served only key,
-/// version and correlation id are read: their header's form is unknown, and an ApiVersions request of a future version
-/// must still be answered, with version 0 and error 35 (KIP-511). kInvalidRequest: the frame is cut off.
+/// Reads the header of a request (the frame without its length). For an API or version that is not
+/// served only key, version and correlation id are read: their header's form is unknown, and an
+/// ApiVersions request of a future version must still be answered, with version 0 and error 35
+/// (KIP-511). kInvalidRequest: the frame is cut off.
 common::Result<RequestHeader> read_request_header(Reader& in);
 
 /// The header versions of a served API and version.
@@ -49,7 +51,8 @@ class FrameWriter {
 
 /// The whole frame of an answer, length first.
 template <typename Response>
-Chunks encode_response(const Response& response, std::int16_t version, std::int32_t correlation_id) {
+Chunks encode_response(const Response& response, std::int16_t version,
+                       std::int32_t correlation_id) {
   FrameWriter frame = FrameWriter::response(Response::kKey, version, correlation_id);
   response.encode(frame.body(), version);
   return frame.finish();

@@ -12,7 +12,9 @@
 
 namespace millrace::wire {
 
-inline void print_value(std::string& out, bool value) { out += value ? "true" : "false"; }
+inline void print_value(std::string& out, bool value) {
+  out += value ? "true" : "false";
+}
 template <std::integral T>
 void print_value(std::string& out, T value) {
   fmt::format_to(std::back_inserter(out), "{}", +value);
@@ -20,7 +22,9 @@ void print_value(std::string& out, T value) {
 inline void print_value(std::string& out, double value) {
   fmt::format_to(std::back_inserter(out), "{}", value);
 }
-inline void print_value(std::string& out, const common::Uuid& value) { out += value.text(); }
+inline void print_value(std::string& out, const common::Uuid& value) {
+  out += value.text();
+}
 /// In double quotes; what is not printable ASCII is written as \xNN.
 void print_value(std::string& out, const std::string& value);
 /// Byte fields show only their size.
@@ -31,7 +35,9 @@ inline void print_value(std::string& out, const Chunks& value) {
   fmt::format_to(std::back_inserter(out), "<{} bytes>", value.size());
 }
 template <typename T>
-  requires requires(const T& value, std::string& out) { value.print(out); }
+requires requires(const T& value, std::string& out) {
+  value.print(out);
+}
 void print_value(std::string& out, const T& value) {
   value.print(out);
 }

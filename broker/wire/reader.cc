@@ -8,7 +8,8 @@
 namespace millrace::wire {
 namespace {
 
-constexpr std::int32_t kStringBytesMax = 32767;  // both forms: Kafka refuses longer ones in the compact form too
+constexpr std::int32_t kStringBytesMax =
+    32767;  // both forms: Kafka refuses longer ones in the compact form too
 
 }  // namespace
 
@@ -24,7 +25,9 @@ void Reader::fail(const char* field, const char* reason) {
   reason_ = reason;
 }
 
-double Reader::f64(const char* field) { return std::bit_cast<double>(fixed<std::int64_t>(field)); }
+double Reader::f64(const char* field) {
+  return std::bit_cast<double>(fixed<std::int64_t>(field));
+}
 
 common::Uuid Reader::uuid(const char* field) {
   common::Uuid value;
@@ -88,7 +91,8 @@ void Reader::string(std::string& out, bool compact, const char* field) {
   at_ += size;
 }
 
-void Reader::string(std::optional<std::string>& out, bool compact, bool nullable, const char* field) {
+void Reader::string(std::optional<std::string>& out, bool compact, bool nullable,
+                    const char* field) {
   const std::int32_t size = length(compact, true, nullable, field);
   if (size < 0) {
     out.reset();
@@ -112,7 +116,8 @@ void Reader::bytes(common::Bytes& out, bool compact, const char* field) {
   if (size >= 0) out = window(size);
 }
 
-void Reader::bytes(std::optional<common::Bytes>& out, bool compact, bool nullable, const char* field) {
+void Reader::bytes(std::optional<common::Bytes>& out, bool compact, bool nullable,
+                   const char* field) {
   const std::int32_t size = length(compact, false, nullable, field);
   out.reset();
   if (size >= 0) out = window(size);

@@ -2,8 +2,8 @@
 // const std::int32_t id = in.i32("MetadataRequest.topics.partition");
 // if (!in.good()) return in.error();
 //
-// Reads the values of a Kafka message from one frame. Nothing that a peer can send trips a CHECK, reads outside of the
-// frame, or makes us allocate more than Limits allows.
+// Reads the values of a Kafka message from one frame. Nothing that a peer can send trips a CHECK,
+// reads outside of the frame, or makes us allocate more than Limits allows.
 #pragma once
 
 #include <cstddef>
@@ -25,9 +25,10 @@ struct ReadLimits {
   std::size_t decoded_bytes_max = std::size_t{64} << 20;
 };
 
-/// A cursor over a frame. The first failure sticks: from then on every read returns zero or nothing, so that a decoder
-/// reads field after field and looks once at the end. `field` names what is read, for the error's text, and must be a
-/// literal. `compact`: the form of flexible versions (KIP-482). Not thread-safe.
+/// A cursor over a frame. The first failure sticks: from then on every read returns zero or
+/// nothing, so that a decoder reads field after field and looks once at the end. `field` names what
+/// is read, for the error's text, and must be a literal. `compact`: the form of flexible versions
+/// (KIP-482). Not thread-safe.
 class Reader {
  public:
   explicit Reader(common::Bytes frame, ReadLimits limits = {})
@@ -71,11 +72,13 @@ class Reader {
     std::size_t wire_bytes_min;
     std::size_t memory_bytes;
   };
-  /// The number of elements that follow, -1 for null. Zero after refusing a null that is not `nullable`, more elements
-  /// than the rest of the frame could hold, or more memory than the limits allow.
+  /// The number of elements that follow, -1 for null. Zero after refusing a null that is not
+  /// `nullable`, more elements than the rest of the frame could hold, or more memory than the
+  /// limits allow.
   std::int32_t array(Element element, bool compact, bool nullable, const char* field);
 
-  /// Narrows the frame to the `size` bytes of a tagged field; leave() checks that they were read to the end.
+  /// Narrows the frame to the `size` bytes of a tagged field; leave() checks that they were read to
+  /// the end.
   struct Window {
     const std::uint8_t* outer_end;
   };
@@ -96,7 +99,8 @@ class Reader {
     at_ += sizeof(T);
     return value;
   }
-  // Length of a string (16 bits) or of bytes (32 bits) in either form; -1 for null or after a failure.
+  // Length of a string (16 bits) or of bytes (32 bits) in either form; -1 for null or after a
+  // failure.
   std::int32_t length(bool compact, bool is_string, bool nullable, const char* field);
   common::Bytes window(std::int32_t size);
 

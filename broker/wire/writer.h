@@ -4,8 +4,8 @@
 // out.fill_i32(length, static_cast<std::int32_t>(out.size() - 4));
 // send(out.take());
 //
-// Writes the values of a Kafka message. Large byte fields are not copied: what comes out is a chain of pieces for one
-// gathered write. Counter takes the same calls and only counts.
+// Writes the values of a Kafka message. Large byte fields are not copied: what comes out is a chain
+// of pieces for one gathered write. Counter takes the same calls and only counts.
 #pragma once
 
 #include <bit>
@@ -24,8 +24,8 @@
 
 namespace millrace::wire {
 
-/// The value forms, over a sink that has raw(data, size), shared(bytes) and integer(T). `compact`: the form of flexible
-/// versions. A null in a version that has none is written as the empty value.
+/// The value forms, over a sink that has raw(data, size), shared(bytes) and integer(T). `compact`:
+/// the form of flexible versions. A null in a version that has none is written as the empty value.
 template <typename Sink>
 class Forms {
  public:
@@ -54,7 +54,8 @@ class Forms {
     sink().raw(value.data(), value.size());
   }
   void string(const std::optional<std::string>& value, bool compact, bool nullable) {
-    if (value.has_value() || !nullable) return string(value.has_value() ? std::string_view(*value) : "", compact);
+    if (value.has_value() || !nullable)
+      return string(value.has_value() ? std::string_view(*value) : "", compact);
     if (compact) return varuint(0);
     i16(-1);
   }
@@ -108,7 +109,8 @@ class Counter : public Forms<Counter> {
   std::size_t size_ = 0;
 };
 
-/// Collects a message in blocks of growing size that never move, and in the shared pieces between them. Not thread-safe.
+/// Collects a message in blocks of growing size that never move, and in the shared pieces between
+/// them. Not thread-safe.
 class Writer : public Forms<Writer> {
  public:
   /// Byte fields of at most this many bytes are copied: an element of a gathered write costs more.
@@ -132,7 +134,8 @@ class Writer : public Forms<Writer> {
   void shared(const common::Bytes& bytes);
   template <std::integral T>
   void integer(T value) {
-    if (static_cast<std::size_t>(end_ - at_) < sizeof(T)) [[unlikely]] grow(sizeof(T));
+    if (static_cast<std::size_t>(end_ - at_) < sizeof(T)) [[unlikely]]
+      grow(sizeof(T));
     common::store_big(at_, value);
     at_ += sizeof(T);
   }
