@@ -77,7 +77,7 @@ def describe(folder):
         "cpu": f"{os.cpu_count()} x {model[1] if model else platform.machine()}",
         "memory": f"{int(re.search(r'MemTotal: +([0-9]+)', meminfo)[1]) / 1048576:.0f} GiB",
         "kernel": platform.release(),
-        "file system": _first_line("stat", "-f", "-c", "%T", str(folder)),
+        "file system": _first_line("findmnt", "-no", "FSTYPE", "-T", str(folder)),
         "java": _first_line("java", "-version"),
         "compiler": _first_line("c++", "--version"),
     }
