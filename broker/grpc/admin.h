@@ -1,0 +1,56 @@
+// The Admin service.
+#pragma once
+
+#include "broker/grpc/call.h"
+#include "millrace/v1/admin.grpc.pb.h"
+
+namespace millrace::grpc {
+
+class Admin final : public v1::Admin::CallbackService {
+ public:
+  explicit Admin(Dealer& dealer) : dealer_(dealer) {}
+
+  // admin_topics.cc
+  ::grpc::ServerUnaryReactor* CreateTopic(::grpc::CallbackServerContext* context, const v1::CreateTopicRequest* request,
+                                          v1::CreateTopicResponse* response) override;
+  ::grpc::ServerUnaryReactor* DeleteTopic(::grpc::CallbackServerContext* context, const v1::DeleteTopicRequest* request,
+                                          v1::DeleteTopicResponse* response) override;
+  ::grpc::ServerUnaryReactor* ListTopics(::grpc::CallbackServerContext* context, const v1::ListTopicsRequest* request,
+                                         v1::ListTopicsResponse* response) override;
+  ::grpc::ServerUnaryReactor* DescribeTopic(::grpc::CallbackServerContext* context,
+                                            const v1::DescribeTopicRequest* request,
+                                            v1::DescribeTopicResponse* response) override;
+  ::grpc::ServerUnaryReactor* CreatePartitions(::grpc::CallbackServerContext* context,
+                                               const v1::CreatePartitionsRequest* request,
+                                               v1::CreatePartitionsResponse* response) override;
+  // admin_data.cc
+  ::grpc::ServerUnaryReactor* DeleteRecords(::grpc::CallbackServerContext* context,
+                                            const v1::DeleteRecordsRequest* request,
+                                            v1::DeleteRecordsResponse* response) override;
+  ::grpc::ServerUnaryReactor* ListOffsets(::grpc::CallbackServerContext* context, const v1::ListOffsetsRequest* request,
+                                          v1::ListOffsetsResponse* response) override;
+  ::grpc::ServerUnaryReactor* InitProducer(::grpc::CallbackServerContext* context,
+                                           const v1::InitProducerRequest* request,
+                                           v1::InitProducerResponse* response) override;
+  ::grpc::ServerUnaryReactor* DescribeProducers(::grpc::CallbackServerContext* context,
+                                                const v1::DescribeProducersRequest* request,
+                                                v1::DescribeProducersResponse* response) override;
+  // admin_configs.cc
+  ::grpc::ServerUnaryReactor* DescribeConfigs(::grpc::CallbackServerContext* context,
+                                              const v1::DescribeConfigsRequest* request,
+                                              v1::DescribeConfigsResponse* response) override;
+  ::grpc::ServerUnaryReactor* AlterConfigs(::grpc::CallbackServerContext* context, const v1::AlterConfigsRequest* request,
+                                           v1::AlterConfigsResponse* response) override;
+  ::grpc::ServerUnaryReactor* DescribeCluster(::grpc::CallbackServerContext* context,
+                                              const v1::DescribeClusterRequest* request,
+                                              v1::DescribeClusterResponse* response) override;
+
+ private:
+  Dealer& dealer_;
+};
+
+/// The topic, or nullptr after the call was failed with kUnknownTopicOrPartition.
+std::shared_ptr<const metadata::Topic> find_topic(const service::Shard& here, const std::string& name,
+                                                  const UnaryAnswer& answer);
+
+}  // namespace millrace::grpc

@@ -1,0 +1,19 @@
+// The Subscriber service.
+#pragma once
+
+#include "broker/grpc/call.h"
+#include "millrace/v1/subscriber.grpc.pb.h"
+
+namespace millrace::grpc {
+
+class Subscriber final : public v1::Subscriber::CallbackService {
+ public:
+  explicit Subscriber(Dealer& dealer) : dealer_(dealer) {}
+  ::grpc::ServerWriteReactor<v1::ReadResponse>* Read(::grpc::CallbackServerContext* context,
+                                                     const v1::ReadRequest* request) override;
+
+ private:
+  Dealer& dealer_;
+};
+
+}  // namespace millrace::grpc
