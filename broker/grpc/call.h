@@ -1,6 +1,7 @@
 // How calls reach a shard and come back.
 #pragma once
 
+#include <grpcpp/server_context.h>
 #include <grpcpp/support/server_callback.h>
 
 #include <atomic>
