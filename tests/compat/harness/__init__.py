@@ -1,0 +1,1 @@
+"""What the compatibility and fault tests share."""
