@@ -1,0 +1,36 @@
+#include "broker/kafka/call.h"
+
+#include "broker/kafka/session.h"
+
+namespace millrace::kafka {
+
+const Context& AnyCall::context() const { return ticket_.session->context(); }
+
+void AnyCall::set_client_software(std::string_view name, std::string_view version) const {
+  ticket_.session->set_client_software(name, version);
+}
+
+void AnyCall::Place::cancel_with_connection(std::shared_ptr<service::FetchHandle> waiting) const {
+  session->cancel_with_connection(slot, std::move(waiting));
+}
+
+bool AnyCall::abandoned() const { return ticket_.session->closed(); }
+
+void AnyCall::answer_nothing() && {
+  const auto session = std::move(ticket_.session);
+  session->finish(ticket_.slot, {});
+}
+
+void AnyCall::close_connection(std::string_view why) && {
+  const auto session = std::move(ticket_.session);
+  session->finish(ticket_.slot, {});
+  session->close(CloseReason::kUnanswerable, why);
+}
+
+void AnyCall::send(wire::Chunks frame) {
+  CHECK(ticket_.session != nullptr, "a request was answered twice");
+  const auto session = std::move(ticket_.session);
+  session->finish(ticket_.slot, std::move(frame));
+}
+
+}  // namespace millrace::kafka

@@ -1,0 +1,49 @@
+// ApiVersions: lists exactly the version table. Features are an extension that this broker has none of.
+#include "broker/kafka/handlers/18_api_versions.h"
+
+#include <algorithm>
+
+#include "broker/kafka/handlers/answers.h"
+#include "broker/wire/messages/api_versions.h"
+
+namespace millrace::kafka {
+namespace {
+
+// What KIP-511 allows in the name and version of a client's software.
+bool is_software_name(const std::string& text) {
+  const auto alphanumeric = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+  };
+  if (text.empty() || !alphanumeric(text.front()) || !alphanumeric(text.back())) return false;
+  return std::all_of(text.begin(), text.end(), [&](char c) { return alphanumeric(c) || c == '-' || c == '.'; });
+}
+
+wire::ApiVersionsResponse::Api row_of(const wire::ApiVersionRow& row) {
+  return {static_cast<std::int16_t>(row.key), row.announced_min, row.version_max};
+}
+
+}  // namespace
+
+wire::Chunks version_refusal(std::int32_t correlation_id) {
+  wire::ApiVersionsResponse response;
+  response.error_code = kafka_number(ErrorCode::kUnsupportedVersion);
+  response.api_keys.push_back(row_of(*wire::find_api(static_cast<std::int16_t>(wire::ApiKey::kApiVersions))));
+  return wire::encode_response(response, 0, correlation_id);
+}
+
+template <>
+void handle(wire::ApiVersionsRequest request, Call<wire::ApiVersionsRequest> call) {
+  wire::ApiVersionsResponse response;
+  if (call.version() >= 3) {
+    if (!is_software_name(request.client_software_name) || !is_software_name(request.client_software_version)) {
+      response.error_code = kafka_number(ErrorCode::kInvalidRequest);
+      return call.answer(response);
+    }
+    call.set_client_software(request.client_software_name, request.client_software_version);
+  }
+  response.api_keys.reserve(wire::kApis.size());
+  for (const wire::ApiVersionRow& row : wire::kApis) response.api_keys.push_back(row_of(row));
+  call.answer(response);
+}
+
+}  // namespace millrace::kafka

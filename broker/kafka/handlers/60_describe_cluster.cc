@@ -1,0 +1,38 @@
+// DescribeCluster (KIP-700): this listener is one of brokers; controllers have none of their own.
+#include "broker/kafka/handlers/answers.h"
+#include "broker/kafka/handlers/topic_view.h"
+#include "broker/wire/messages/describe_cluster.h"
+
+namespace millrace::kafka {
+namespace {
+
+constexpr std::int8_t kBrokers = 1;
+constexpr std::int8_t kControllers = 2;
+
+}  // namespace
+
+template <>
+void handle(wire::DescribeClusterRequest request, Call<wire::DescribeClusterRequest> call) {
+  wire::DescribeClusterResponse response;
+  if (request.endpoint_type != kBrokers) {
+    if (request.endpoint_type == kControllers) {
+      put_error(response, ErrorCode::kMismatchedEndpointType,
+                "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER");
+    } else {
+      put_error(response, ErrorCode::kUnsupportedEndpointType,
+                fmt::format("Unsupported endpoint type {}", request.endpoint_type));
+    }
+    return call.answer(response);
+  }
+  const service::Shard& shard = call.shard();
+  response.endpoint_type = kBrokers;
+  response.cluster_id = shard.identity().cluster_id;
+  response.controller_id = shard.identity().node.value();
+  for (BrokerView& broker : broker_views(shard)) {
+    response.brokers.push_back({broker.id, std::move(broker.host), broker.port, std::move(broker.rack)});
+  }
+  if (request.include_cluster_authorized_operations) response.cluster_authorized_operations = kClusterOperations;
+  call.answer(response);
+}
+
+}  // namespace millrace::kafka

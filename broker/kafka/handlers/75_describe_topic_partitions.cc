@@ -1,0 +1,85 @@
+// DescribeTopicPartitions (KIP-966): topics in order of name, page by page.
+#include <algorithm>
+#include <set>
+
+#include "broker/kafka/handlers/answers.h"
+#include "broker/kafka/handlers/topic_view.h"
+#include "broker/wire/messages/describe_topic_partitions.h"
+
+namespace millrace::kafka {
+namespace {
+
+using Request = wire::DescribeTopicPartitionsRequest;
+using Response = wire::DescribeTopicPartitionsResponse;
+
+// Kafka's max.request.partition.size.limit.
+constexpr std::int32_t kPartitionsPerPageMax = 2000;
+
+std::set<std::string> wanted_names(const Request& request, const metadata::Image& image) {
+  std::set<std::string> names;
+  for (const Request::Topic& topic : request.topics) names.insert(topic.name);
+  if (request.topics.empty()) {
+    for (const auto& [name, topic] : image.topics()) names.insert(name);
+  }
+  return names;
+}
+
+/// Adds the topic's partitions from `first` on, as many as `room` allows; answers the index of the next one.
+std::int32_t add_topic(const service::Shard& shard, const metadata::Topic& topic, std::int32_t first,
+                       std::int32_t room, Response& response) {
+  Response::Topic& answer = response.topics.emplace_back();
+  answer.name = topic.name;
+  answer.topic_id = topic.id;
+  answer.is_internal = model::is_internal_topic(topic.name);
+  answer.topic_authorized_operations = kTopicOperations;
+  const std::int32_t end = std::min(topic.partition_count(), first + std::min(room, topic.partition_count()));
+  for (std::int32_t i = first; i < end; ++i) {
+    answer.partitions.push_back(partition_view<Response::Partition>(shard, topic, i));
+    answer.partitions.back().eligible_leader_replicas.emplace();
+    answer.partitions.back().last_known_elr.emplace();
+  }
+  return std::max(first, end);
+}
+
+void add_missing(const std::string& name, Response& response) {
+  Response::Topic& answer = response.topics.emplace_back();
+  answer.name = name;
+  answer.error_code = kafka_number(model::check_topic_name(name).ok() ? ErrorCode::kUnknownTopicOrPartition
+                                                                     : ErrorCode::kInvalidTopic);
+}
+
+}  // namespace
+
+template <>
+void handle(Request request, Call<Request> call) {
+  const service::Shard& shard = call.shard();
+  std::int32_t room = std::clamp(request.response_partition_limit, 1, kPartitionsPerPageMax);
+  const std::string start = request.cursor.has_value() ? request.cursor->topic_name : "";
+  const std::int32_t start_index = request.cursor.has_value() ? std::max(request.cursor->partition_index, 0) : 0;
+  const std::set<std::string> names = wanted_names(request, shard.image());
+  Response response;
+  for (auto name = names.lower_bound(start); name != names.end(); ++name) {
+    const auto topic = shard.image().topic(*name);
+    if (topic == nullptr) {
+      add_missing(*name, response);
+      continue;
+    }
+    if (room == 0) {
+      response.next_cursor.emplace();
+      response.next_cursor->topic_name = *name;
+      break;
+    }
+    const std::int32_t first = *name == start ? start_index : 0;
+    const std::int32_t next = add_topic(shard, *topic, first, room, response);
+    room -= next - first;
+    if (next < topic->partition_count()) {
+      response.next_cursor.emplace();
+      response.next_cursor->topic_name = *name;
+      response.next_cursor->partition_index = next;
+      break;
+    }
+  }
+  call.answer(response);
+}
+
+}  // namespace millrace::kafka

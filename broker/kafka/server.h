@@ -1,0 +1,117 @@
+// Server server({.shard = shard, .transport = transport, .limits = limits, .connections = count, .log = log});
+// TRY_ASSIGN(const env::Endpoint endpoint, server.listen(address));
+//
+// The Kafka door of one shard: accepts connections, and holds what they share.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <string_view>
+#include <unordered_set>
+#include <vector>
+
+#include "broker/env/transport.h"
+#include "broker/kafka/fetch_sessions.h"
+#include "broker/kafka/limits.h"
+#include "broker/kafka/memory.h"
+#include "broker/kafka/metrics.h"
+#include "broker/kafka/session.h"
+#include "broker/service/shard.h"
+
+namespace millrace::kafka {
+
+/// Open connections of all shards together: what max.connections limits. Shared by the shards' servers.
+using ConnectionCount = std::atomic<std::int32_t>;
+
+/// Takes one line, "key=value ...", for the log.
+using LogLine = common::Function<void(std::string_view)>;
+
+/// The limits that the broker's settings ask for. `shards`: how many share the memory.
+Limits limits_from(const model::BrokerSettings& settings, std::size_t shards);
+
+/// Loop thread only. Destroy it after the shard's close() has answered every request, before the shard itself.
+class Server {
+ public:
+  struct Parts {
+    service::Shard& shard;
+    env::Transport& transport;
+    Limits limits;
+    std::shared_ptr<ConnectionCount> connections;
+    LogLine log;
+  };
+  explicit Server(Parts parts);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  /// Accepts connections from now on; answers the real address. May be called for several addresses.
+  common::Result<env::Endpoint> listen(const env::Endpoint& endpoint);
+  /// Takes a connection as if it had been accepted.
+  void accept(std::unique_ptr<env::Connection> connection);
+  /// Stops accepting and reading, ends waiting fetches, closes each connection when what it asked is answered. Calls
+  /// `drained` once, when no connection is left.
+  void drain(common::Function<void()> drained);
+
+  /// What was counted so far. Copy it on the loop.
+  const Metrics& metrics_now();
+
+  // For sessions.
+  const Context& context() const { return context_; }
+  const Limits& limits() const { return limits_; }
+  Memory& memory() { return memory_; }
+  Metrics& metrics() { return metrics_; }
+  common::MutableByteView scratch() { return scratch_.mutable_view(); }
+  common::Instant now() const { return shard_.clock().now(); }
+  void flush_soon(Session& session);
+  /// Called when there is memory again, in the order of these calls.
+  void park(Session& session);
+  void count_close(const Session& session, CloseReason reason, std::string_view why);
+  /// Takes the connection of a session that closed; it is destroyed in a later turn.
+  void forget(Session& session, std::unique_ptr<env::Connection> connection);
+  void born(Session& session) { alive_.insert(&session); }
+  void gone(Session& session) { alive_.erase(&session); }
+
+ private:
+  void flush_all();
+  void bury();
+  void resume_parked();
+  void sweep_soon();
+  void sweep();
+  void relieve();
+  Session* stalled_reader(common::Instant now);
+  bool log_allowed();
+
+  service::Shard& shard_;
+  env::Transport& transport_;
+  Limits limits_;
+  std::shared_ptr<ConnectionCount> connections_;
+  LogLine log_;
+  Memory memory_;
+  Metrics metrics_;
+  FetchSessions fetch_sessions_;
+  Context context_;
+  common::Bytes scratch_;
+  std::vector<std::unique_ptr<env::Listener>> listeners_;
+  std::vector<std::shared_ptr<Session>> sessions_;  // open ones
+  std::unordered_set<Session*> alive_;              // and those that requests still hold
+  std::vector<std::shared_ptr<Session>> flush_;
+  std::vector<std::shared_ptr<Session>> flushing_;  // the previous turn's, kept for its capacity
+  std::deque<std::shared_ptr<Session>> parked_;
+  std::weak_ptr<Session> overdraft_;
+  std::vector<std::unique_ptr<env::Connection>> closed_connections_;
+  std::vector<std::shared_ptr<Session>> closed_sessions_;
+  common::Function<void()> drained_;
+  env::TimerId sweep_timer_ = env::TimerId::kNone;
+  bool flush_posted_ = false;
+  bool bury_posted_ = false;
+  bool resume_posted_ = false;
+  std::size_t released_at_sweep_ = 0;
+  common::Instant log_second_{};
+  int log_lines_ = 0;
+  std::uint64_t log_lines_dropped_ = 0;
+  // Tasks in the loop that hold this server see when it is gone.
+  std::shared_ptr<bool> here_ = std::make_shared<bool>(true);
+};
+
+}  // namespace millrace::kafka
