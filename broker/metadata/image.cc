@@ -1,0 +1,232 @@
+#include "broker/metadata/image.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "broker/model/topic_name.h"
+#include "common/check.h"
+
+namespace millrace::metadata {
+namespace {
+
+using model::BrokerId;
+using model::TopicId;
+
+const model::ConfigMap kNoConfigs;
+
+void set_or_erase(model::ConfigMap& configs, const std::string& name, const std::optional<std::string>& value) {
+  if (value) {
+    configs[name] = *value;
+  } else {
+    configs.erase(name);
+  }
+}
+
+bool all_have_replicas(const std::vector<Replicas>& partitions) {
+  return !partitions.empty() &&
+         std::none_of(partitions.begin(), partitions.end(), [](const Replicas& replicas) { return replicas.empty(); });
+}
+
+}  // namespace
+
+bool Image::apply(const Record& record) {
+  if (auto rejection = std::visit([this](const auto& one) { return on(one); }, record)) {
+    return reject(fmt::format("{}: {}", describe(record), *rejection));
+  }
+  DCHECK(by_name_.size() == by_id_.size());
+  return true;
+}
+
+bool Image::apply_bytes(common::ByteView value) {
+  const auto record = decode(value);
+  if (!record.ok()) return reject(record.error().detail);
+  return apply(*record);
+}
+
+bool Image::reject(std::string why) {
+  ++rejected_;
+  last_rejection_ = std::move(why);
+  return false;
+}
+
+Image::Rejection Image::on(const BrokerRegistered& record) {
+  if (record.broker.id < BrokerId{0}) return "a broker id is negative";
+  if (record.broker.shards < 1) return "a broker has no shards";
+  brokers_[record.broker.id] = record.broker;
+  return std::nullopt;
+}
+
+Image::Rejection Image::on(const BrokerGone& record) {
+  if (brokers_.erase(record.broker) == 0) return "no such broker";
+  return std::nullopt;
+}
+
+Image::Rejection Image::on(const TopicCreated& record) {
+  if (record.id.is_zero() || record.id == model::kMetadataTopicId) return "the id is reserved";
+  if (!model::check_topic_name(record.name).ok()) return "the name is not allowed";
+  if (by_name_.contains(record.name)) return "a topic of this name is there";
+  if (by_id_.contains(record.id) || removing_.contains(record.id)) return "a topic of this id is there";
+  if (!all_have_replicas(record.partitions)) return "a partition has no replica";
+  put(std::make_shared<const Topic>(
+      Topic{.id = record.id, .name = record.name, .partitions = record.partitions, .configs = record.configs}));
+  by_collision_form_[model::collision_form(record.name)].insert(record.name);
+  count_replicas(record.partitions, 1);
+  return std::nullopt;
+}
+
+Image::Rejection Image::on(const PartitionsAdded& record) {
+  const auto old = topic(record.topic);
+  if (old == nullptr) return "no such topic";
+  if (record.first != old->partition_count()) return "the partitions do not follow those that are there";
+  if (!all_have_replicas(record.partitions)) return "a partition has no replica";
+  Topic grown = *old;
+  grown.partitions.insert(grown.partitions.end(), record.partitions.begin(), record.partitions.end());
+  put(std::make_shared<const Topic>(std::move(grown)));
+  count_replicas(record.partitions, 1);
+  return std::nullopt;
+}
+
+Image::Rejection Image::on(const TopicConfigSet& record) {
+  const auto old = topic(record.topic);
+  if (old == nullptr) return "no such topic";
+  if (record.name.empty()) return "the setting has no name";
+  Topic altered = *old;
+  set_or_erase(altered.configs, record.name, record.value);
+  put(std::make_shared<const Topic>(std::move(altered)));
+  return std::nullopt;
+}
+
+Image::Rejection Image::on(const TopicDeleted& record) {
+  const auto old = topic(record.topic);
+  if (old == nullptr) return "no such topic";
+  RemovingTopic removing{.name = old->name, .waiting_for = {}};
+  for (const Replicas& replicas : old->partitions) removing.waiting_for.insert(replicas.begin(), replicas.end());
+  CHECK(!removing.waiting_for.empty(), "topic {} had no replicas", old->name);
+  removing_.emplace(old->id, std::move(removing));
+  count_replicas(old->partitions, -1);
+  const auto form = by_collision_form_.find(model::collision_form(old->name));
+  CHECK(form != by_collision_form_.end());
+  form->second.erase(old->name);
+  if (form->second.empty()) by_collision_form_.erase(form);
+  by_id_.erase(old->id);
+  by_name_.erase(old->name);
+  return std::nullopt;
+}
+
+Image::Rejection Image::on(const TopicRemoving& record) {
+  if (by_id_.contains(record.topic) || removing_.contains(record.topic)) return "a topic of this id is there";
+  if (record.waiting_for.empty()) return "no broker holds it";
+  removing_.emplace(record.topic, RemovingTopic{.name = record.name,
+                                                .waiting_for = {record.waiting_for.begin(), record.waiting_for.end()}});
+  return std::nullopt;
+}
+
+Image::Rejection Image::on(const TopicRemoved& record) {
+  const auto found = removing_.find(record.topic);
+  if (found == removing_.end()) return "no such topic is being removed";
+  if (found->second.waiting_for.erase(record.broker) == 0) return "this broker was not waited for";
+  if (found->second.waiting_for.empty()) removing_.erase(found);
+  return std::nullopt;
+}
+
+Image::Rejection Image::on(const BrokerConfigSet& record) {
+  if (record.name.empty()) return "the setting has no name";
+  if (!record.broker) {
+    set_or_erase(cluster_config_, record.name, record.value);
+    return std::nullopt;
+  }
+  model::ConfigMap& configs = broker_configs_[*record.broker];
+  set_or_erase(configs, record.name, record.value);
+  if (configs.empty()) broker_configs_.erase(*record.broker);
+  return std::nullopt;
+}
+
+Image::Rejection Image::on(const ProducerIdsAllocated& record) {
+  if (record.next <= next_producer_id_) return "these producer ids were given away before";
+  next_producer_id_ = record.next;
+  return std::nullopt;
+}
+
+Image::Rejection Image::on(const FeatureLevelSet& record) {
+  if (record.level < feature_level_) return "the feature level never falls";
+  feature_level_ = record.level;
+  return std::nullopt;
+}
+
+void Image::put(std::shared_ptr<const Topic> topic) {
+  by_id_[topic->id] = topic;
+  by_name_[topic->name] = std::move(topic);
+}
+
+void Image::count_replicas(const std::vector<Replicas>& partitions, std::int64_t sign) {
+  partition_total_ += sign * static_cast<std::int64_t>(partitions.size());
+  for (const Replicas& replicas : partitions) {
+    for (const BrokerId broker : replicas) {
+      std::int64_t& count = replicas_on_[broker];
+      count += sign;
+      CHECK(count >= 0, "broker {} holds {} replicas", broker, count);
+      if (count == 0) replicas_on_.erase(broker);
+    }
+  }
+}
+
+std::shared_ptr<const Topic> Image::topic(std::string_view name) const {
+  const auto found = by_name_.find(name);
+  return found == by_name_.end() ? nullptr : found->second;
+}
+
+std::shared_ptr<const Topic> Image::topic(const TopicId& id) const {
+  const auto found = by_id_.find(id);
+  return found == by_id_.end() ? nullptr : found->second;
+}
+
+std::shared_ptr<const Topic> Image::colliding_topic(std::string_view name) const {
+  const auto form = by_collision_form_.find(model::collision_form(name));
+  if (form == by_collision_form_.end()) return nullptr;
+  for (const std::string& other : form->second) {
+    if (other != name) return topic(other);
+  }
+  return nullptr;
+}
+
+std::int64_t Image::replicas_on(BrokerId broker) const {
+  const auto found = replicas_on_.find(broker);
+  return found == replicas_on_.end() ? 0 : found->second;
+}
+
+const model::ConfigMap& Image::broker_config(BrokerId broker) const {
+  const auto found = broker_configs_.find(broker);
+  return found == broker_configs_.end() ? kNoConfigs : found->second;
+}
+
+std::vector<Record> Image::snapshot() const {
+  std::vector<Record> records;
+  records.reserve(2 + brokers_.size() + by_name_.size() + removing_.size());
+  if (feature_level_ != 0) records.emplace_back(FeatureLevelSet{feature_level_});
+  for (const auto& [id, broker] : brokers_) records.emplace_back(BrokerRegistered{broker});
+  for (const auto& [name, value] : cluster_config_) records.emplace_back(BrokerConfigSet{std::nullopt, name, value});
+  for (const auto& [broker, configs] : broker_configs_) {
+    for (const auto& [name, value] : configs) records.emplace_back(BrokerConfigSet{broker, name, value});
+  }
+  for (const auto& [name, topic] : by_name_) {
+    records.emplace_back(TopicCreated{topic->id, topic->name, topic->partitions, topic->configs});
+  }
+  for (const auto& [id, removing] : removing_) {
+    records.emplace_back(TopicRemoving{id, removing.name, {removing.waiting_for.begin(), removing.waiting_for.end()}});
+  }
+  if (next_producer_id_ > model::ProducerId{0}) records.emplace_back(ProducerIdsAllocated{next_producer_id_});
+  return records;
+}
+
+bool Image::operator==(const Image& other) const {
+  const auto same_topic = [](const auto& a, const auto& b) { return a.first == b.first && *a.second == *b.second; };
+  return std::equal(by_name_.begin(), by_name_.end(), other.by_name_.begin(), other.by_name_.end(), same_topic) &&
+         removing_ == other.removing_ && brokers_ == other.brokers_ && broker_configs_ == other.broker_configs_ &&
+         cluster_config_ == other.cluster_config_ && replicas_on_ == other.replicas_on_ &&
+         partition_total_ == other.partition_total_ && next_producer_id_ == other.next_producer_id_ &&
+         feature_level_ == other.feature_level_;
+}
+
+}  // namespace millrace::metadata
