@@ -46,12 +46,12 @@ class _Judge:
 
     def type(self, f):
         if f.nullable and not f.array and f.base in PRIMITIVES and PRIMITIVES[f.base][0] is not None:
-            self.fail(f, f"a {f.base} cannot be null on the wire", "drop the '?' or choose a default")
+            self.fail(f, f"{f.base} cannot be null on the wire", "drop the '?' or choose a default")
         if f.array and f.base in ("bytes", "records"):
             self.fail(f, f"arrays of {f.base} are not supported", "wrap it in a struct")
         if not f.is_struct:
             if f.fields:
-                self.fail(f, f"a {f.base} has no fields", "name a struct (Capital) or unindent the lines below")
+                self.fail(f, f"{f.base} has no fields", "name a struct (Capital) or unindent the lines below")
             return
         if not re.match(r"^[A-Z]", f.base):
             self.fail(f, f"unknown type {f.base}", "known are " + ", ".join(PRIMITIVES) + "; structs begin with a capital")
@@ -81,18 +81,18 @@ class _Judge:
             if f.nullable is None:
                 self.fail(f, "default null for a field that is never null", "add '?' to its type")
         elif f.array or f.is_struct or f.base in ("uuid", "bytes", "records", "f64"):
-            self.fail(f, f"default {text} for a {'array' if f.array else f.base}", "only null is possible here")
+            self.fail(f, f"default {text} for {'an array' if f.array else f.base}", "only null is possible here")
         elif f.base == "bool":
             if text not in ("true", "false"):
-                self.fail(f, f"default {text} for a bool", "write true or false")
+                self.fail(f, f"default {text} for bool", "write true or false")
         elif f.base in INTEGER_RANGES:
             if not re.match(r"^-?\d+$", text):
-                self.fail(f, f"default {text} for an {f.base}", "write a decimal number")
+                self.fail(f, f"default {text} for {f.base}", "write a decimal number")
             low, high = INTEGER_RANGES[f.base]
             if not low <= int(text) <= high:
                 self.fail(f, f"default {text} does not fit {f.base}", f"stay within {low}..{high}")
         elif not re.match(r'^"[^"\\]*"$', text):
-            self.fail(f, f"default {text} for a string", 'write default="text" or default=null')
+            self.fail(f, f"default {text} for string", 'write default="text" or default=null')
 
 
 def check(schema):

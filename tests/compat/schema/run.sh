@@ -16,7 +16,8 @@ work="$build/schema-compat"
 mkdir -p "$work"
 
 [ -x "$build/bin/wire_peer" ] || ninja -C "$build" wire_peer
-mvn -q -B -Dstyle.color=never -f "$here/pom.xml" -Dbuild.folder="$work/maven" compile
+# To a file: maven ends with escape codes even when it is quiet.
+mvn -q -B -f "$here/pom.xml" -Dbuild.folder="$work/maven" compile >"$work/maven.log" 2>&1 || { cat "$work/maven.log"; exit 1; }
 jar=$(ls "$work"/maven/jars/kafka-clients-*.jar)
 peer=(java -XX:+UseSerialGC -cp "$work/maven/classes:$work/maven/jars/*" millrace.schema.Peer)
 passed=0 failed=0
