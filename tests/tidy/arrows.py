@@ -27,7 +27,9 @@ def parse(text):
 
 
 def module_of(path, modules):
-    """The longest module folder that holds the path, or None."""
+    """The longest module folder that holds the path, or None. Generated gRPC headers are of proto."""
+    if path.startswith("millrace/") and path.endswith(".pb.h"):
+        return "proto"
     held = [m for m in modules | {"proto": set()} if path.startswith(m + "/")]
     return max(held, key=len) if held else None
 
