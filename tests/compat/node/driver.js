@@ -143,8 +143,10 @@ const operations = {
   },
 
   async delete_records({ bootstrap, topic, partition = 0, offset }) {
-    await withAdmin(bootstrap, (admin) =>
-      admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: String(offset) }] }));
+    await withAdmin(bootstrap, async (admin) => {
+      await admin.fetchTopicOffsets(topic); // makes kafkajs learn the leader
+      await admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: String(offset) }] });
+    });
   },
 
   async cluster({ bootstrap }) {

@@ -1,0 +1,150 @@
+"""Apache Kafka's own command-line tools, out of its jars (A34, A40, A43-A46)."""
+import re
+import subprocess
+
+import pytest
+
+from harness.drivers import java_command, missing, record
+from harness.waiting import eventually
+
+TOOLS = "org.apache.kafka.tools."
+SECONDS = 90
+
+
+@pytest.fixture(scope="session")
+def tool(bootstrap):
+    if missing("java"):
+        pytest.skip(missing("java"))
+
+    def run(main, *arguments, stdin="", check=True):
+        """Runs a tool and answers what it printed; with check it must end with 0."""
+        done = subprocess.run(java_command(main, "--bootstrap-server", bootstrap, *arguments), input=stdin, capture_output=True,
+                              text=True, timeout=SECONDS)
+        assert not check or done.returncode == 0, "%s ended with %d:\n%s%s" % (main, done.returncode, done.stdout, done.stderr)
+        return done.stdout if check else (done.returncode, done.stdout + done.stderr)
+
+    return run
+
+
+def topics(tool, *arguments, **options):
+    return tool(TOOLS + "TopicCommand", *arguments, **options)
+
+
+def test_topics_create_list_describe_alter_delete(tool, topic):
+    made = topics(tool, "--create", "--topic", topic, "--partitions", "3", "--replication-factor", "1", "--config", "retention.ms=90000")
+    assert "Created topic " + topic in made
+    assert topic in topics(tool, "--list").splitlines()
+    described = topics(tool, "--describe", "--topic", topic)
+    assert re.search(r"PartitionCount: 3\s+ReplicationFactor: 1", described) and "retention.ms=90000" in described
+    leaders = re.findall(r"Partition: (\d)\s+Leader: (\d+)\s+Replicas: (\d+)\s+Isr: (\d+)", described)
+    assert [partition for partition, *_ in leaders] == ["0", "1", "2"]
+    topics(tool, "--alter", "--topic", topic, "--partitions", "5")
+    assert "PartitionCount: 5" in topics(tool, "--describe", "--topic", topic)
+    code, printed = topics(tool, "--alter", "--topic", topic, "--partitions", "2", check=False)
+    assert code != 0 and "InvalidPartitions" in printed
+    topics(tool, "--delete", "--topic", topic)
+    assert topic not in topics(tool, "--list").splitlines()
+
+
+def test_topics_create_without_numbers(tool, topic):
+    """A43: the defaults of the cluster; a second time is told and fails."""
+    topics(tool, "--create", "--topic", topic)
+    assert re.search(r"PartitionCount: 1\s+ReplicationFactor: 1", topics(tool, "--describe", "--topic", topic))
+    code, printed = topics(tool, "--create", "--topic", topic, check=False)
+    assert code != 0 and "already exists" in printed
+    topics(tool, "--create", "--if-not-exists", "--topic", topic)
+    code, printed = topics(tool, "--describe", "--topic", topic + "-not", check=False)
+    assert code != 0 and "does not exist" in printed
+
+
+def consumer_arguments(topic, count):
+    return ["--topic", topic, "--max-messages", str(count), "--timeout-ms", "30000"]
+
+
+def test_console_producer_and_consumer(tool, topic):
+    """Two orders in, the same two out, in order (A45, A46). With --partition the consumer needs no group."""
+    orders = '{"order_id": 1}\n{"order_id": 2}\n'
+    tool(TOOLS + "ConsoleProducer", "--topic", topic, stdin=orders)
+    read = tool(TOOLS + "consumer.ConsoleConsumer", *consumer_arguments(topic, 2), "--partition", "0", "--from-beginning")
+    assert read == orders
+    read = tool(TOOLS + "consumer.ConsoleConsumer", *consumer_arguments(topic, 1), "--partition", "0", "--offset", "1")
+    assert read == '{"order_id": 2}\n'
+
+
+def test_console_consumer_from_beginning_with_a_group(tool, topic, needs_groups):
+    """The form of the tutorials: without --partition the tool joins a group of its own."""
+    tool(TOOLS + "ConsoleProducer", "--topic", topic, stdin="one\ntwo\n")
+    assert tool(TOOLS + "consumer.ConsoleConsumer", *consumer_arguments(topic, 2), "--from-beginning") == "one\ntwo\n"
+
+
+def test_console_with_keys_and_headers(tool, topic):
+    tool(TOOLS + "ConsoleProducer", "--topic", topic, "--reader-property", "parse.key=true", "--reader-property", "parse.headers=true",
+         stdin="trace:t1,hop:a\tk\tv\n")
+    read = tool(TOOLS + "consumer.ConsoleConsumer", *consumer_arguments(topic, 1), "--partition", "0", "--from-beginning",
+                "--formatter-property", "print.key=true", "--formatter-property", "print.headers=true",
+                "--formatter-property", "print.partition=true", "--formatter-property", "print.offset=true")
+    assert read == "Partition:0\tOffset:0\ttrace:t1,hop:a\tk\tv\n"
+
+
+def test_configs_describe_alter_delete(tool, make_topic):
+    topic = make_topic()
+    entity = ("--entity-type", "topics", "--entity-name", topic)
+    tool("kafka.admin.ConfigCommand", "--alter", *entity, "--add-config", "retention.ms=123456,max.message.bytes=2000000")
+    described = tool("kafka.admin.ConfigCommand", "--describe", *entity)
+    assert "retention.ms=123456" in described and "max.message.bytes=2000000" in described
+    tool("kafka.admin.ConfigCommand", "--alter", *entity, "--delete-config", "retention.ms")
+    described = tool("kafka.admin.ConfigCommand", "--describe", *entity)
+    assert "retention.ms" not in described and "max.message.bytes=2000000" in described
+    code, printed = tool("kafka.admin.ConfigCommand", "--alter", *entity, "--add-config", "no.such=1", check=False)
+    assert code != 0 and "no.such" in printed
+
+
+def test_get_offsets(tool, clients, make_topic):
+    topic = make_topic(partitions=2)
+    clients("confluent").produce(topic=topic, records=[record("n", partition=0, timestamp=1700000000000 + n) for n in range(7)])
+    shell = TOOLS + "GetOffsetShell"
+    assert tool(shell, "--topic", topic).split() == [topic + ":0:7", topic + ":1:0"]
+    assert tool(shell, "--topic-partitions", topic + ":0", "--time", "earliest").split() == [topic + ":0:0"]
+    assert tool(shell, "--topic-partitions", topic + ":0", "--time", "1700000000003").split() == [topic + ":0:3"]
+    assert tool(shell, "--topic-partitions", topic + ":0", "--time", "max-timestamp").split() == [topic + ":0:6"]
+
+
+def test_delete_records(tool, clients, make_topic, tmp_path):
+    topic = make_topic()
+    clients("confluent").produce(topic=topic, records=[record("n", partition=0) for _ in range(5)])
+    wanted = tmp_path / "offsets.json"
+    wanted.write_text('{"partitions": [{"topic": "%s", "partition": 0, "offset": 3}], "version": 1}' % topic)
+    assert "low_watermark: 3" in tool(TOOLS + "DeleteRecordsCommand", "--offset-json-file", str(wanted))
+    eventually(lambda: clients("java").offsets(topic=topic)["earliest"] == 3, "the first three are gone")
+
+
+def test_cluster_versions_and_log_dirs(tool, make_topic):
+    topic = make_topic()
+    assert re.search(r"Cluster ID: \S+", cluster_id(tool))
+    versions = tool(TOOLS + "BrokerApiVersionsCommand")
+    assert re.search(r"Produce\(0\): [0-9]+ to 1[0-9]", versions) and "UNSUPPORTED" in versions or "usable" in versions
+    assert topic in tool(TOOLS + "LogDirsCommand", "--describe", "--topic-list", topic)
+
+
+def cluster_id(tool):
+    """This tool wants its verb before the address."""
+    bootstrap = tool.__closure__[0].cell_contents
+    done = subprocess.run(java_command(TOOLS + "ClusterTool", "cluster-id", "--bootstrap-server", bootstrap), capture_output=True,
+                          text=True, timeout=SECONDS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("options", [[], ["--command-property", "acks=1"], ["--command-property", "compression.type=zstd"]])
+def test_producer_perf(tool, make_topic, options):
+    topic = make_topic(partitions=3)
+    printed = tool(TOOLS + "ProducerPerformance", "--topic", topic, "--num-records", "20000", "--record-size", "200",
+                   "--throughput", "-1", *options)
+    assert "20000 records sent" in printed
+
+
+def test_consumer_perf(tool, clients, make_topic, needs_groups):
+    topic = make_topic()
+    clients("confluent").produce(topic=topic, records=[record("x" * 200, partition=0) for _ in range(2000)])
+    printed = tool(TOOLS + "ConsumerPerformance", "--topic", topic, "--num-records", "2000", "--timeout", "20000")
+    assert re.search(r", 2000, ", printed)
