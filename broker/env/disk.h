@@ -18,7 +18,6 @@
 namespace millrace::env {
 
 using common::Bytes;
-using common::Error;
 using common::Reply;
 using common::Result;
 
