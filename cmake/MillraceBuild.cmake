@@ -13,6 +13,10 @@ set(MILLRACE_SANITIZE "" CACHE STRING "value of -fsanitize for every target")
 # Builds only the fuzz targets and what they link, with libFuzzer's instrumentation (needs clang).
 option(MILLRACE_FUZZ "build the fuzzers" OFF)
 
+# Headers that most files share, parsed once: a fifth less work in a cold build, which is why the scripts turn it on in a
+# fresh tree. Off by default, as copies of the tree then share nothing through ccache and a missing #include goes unseen.
+option(MILLRACE_PRECOMPILE "use precompiled headers" OFF)
+
 find_program(CCACHE_PROGRAM ccache)
 if(CCACHE_PROGRAM)
   # Two copies of the tree share what either compiled: paths below the top count as relative.
@@ -45,12 +49,41 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(millrace_flags INTERFACE -fcoroutines)
 endif()
 
+# millrace_precompiled(SET KIND library|program [DEPS lib ...] HEADERS <header> ...): declares a set of headers that is
+# parsed once. Libraries and programs are position independent in different ways and cannot share a set.
+function(millrace_precompiled set)
+  cmake_parse_arguments(ARG "" "KIND" "DEPS;HEADERS" ${ARGN})
+  if(ARG_KIND STREQUAL "library")
+    add_library(millrace_headers_${set} OBJECT EXCLUDE_FROM_ALL "${CMAKE_SOURCE_DIR}/cmake/precompiled.cc")
+  else()
+    add_executable(millrace_headers_${set} EXCLUDE_FROM_ALL "${CMAKE_SOURCE_DIR}/cmake/precompiled.cc")
+  endif()
+  target_link_libraries(millrace_headers_${set} PRIVATE millrace_flags ${ARG_DEPS})
+  if(MILLRACE_PRECOMPILE)
+    target_precompile_headers(millrace_headers_${set} PRIVATE ${ARG_HEADERS})
+  endif()
+endfunction()
+
+# millrace_use_precompiled(TARGET SET)
+function(millrace_use_precompiled target set)
+  if(MILLRACE_PRECOMPILE)
+    # Where a target's options make the set unusable, it is built without it.
+    target_compile_options(${target} PRIVATE -Wno-error=invalid-pch)
+    target_precompile_headers(${target} REUSE_FROM millrace_headers_${set})
+  endif()
+endfunction()
+
 # millrace_library(NAME SOURCES a.cc b.cc [DEPS lib ...])
 # One static library: a module. Sources are listed one by one; headers need no mention.
 function(millrace_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_library(millrace_${name} STATIC ${ARG_SOURCES})
   target_link_libraries(millrace_${name} PUBLIC millrace_flags ${ARG_DEPS})
+  if(millrace_proto IN_LIST ARG_DEPS)
+    millrace_use_precompiled(millrace_${name} grpc)
+  else()
+    millrace_use_precompiled(millrace_${name} std)
+  endif()
 endfunction()
 
 # millrace_label(NAME LABEL...): gives a registered test its labels and adds it to the targets
@@ -81,6 +114,7 @@ function(millrace_test name)
   endif()
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE millrace_flags ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+  millrace_use_precompiled(${name} test)
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY "${CMAKE_CURRENT_SOURCE_DIR}")
   millrace_label(${name} ${ARG_LABEL})
 endfunction()

@@ -15,3 +15,13 @@ pkg_check_modules(LZ4 REQUIRED IMPORTED_TARGET liblz4)
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(ISAL REQUIRED IMPORTED_TARGET libisal)
 find_library(SNAPPY_LIBRARY snappy REQUIRED)
+
+set(millrace_std_headers <algorithm> <array> <chrono> <cstdint> <cstring> <functional> <map> <memory> <optional> <span>
+  <string> <string_view> <unordered_map> <utility> <variant> <vector> <fmt/format.h>)
+millrace_precompiled(std KIND library DEPS fmt::fmt HEADERS ${millrace_std_headers})
+millrace_precompiled(test KIND program DEPS fmt::fmt GTest::gmock HEADERS ${millrace_std_headers} <gtest/gtest.h> <gmock/gmock.h>)
+if(NOT MILLRACE_FUZZ)
+  millrace_precompiled(grpc KIND library DEPS fmt::fmt gRPC::grpc++ protobuf::libprotobuf
+    HEADERS ${millrace_std_headers} <google/protobuf/message.h> <google/protobuf/generated_message_reflection.h>
+    <grpcpp/grpcpp.h> <grpcpp/impl/codegen/server_callback_handlers.h>)
+endif()

@@ -27,11 +27,12 @@ skip() {
 }
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# configure PRESET [cmake argument ...]: quiet unless it fails.
+# configure PRESET [cmake argument ...]: quiet unless it fails. A tree that is configured keeps its options.
 configure() {
   local preset=$1 log
   shift
   log=$(mktemp)
+  [ -f "$ROOT/build/$preset/CMakeCache.txt" ] || [ "$preset" = fuzz ] || set -- -DMILLRACE_PRECOMPILE=ON "$@"
   if ! (cd "$ROOT" && cmake --preset "$preset" "$@") >"$log" 2>&1; then
     cat "$log"
     rm -f "$log"
