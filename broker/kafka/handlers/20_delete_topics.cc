@@ -30,8 +30,9 @@ std::vector<service::TopicRef> plan(const std::vector<Request::Topic>& wanted, W
   Occurrences<std::string> names;
   Occurrences<common::Uuid> ids;
   for (const Request::Topic& topic : wanted) {
-    if (topic.name.has_value()) names.add(*topic.name);
-    if (!topic.topic_id.is_zero()) ids.add(topic.topic_id);
+    const bool by_id = !topic.topic_id.is_zero();
+    if (by_id && !topic.name.has_value()) ids.add(topic.topic_id);
+    if (!by_id && topic.name.has_value()) names.add(*topic.name);
   }
   std::vector<service::TopicRef> topics;
   for (const Request::Topic& topic : wanted) {

@@ -59,6 +59,7 @@ bool Client::closed(common::Duration limit) {
 }
 
 TestBroker::TestBroker(TestBrokerOptions options) : transport_(std::make_unique<NoTransport>()) {
+  options.config.emplace("data.dir", "/data");
   const auto config = std::make_shared<const model::ConfigMap>(options.config);
   const auto identity = test_identity();
   std::vector<service::Shard*> peers;
