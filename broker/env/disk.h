@@ -18,6 +18,7 @@
 namespace millrace::env {
 
 using common::Bytes;
+using common::Error;
 using common::Reply;
 using common::Result;
 

@@ -15,8 +15,8 @@ using Task = common::Function<void()>;
 /// Names one pending timer of one loop. Never reused within a run. 0: none.
 enum class TimerId : std::uint64_t { kNone = 0 };
 
-/// One thread's queue of tasks and timers. In the real world an asio::io_context with its thread; in the simulator
-/// many loops share one thread and one simulated clock.
+/// One thread's queue of tasks and timers. In the real world a thread that waits in epoll; in the simulator many loops
+/// share one thread and one simulated clock.
 class Loop {
  public:
   virtual ~Loop() = default;

@@ -16,7 +16,8 @@ using model::TopicId;
 
 const model::ConfigMap kNoConfigs;
 
-void set_or_erase(model::ConfigMap& configs, const std::string& name, const std::optional<std::string>& value) {
+void set_or_erase(model::ConfigMap& configs, const std::string& name,
+                  const std::optional<std::string>& value) {
   if (value) {
     configs[name] = *value;
   } else {
@@ -26,7 +27,8 @@ void set_or_erase(model::ConfigMap& configs, const std::string& name, const std:
 
 bool all_have_replicas(const std::vector<Replicas>& partitions) {
   return !partitions.empty() &&
-         std::none_of(partitions.begin(), partitions.end(), [](const Replicas& replicas) { return replicas.empty(); });
+         std::none_of(partitions.begin(), partitions.end(),
+                      [](const Replicas& replicas) { return replicas.empty(); });
 }
 
 }  // namespace
@@ -67,10 +69,13 @@ Image::Rejection Image::on(const TopicCreated& record) {
   if (record.id.is_zero() || record.id == model::kMetadataTopicId) return "the id is reserved";
   if (!model::check_topic_name(record.name).ok()) return "the name is not allowed";
   if (by_name_.contains(record.name)) return "a topic of this name is there";
-  if (by_id_.contains(record.id) || removing_.contains(record.id)) return "a topic of this id is there";
+  if (by_id_.contains(record.id) || removing_.contains(record.id))
+    return "a topic of this id is there";
   if (!all_have_replicas(record.partitions)) return "a partition has no replica";
-  put(std::make_shared<const Topic>(
-      Topic{.id = record.id, .name = record.name, .partitions = record.partitions, .configs = record.configs}));
+  put(std::make_shared<const Topic>(Topic{.id = record.id,
+                                          .name = record.name,
+                                          .partitions = record.partitions,
+                                          .configs = record.configs}));
   by_collision_form_[model::collision_form(record.name)].insert(record.name);
   count_replicas(record.partitions, 1);
   return std::nullopt;
@@ -79,10 +84,12 @@ Image::Rejection Image::on(const TopicCreated& record) {
 Image::Rejection Image::on(const PartitionsAdded& record) {
   const auto old = topic(record.topic);
   if (old == nullptr) return "no such topic";
-  if (record.first != old->partition_count()) return "the partitions do not follow those that are there";
+  if (record.first != old->partition_count())
+    return "the partitions do not follow those that are there";
   if (!all_have_replicas(record.partitions)) return "a partition has no replica";
   Topic grown = *old;
-  grown.partitions.insert(grown.partitions.end(), record.partitions.begin(), record.partitions.end());
+  grown.partitions.insert(grown.partitions.end(), record.partitions.begin(),
+                          record.partitions.end());
   put(std::make_shared<const Topic>(std::move(grown)));
   count_replicas(record.partitions, 1);
   return std::nullopt;
@@ -102,7 +109,8 @@ Image::Rejection Image::on(const TopicDeleted& record) {
   const auto old = topic(record.topic);
   if (old == nullptr) return "no such topic";
   RemovingTopic removing{.name = old->name, .waiting_for = {}};
-  for (const Replicas& replicas : old->partitions) removing.waiting_for.insert(replicas.begin(), replicas.end());
+  for (const Replicas& replicas : old->partitions)
+    removing.waiting_for.insert(replicas.begin(), replicas.end());
   CHECK(!removing.waiting_for.empty(), "topic {} had no replicas", old->name);
   removing_.emplace(old->id, std::move(removing));
   count_replicas(old->partitions, -1);
@@ -116,10 +124,12 @@ Image::Rejection Image::on(const TopicDeleted& record) {
 }
 
 Image::Rejection Image::on(const TopicRemoving& record) {
-  if (by_id_.contains(record.topic) || removing_.contains(record.topic)) return "a topic of this id is there";
+  if (by_id_.contains(record.topic) || removing_.contains(record.topic))
+    return "a topic of this id is there";
   if (record.waiting_for.empty()) return "no broker holds it";
   removing_.emplace(record.topic, RemovingTopic{.name = record.name,
-                                                .waiting_for = {record.waiting_for.begin(), record.waiting_for.end()}});
+                                                .waiting_for = {record.waiting_for.begin(),
+                                                                record.waiting_for.end()}});
   return std::nullopt;
 }
 
@@ -206,27 +216,34 @@ std::vector<Record> Image::snapshot() const {
   records.reserve(2 + brokers_.size() + by_name_.size() + removing_.size());
   if (feature_level_ != 0) records.emplace_back(FeatureLevelSet{feature_level_});
   for (const auto& [id, broker] : brokers_) records.emplace_back(BrokerRegistered{broker});
-  for (const auto& [name, value] : cluster_config_) records.emplace_back(BrokerConfigSet{std::nullopt, name, value});
+  for (const auto& [name, value] : cluster_config_)
+    records.emplace_back(BrokerConfigSet{std::nullopt, name, value});
   for (const auto& [broker, configs] : broker_configs_) {
-    for (const auto& [name, value] : configs) records.emplace_back(BrokerConfigSet{broker, name, value});
+    for (const auto& [name, value] : configs)
+      records.emplace_back(BrokerConfigSet{broker, name, value});
   }
   for (const auto& [name, topic] : by_name_) {
     records.emplace_back(TopicCreated{topic->id, topic->name, topic->partitions, topic->configs});
   }
   for (const auto& [id, removing] : removing_) {
-    records.emplace_back(TopicRemoving{id, removing.name, {removing.waiting_for.begin(), removing.waiting_for.end()}});
+    records.emplace_back(TopicRemoving{
+        id, removing.name, {removing.waiting_for.begin(), removing.waiting_for.end()}});
   }
-  if (next_producer_id_ > model::ProducerId{0}) records.emplace_back(ProducerIdsAllocated{next_producer_id_});
+  if (next_producer_id_ > model::ProducerId{0})
+    records.emplace_back(ProducerIdsAllocated{next_producer_id_});
   return records;
 }
 
 bool Image::operator==(const Image& other) const {
-  const auto same_topic = [](const auto& a, const auto& b) { return a.first == b.first && *a.second == *b.second; };
-  return std::equal(by_name_.begin(), by_name_.end(), other.by_name_.begin(), other.by_name_.end(), same_topic) &&
-         removing_ == other.removing_ && brokers_ == other.brokers_ && broker_configs_ == other.broker_configs_ &&
-         cluster_config_ == other.cluster_config_ && replicas_on_ == other.replicas_on_ &&
-         partition_total_ == other.partition_total_ && next_producer_id_ == other.next_producer_id_ &&
-         feature_level_ == other.feature_level_;
+  const auto same_topic = [](const auto& a, const auto& b) {
+    return a.first == b.first && *a.second == *b.second;
+  };
+  return std::equal(by_name_.begin(), by_name_.end(), other.by_name_.begin(), other.by_name_.end(),
+                    same_topic) &&
+         removing_ == other.removing_ && brokers_ == other.brokers_ &&
+         broker_configs_ == other.broker_configs_ && cluster_config_ == other.cluster_config_ &&
+         replicas_on_ == other.replicas_on_ && partition_total_ == other.partition_total_ &&
+         next_producer_id_ == other.next_producer_id_ && feature_level_ == other.feature_level_;
 }
 
 }  // namespace millrace::metadata

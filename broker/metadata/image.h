@@ -1,7 +1,8 @@
 // Image image;
 // for (const Record& record : committed) image.apply(record);
 //
-// The cluster as the metadata log describes it. Every shard keeps one and applies the same records in the same order.
+// The cluster as the metadata log describes it. Every shard keeps one and applies the same records
+// in the same order.
 #pragma once
 
 #include <cstdint>
@@ -39,11 +40,13 @@ struct RemovingTopic {
 };
 
 /// The replicated state. Copying it shares the topics. Not thread-safe.
-/// A topic goes: absent -> (TopicCreated) live -> (TopicDeleted) removing -> (TopicRemoved by each broker) absent.
+/// A topic goes: absent -> (TopicCreated) live -> (TopicDeleted) removing -> (TopicRemoved by each
+/// broker) absent.
 class Image {
  public:
-  /// The only way the state changes. Never fails: a record that makes no sense here (made by a newer version, or
-  /// by a bug) changes nothing, is counted, and the same on every broker. True: it was applied.
+  /// The only way the state changes. Never fails: a record that makes no sense here (made by a
+  /// newer version, or by a bug) changes nothing, is counted, and the same on every broker. True:
+  /// it was applied.
   bool apply(const Record& record);
   /// As above, from the bytes of a record's value; unreadable bytes count as rejected.
   bool apply_bytes(common::ByteView value);
@@ -52,7 +55,9 @@ class Image {
   std::shared_ptr<const Topic> topic(std::string_view name) const;
   std::shared_ptr<const Topic> topic(const model::TopicId& id) const;
   /// Live topics in order of name.
-  const std::map<std::string, std::shared_ptr<const Topic>, std::less<>>& topics() const { return by_name_; }
+  const std::map<std::string, std::shared_ptr<const Topic>, std::less<>>& topics() const {
+    return by_name_;
+  }
   /// A live topic whose name differs from `name` only in '.' and '_'; nullptr: none.
   std::shared_ptr<const Topic> colliding_topic(std::string_view name) const;
   const std::map<model::TopicId, RemovingTopic>& removing() const { return removing_; }
@@ -71,11 +76,13 @@ class Image {
   model::ProducerId next_producer_id() const { return next_producer_id_; }
   std::int32_t feature_level() const { return feature_level_; }
 
-  /// Records that were refused since this image was made, and why the last one was. Not part of the state.
+  /// Records that were refused since this image was made, and why the last one was. Not part of the
+  /// state.
   std::uint64_t rejected() const { return rejected_; }
   const std::string& last_rejection() const { return last_rejection_; }
 
-  /// The fewest records that make an equal image out of an empty one, in a fixed order. They bound replay.
+  /// The fewest records that make an equal image out of an empty one, in a fixed order. They bound
+  /// replay.
   std::vector<Record> snapshot() const;
 
   /// Equality of state.

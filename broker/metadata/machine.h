@@ -1,9 +1,10 @@
 // TRY_ASSIGN(Decision<TopicOutcome> decision, decide(image, CreateTopic{...}, rules));
 // if (!validate_only) propose(decision.records);
 //
-// What commands mean. decide() looks at an image and answers with records and an outcome, or refuses; it changes
-// nothing. The caller appends the records, and once they are committed every image applies them. A command must be
-// decided on an image that holds everything proposed before it.
+// What commands mean. decide() looks at an image and answers with records and an outcome, or
+// refuses; it changes nothing. The caller appends the records, and once they are committed every
+// image applies them. A command must be decided on an image that holds everything proposed before
+// it.
 #pragma once
 
 #include <cstdint>
@@ -49,9 +50,11 @@ struct TopicOutcome {
   std::int32_t partitions = 0;
   std::int16_t replication_factor = 0;
 };
-/// kInvalidTopic, kTopicAlreadyExists, kInvalidPartitions, kInvalidReplicationFactor, kInvalidReplicaAssignment,
-/// kInvalidRequest, kInvalidConfig, kPolicyViolation (over the partition budget; the text has the numbers).
-Result<Decision<TopicOutcome>> decide(const Image& image, const CreateTopic& command, const CreationRules& rules);
+/// kInvalidTopic, kTopicAlreadyExists, kInvalidPartitions, kInvalidReplicationFactor,
+/// kInvalidReplicaAssignment, kInvalidRequest, kInvalidConfig, kPolicyViolation (over the partition
+/// budget; the text has the numbers).
+Result<Decision<TopicOutcome>> decide(const Image& image, const CreateTopic& command,
+                                      const CreationRules& rules);
 
 /// `count`: the total wanted. `assignments`: for each new partition, or empty to place them here.
 struct CreatePartitions {
@@ -59,8 +62,10 @@ struct CreatePartitions {
   std::int32_t count = 0;
   std::vector<Replicas> assignments;
 };
-/// kUnknownTopicOrPartition, kInvalidPartitions (not an increase), kInvalidReplicaAssignment, kPolicyViolation.
-Result<Decision<TopicOutcome>> decide(const Image& image, const CreatePartitions& command, const CreationRules& rules);
+/// kUnknownTopicOrPartition, kInvalidPartitions (not an increase), kInvalidReplicaAssignment,
+/// kPolicyViolation.
+Result<Decision<TopicOutcome>> decide(const Image& image, const CreatePartitions& command,
+                                      const CreationRules& rules);
 
 /// By id if it is not zero, else by name.
 struct DeleteTopic {
@@ -88,15 +93,16 @@ struct ConfigChange {
   Operation operation = Operation::kSet;
   std::optional<std::string> value;
 };
-/// Changes of a topic's settings. `replace_all` (AlterConfigs): what is not named goes back to its default.
+/// Changes of a topic's settings. `replace_all` (AlterConfigs): what is not named goes back to its
+/// default.
 enum class AlterStyle : std::uint8_t { kIncremental, kReplaceAll };
 struct AlterTopicConfigs {
   std::string topic;
   std::vector<ConfigChange> changes;
   AlterStyle style = AlterStyle::kIncremental;
 };
-/// kUnknownTopicOrPartition, kInvalidConfig, kInvalidRequest. `layers` give the defaults that APPEND and SUBTRACT
-/// start from.
+/// kUnknownTopicOrPartition, kInvalidConfig, kInvalidRequest. `layers` give the defaults that
+/// APPEND and SUBTRACT start from.
 Result<Decision<NoOutcome>> decide(const Image& image, const AlterTopicConfigs& command,
                                    const model::BrokerLayers& layers);
 

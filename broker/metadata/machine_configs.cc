@@ -19,7 +19,9 @@ using Operation = ConfigChange::Operation;
 
 constexpr std::size_t kValueBytesMax = 32767;
 
-std::string_view word(Operation operation) { return operation == Operation::kAppend ? "APPEND" : "SUBTRACT"; }
+std::string_view word(Operation operation) {
+  return operation == Operation::kAppend ? "APPEND" : "SUBTRACT";
+}
 
 /// What holds for every change, whatever it is about.
 Result<void> check_form(const std::vector<ConfigChange>& changes) {
@@ -34,11 +36,13 @@ Result<void> check_form(const std::vector<ConfigChange>& changes) {
     }
     if (change.operation == Operation::kDelete) continue;
     if (!change.value) {
-      return Error{ErrorCode::kInvalidRequest, fmt::format("Null value not supported for : {}", change.name)};
+      return Error{ErrorCode::kInvalidRequest,
+                   fmt::format("Null value not supported for : {}", change.name)};
     }
     if (change.value->size() > kValueBytesMax) {
       return Error{ErrorCode::kInvalidConfig,
-                   fmt::format("The configuration value cannot be added because it exceeds the maximum value size of {} bytes.",
+                   fmt::format("The configuration value cannot be added because it exceeds the "
+                               "maximum value size of {} bytes.",
                                kValueBytesMax)};
     }
   }
@@ -61,8 +65,9 @@ std::string changed_list(const std::string& current, const ConfigChange& change)
 
 /// The settings after the changes. `in_force` gives the value that APPEND and SUBTRACT start from.
 template <typename InForce>
-Result<ConfigMap> changed(ConfigMap settings, const std::vector<ConfigChange>& changes, AlterStyle style,
-                          const ConfigKey* (*find)(std::string_view), const InForce& in_force) {
+Result<ConfigMap> changed(ConfigMap settings, const std::vector<ConfigChange>& changes,
+                          AlterStyle style, const ConfigKey* (*find)(std::string_view),
+                          const InForce& in_force) {
   if (style == AlterStyle::kReplaceAll) settings.clear();
   for (const ConfigChange& change : changes) {
     switch (change.operation) {
@@ -76,8 +81,9 @@ Result<ConfigMap> changed(ConfigMap settings, const std::vector<ConfigChange>& c
       case Operation::kSubtract: {
         const ConfigKey* const key = find(change.name);
         if (key == nullptr || key->type != model::ConfigType::kList) {
-          return Error{ErrorCode::kInvalidConfig, fmt::format("Can't {} to key {} because its type is not LIST.",
-                                                              word(change.operation), change.name)};
+          return Error{ErrorCode::kInvalidConfig,
+                       fmt::format("Can't {} to key {} because its type is not LIST.",
+                                   word(change.operation), change.name)};
         }
         settings[change.name] = changed_list(in_force(change.name), change);
         break;
@@ -105,7 +111,8 @@ void each_difference(const ConfigMap& before, const ConfigMap& after, const Emit
 }
 
 /// Removing a setting needs the right to change it; values that stay are not judged again.
-Result<void> check_broker_difference(const std::string& name, const std::optional<std::string>& value,
+Result<void> check_broker_difference(const std::string& name,
+                                     const std::optional<std::string>& value,
                                      model::DynamicScope scope) {
   const ConfigKey* const key = model::find_broker_key(name);
   if (value) return model::check_dynamic_broker_config(name, *value, scope);
@@ -119,7 +126,8 @@ Result<Decision<NoOutcome>> decide(const Image& image, const AlterTopicConfigs& 
                                    const model::BrokerLayers& layers) {
   const auto topic = image.topic(command.topic);
   if (topic == nullptr) {
-    return Error{ErrorCode::kUnknownTopicOrPartition, fmt::format("The topic '{}' does not exist.", command.topic)};
+    return Error{ErrorCode::kUnknownTopicOrPartition,
+                 fmt::format("The topic '{}' does not exist.", command.topic)};
   }
   TRY(check_form(command.changes));
   const auto in_force = [&](const std::string& name) {
@@ -128,34 +136,40 @@ Result<Decision<NoOutcome>> decide(const Image& image, const AlterTopicConfigs& 
     }
     return std::string();
   };
-  TRY_ASSIGN(const ConfigMap after,
-             changed(topic->configs, command.changes, command.style, model::find_topic_key, in_force));
+  TRY_ASSIGN(const ConfigMap after, changed(topic->configs, command.changes, command.style,
+                                            model::find_topic_key, in_force));
   TRY(model::check_topic_configs(after));
   Decision<NoOutcome> decision;
-  each_difference(topic->configs, after, [&](const std::string& name, const std::optional<std::string>& value) {
-    decision.records.emplace_back(TopicConfigSet{topic->id, name, value});
-  });
+  each_difference(topic->configs, after,
+                  [&](const std::string& name, const std::optional<std::string>& value) {
+                    decision.records.emplace_back(TopicConfigSet{topic->id, name, value});
+                  });
   return decision;
 }
 
 Result<Decision<NoOutcome>> decide(const Image& image, const AlterBrokerConfigs& command,
                                    const model::BrokerLayers& layers) {
   if (command.broker && !image.brokers().contains(*command.broker)) {
-    return Error{ErrorCode::kBrokerIdNotRegistered, fmt::format("No node with id {} found.", *command.broker)};
+    return Error{ErrorCode::kBrokerIdNotRegistered,
+                 fmt::format("No node with id {} found.", *command.broker)};
   }
   TRY(check_form(command.changes));
-  const ConfigMap& before = command.broker ? image.broker_config(*command.broker) : image.cluster_config();
+  const ConfigMap& before =
+      command.broker ? image.broker_config(*command.broker) : image.cluster_config();
   const auto in_force = [&](const std::string& name) {
     return std::string(model::broker_value(name, layers).value_or(std::string_view{}));
   };
-  TRY_ASSIGN(const ConfigMap after, changed(before, command.changes, command.style, model::find_broker_key, in_force));
-  const auto scope = command.broker ? model::DynamicScope::kOneBroker : model::DynamicScope::kWholeCluster;
+  TRY_ASSIGN(const ConfigMap after,
+             changed(before, command.changes, command.style, model::find_broker_key, in_force));
+  const auto scope =
+      command.broker ? model::DynamicScope::kOneBroker : model::DynamicScope::kWholeCluster;
   Decision<NoOutcome> decision;
   Result<void> checked;
-  each_difference(before, after, [&](const std::string& name, const std::optional<std::string>& value) {
-    if (checked.ok()) checked = check_broker_difference(name, value, scope);
-    decision.records.emplace_back(BrokerConfigSet{command.broker, name, value});
-  });
+  each_difference(before, after,
+                  [&](const std::string& name, const std::optional<std::string>& value) {
+                    if (checked.ok()) checked = check_broker_difference(name, value, scope);
+                    decision.records.emplace_back(BrokerConfigSet{command.broker, name, value});
+                  });
   TRY(checked);
   return decision;
 }

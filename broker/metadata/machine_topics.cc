@@ -21,13 +21,15 @@ constexpr std::int64_t kPartitionsPerCommandMax = 10'000;
 Result<void> check_new_name(const Image& image, const std::string& name) {
   TRY(model::check_topic_name(name));
   if (name == "__cluster_metadata") {
-    return Error{ErrorCode::kInvalidRequest, fmt::format("Creation of internal topic {} is prohibited.", name)};
+    return Error{ErrorCode::kInvalidRequest,
+                 fmt::format("Creation of internal topic {} is prohibited.", name)};
   }
   if (image.topic(name) != nullptr) {
     return Error{ErrorCode::kTopicAlreadyExists, fmt::format("Topic '{}' already exists.", name)};
   }
   if (const auto other = image.colliding_topic(name)) {
-    return Error{ErrorCode::kInvalidTopic, fmt::format("Topic '{}' collides with existing topic: {}", name, other->name)};
+    return Error{ErrorCode::kInvalidTopic,
+                 fmt::format("Topic '{}' collides with existing topic: {}", name, other->name)};
   }
   return common::ok();
 }
@@ -35,25 +37,29 @@ Result<void> check_new_name(const Image& image, const std::string& name) {
 /// The replicas of each partition in order of partition, from a client's own assignment.
 Result<std::vector<Replicas>> given_partitions(const Image& image, const CreateTopic& command) {
   if (command.replication_factor != -1) {
-    return Error{ErrorCode::kInvalidRequest,
-                 "A manual partition assignment was specified, but replication factor was not set to -1."};
+    return Error{
+        ErrorCode::kInvalidRequest,
+        "A manual partition assignment was specified, but replication factor was not set to -1."};
   }
   if (command.partitions != -1) {
-    return Error{ErrorCode::kInvalidRequest,
-                 "A manual partition assignment was specified, but numPartitions was not set to -1."};
+    return Error{
+        ErrorCode::kInvalidRequest,
+        "A manual partition assignment was specified, but numPartitions was not set to -1."};
   }
   std::map<std::int32_t, Replicas> by_index;
   for (const auto& [index, replicas] : command.assignments) {
     if (!by_index.emplace(index, replicas).second) {
-      return Error{ErrorCode::kInvalidReplicaAssignment,
-                   fmt::format("Found multiple manual partition assignments for partition {}", index)};
+      return Error{
+          ErrorCode::kInvalidReplicaAssignment,
+          fmt::format("Found multiple manual partition assignments for partition {}", index)};
     }
     TRY(check_replicas(image, replicas, command.assignments.front().second.size()));
   }
   std::vector<Replicas> partitions;
   for (auto& [index, replicas] : by_index) {
     if (std::cmp_not_equal(index, partitions.size())) {
-      return Error{ErrorCode::kInvalidReplicaAssignment, "partitions should be a consecutive 0-based integer sequence"};
+      return Error{ErrorCode::kInvalidReplicaAssignment,
+                   "partitions should be a consecutive 0-based integer sequence"};
     }
     partitions.push_back(std::move(replicas));
   }
@@ -61,21 +67,25 @@ Result<std::vector<Replicas>> given_partitions(const Image& image, const CreateT
 }
 
 Error too_many() {
-  return Error{ErrorCode::kPolicyViolation, fmt::format("Excessively large number of partitions per request: at most {}.",
-                                                        kPartitionsPerCommandMax)};
+  return Error{ErrorCode::kPolicyViolation,
+               fmt::format("Excessively large number of partitions per request: at most {}.",
+                           kPartitionsPerCommandMax)};
 }
 
-Result<std::vector<Replicas>> chosen_partitions(const Image& image, const CreateTopic& command, const CreationRules& rules) {
+Result<std::vector<Replicas>> chosen_partitions(const Image& image, const CreateTopic& command,
+                                                const CreationRules& rules) {
   if (command.replication_factor < -1 || command.replication_factor == 0) {
     return Error{ErrorCode::kInvalidReplicationFactor,
                  "Replication factor must be larger than 0, or -1 to use the default value."};
   }
   if (command.partitions < -1 || command.partitions == 0) {
-    return Error{ErrorCode::kInvalidPartitions, "Number of partitions was set to an invalid non-positive value."};
+    return Error{ErrorCode::kInvalidPartitions,
+                 "Number of partitions was set to an invalid non-positive value."};
   }
-  const std::int32_t count = command.partitions == -1 ? rules.default_partitions : command.partitions;
-  const std::int16_t factor =
-      command.replication_factor == -1 ? rules.default_replication_factor : command.replication_factor;
+  const std::int32_t count =
+      command.partitions == -1 ? rules.default_partitions : command.partitions;
+  const std::int16_t factor = command.replication_factor == -1 ? rules.default_replication_factor
+                                                               : command.replication_factor;
   CHECK(count > 0);
   CHECK(factor > 0);
   if (count > kPartitionsPerCommandMax) return too_many();
@@ -84,12 +94,13 @@ Result<std::vector<Replicas>> chosen_partitions(const Image& image, const Create
 
 }  // namespace
 
-Result<Decision<TopicOutcome>> decide(const Image& image, const CreateTopic& command, const CreationRules& rules) {
+Result<Decision<TopicOutcome>> decide(const Image& image, const CreateTopic& command,
+                                      const CreationRules& rules) {
   CHECK(!command.id.is_zero(), "a new topic needs an id");
   TRY(check_new_name(image, command.name));
   TRY(model::check_topic_configs(command.configs));
-  auto partitions =
-      command.assignments.empty() ? chosen_partitions(image, command, rules) : given_partitions(image, command);
+  auto partitions = command.assignments.empty() ? chosen_partitions(image, command, rules)
+                                                : given_partitions(image, command);
   if (!partitions.ok()) return std::move(partitions).error();
   if (std::cmp_greater(partitions->size(), kPartitionsPerCommandMax)) return too_many();
   TRY(check_budget(image, *partitions, rules.partitions_per_shard_max, command.name));
@@ -97,21 +108,25 @@ Result<Decision<TopicOutcome>> decide(const Image& image, const CreateTopic& com
   decision.outcome = {.id = command.id,
                       .partitions = static_cast<std::int32_t>(partitions->size()),
                       .replication_factor = static_cast<std::int16_t>(partitions->front().size())};
-  decision.records.emplace_back(TopicCreated{command.id, command.name, *std::move(partitions), command.configs});
+  decision.records.emplace_back(
+      TopicCreated{command.id, command.name, *std::move(partitions), command.configs});
   return decision;
 }
 
-Result<Decision<TopicOutcome>> decide(const Image& image, const CreatePartitions& command, const CreationRules& rules) {
+Result<Decision<TopicOutcome>> decide(const Image& image, const CreatePartitions& command,
+                                      const CreationRules& rules) {
   const auto topic = image.topic(command.topic);
   if (topic == nullptr) return model::error(ErrorCode::kUnknownTopicOrPartition);
   const std::int32_t present = topic->partition_count();
   if (command.count == present) {
-    return Error{ErrorCode::kInvalidPartitions, fmt::format("Topic already has {} partition(s).", present)};
+    return Error{ErrorCode::kInvalidPartitions,
+                 fmt::format("Topic already has {} partition(s).", present)};
   }
   if (command.count < present) {
-    return Error{ErrorCode::kInvalidPartitions,
-                 fmt::format("The topic {} currently has {} partition(s); {} would not be an increase.", command.topic,
-                             present, command.count)};
+    return Error{
+        ErrorCode::kInvalidPartitions,
+        fmt::format("The topic {} currently has {} partition(s); {} would not be an increase.",
+                    command.topic, present, command.count)};
   }
   const std::int64_t more = std::int64_t{command.count} - present;
   if (more > kPartitionsPerCommandMax) return too_many();
@@ -122,8 +137,9 @@ Result<Decision<TopicOutcome>> decide(const Image& image, const CreatePartitions
   }
   if (std::cmp_not_equal(added.size(), more)) {
     return Error{ErrorCode::kInvalidReplicaAssignment,
-                 fmt::format("Attempted to add {} additional partition(s), but only {} assignment(s) were specified.", more,
-                             added.size())};
+                 fmt::format("Attempted to add {} additional partition(s), but only {} "
+                             "assignment(s) were specified.",
+                             more, added.size())};
   }
   for (const Replicas& replicas : added) TRY(check_replicas(image, replicas, factor));
   TRY(check_budget(image, added, rules.partitions_per_shard_max, command.topic));
@@ -149,15 +165,18 @@ Result<Decision<DeletedTopic>> decide(const Image& image, const DeleteTopic& com
 
 Decision<NoOutcome> decide(const Image& image, const ConfirmRemoval& command) {
   const auto found = image.removing().find(command.topic);
-  if (found == image.removing().end() || !found->second.waiting_for.contains(command.broker)) return {};
-  return Decision<NoOutcome>{.records = {TopicRemoved{command.topic, command.broker}}, .outcome = {}};
+  if (found == image.removing().end() || !found->second.waiting_for.contains(command.broker))
+    return {};
+  return Decision<NoOutcome>{.records = {TopicRemoved{command.topic, command.broker}},
+                             .outcome = {}};
 }
 
 Result<Decision<ProducerIdBlock>> decide(const Image& image, const AllocateProducerIds& command) {
   CHECK(command.count > 0);
   const model::ProducerId first = image.next_producer_id();
   if (first.value() > INT64_MAX - command.count) {
-    return Error{ErrorCode::kUnknownServerError, "Exhausted all producerIds as the next block's end would overflow"};
+    return Error{ErrorCode::kUnknownServerError,
+                 "Exhausted all producerIds as the next block's end would overflow"};
   }
   Decision<ProducerIdBlock> decision;
   decision.outcome = {.first = first, .count = command.count};
@@ -169,12 +188,14 @@ Result<Decision<NoOutcome>> decide(const Image& image, const RegisterBroker& com
   const Broker& broker = command.broker;
   if (broker.id < model::BrokerId{0} || broker.endpoints.empty() || broker.shards < 1) {
     return Error{ErrorCode::kInvalidRegistration,
-                 fmt::format("Broker {} has {} endpoint(s) and {} shard(s); it needs an id and one of each at least.",
+                 fmt::format("Broker {} has {} endpoint(s) and {} shard(s); it needs an id and one "
+                             "of each at least.",
                              broker.id, broker.endpoints.size(), broker.shards)};
   }
   Decision<NoOutcome> decision;
   const auto known = image.brokers().find(broker.id);
-  if (known == image.brokers().end() || known->second != broker) decision.records.emplace_back(BrokerRegistered{broker});
+  if (known == image.brokers().end() || known->second != broker)
+    decision.records.emplace_back(BrokerRegistered{broker});
   return decision;
 }
 

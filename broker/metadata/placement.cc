@@ -23,11 +23,15 @@ struct Candidate {
   std::int64_t leading = 0;  // of this topic, in this run
 };
 
-/// The best of those not taken yet. Leaders go by how much each leads already, followers by racks not used yet.
-Candidate& choose(std::vector<Candidate>& candidates, const Replicas& taken, const std::set<std::string_view>& racks) {
+/// The best of those not taken yet. Leaders go by how much each leads already, followers by racks
+/// not used yet.
+Candidate& choose(std::vector<Candidate>& candidates, const Replicas& taken,
+                  const std::set<std::string_view>& racks) {
   const auto rank = [&](const Candidate& candidate) {
-    const bool rack_used = !candidate.broker->rack.empty() && racks.contains(candidate.broker->rack);
-    return std::tuple(rack_used, taken.empty() ? candidate.leading : 0, candidate.load, candidate.broker->id);
+    const bool rack_used =
+        !candidate.broker->rack.empty() && racks.contains(candidate.broker->rack);
+    return std::tuple(rack_used, taken.empty() ? candidate.leading : 0, candidate.load,
+                      candidate.broker->id);
   };
   Candidate* best = nullptr;
   for (Candidate& candidate : candidates) {
@@ -39,13 +43,15 @@ Candidate& choose(std::vector<Candidate>& candidates, const Replicas& taken, con
 }
 
 Error unplaceable(std::int16_t replication_factor, std::string_view why) {
-  return Error{ErrorCode::kInvalidReplicationFactor,
-               fmt::format("Unable to replicate the partition {} time(s): {}", replication_factor, why)};
+  return Error{
+      ErrorCode::kInvalidReplicationFactor,
+      fmt::format("Unable to replicate the partition {} time(s): {}", replication_factor, why)};
 }
 
 }  // namespace
 
-Result<std::vector<Replicas>> place_partitions(const Image& image, std::int64_t count, std::int16_t replication_factor) {
+Result<std::vector<Replicas>> place_partitions(const Image& image, std::int64_t count,
+                                               std::int16_t replication_factor) {
   CHECK(count > 0);
   CHECK(replication_factor > 0);
   std::vector<Candidate> candidates;
@@ -54,9 +60,11 @@ Result<std::vector<Replicas>> place_partitions(const Image& image, std::int64_t 
   }
   if (candidates.empty()) return unplaceable(replication_factor, "No broker is registered.");
   if (std::cmp_greater(replication_factor, candidates.size())) {
-    return unplaceable(replication_factor, fmt::format("The target replication factor of {} cannot be reached because only "
-                                                       "{} broker(s) are registered.",
-                                                       replication_factor, candidates.size()));
+    return unplaceable(
+        replication_factor,
+        fmt::format("The target replication factor of {} cannot be reached because only "
+                    "{} broker(s) are registered.",
+                    replication_factor, candidates.size()));
   }
   std::vector<Replicas> placed;
   placed.reserve(static_cast<std::size_t>(count));
@@ -74,8 +82,8 @@ Result<std::vector<Replicas>> place_partitions(const Image& image, std::int64_t 
   return placed;
 }
 
-Result<void> check_budget(const Image& image, const std::vector<Replicas>& added, std::int32_t per_shard_max,
-                          std::string_view topic) {
+Result<void> check_budget(const Image& image, const std::vector<Replicas>& added,
+                          std::int32_t per_shard_max, std::string_view topic) {
   std::map<BrokerId, std::int64_t> more;
   for (const Replicas& replicas : added) {
     for (const BrokerId broker : replicas) ++more[broker];
@@ -86,30 +94,39 @@ Result<void> check_budget(const Image& image, const std::vector<Replicas>& added
     const std::int64_t present = image.replicas_on(id);
     const std::int64_t budget = std::int64_t{broker->second.shards} * per_shard_max;
     if (present + count <= budget) continue;
-    return Error{ErrorCode::kPolicyViolation,
-                 fmt::format("Topic '{}' needs {} more partition replica(s) on broker {}, which has {} and may have {}: {} "
-                             "shard(s) of at most {} each (partitions.per.shard.max).",
-                             topic, count, id, present, budget, broker->second.shards, per_shard_max)};
+    return Error{
+        ErrorCode::kPolicyViolation,
+        fmt::format("Topic '{}' needs {} more partition replica(s) on broker {}, which has {} and "
+                    "may have {}: {} "
+                    "shard(s) of at most {} each (partitions.per.shard.max).",
+                    topic, count, id, present, budget, broker->second.shards, per_shard_max)};
   }
   return common::ok();
 }
 
 Result<void> check_replicas(const Image& image, const Replicas& replicas, std::size_t expected) {
-  const auto bad = [](std::string text) { return Error{ErrorCode::kInvalidReplicaAssignment, std::move(text)}; };
-  if (replicas.empty()) return bad("The manual partition assignment includes an empty replica list.");
+  const auto bad = [](std::string text) {
+    return Error{ErrorCode::kInvalidReplicaAssignment, std::move(text)};
+  };
+  if (replicas.empty())
+    return bad("The manual partition assignment includes an empty replica list.");
   std::set<BrokerId> seen;
   for (const BrokerId broker : replicas) {
     if (!image.brokers().contains(broker)) {
-      return bad(fmt::format("The manual partition assignment includes broker {}, but no such broker is registered.", broker));
+      return bad(fmt::format(
+          "The manual partition assignment includes broker {}, but no such broker is registered.",
+          broker));
     }
     if (!seen.insert(broker).second) {
-      return bad(fmt::format("The manual partition assignment includes the broker {} more than once.", broker));
+      return bad(fmt::format(
+          "The manual partition assignment includes the broker {} more than once.", broker));
     }
   }
   if (replicas.size() != expected) {
-    return bad(fmt::format("The manual partition assignment includes a partition with {} replica(s), but this is not "
-                           "consistent with previous partitions, which have {} replica(s).",
-                           replicas.size(), expected));
+    return bad(fmt::format(
+        "The manual partition assignment includes a partition with {} replica(s), but this is not "
+        "consistent with previous partitions, which have {} replica(s).",
+        replicas.size(), expected));
   }
   return common::ok();
 }

@@ -33,7 +33,8 @@ std::optional<common::Uuid> uuid_of(const std::string& bytes) {
   return id;
 }
 
-void put_replicas(const std::vector<Replicas>& from, ::google::protobuf::RepeatedPtrField<pb::Replicas>& to) {
+void put_replicas(const std::vector<Replicas>& from,
+                  ::google::protobuf::RepeatedPtrField<pb::Replicas>& to) {
   for (const Replicas& replicas : from) {
     pb::Replicas* const one = to.Add();
     for (const BrokerId broker : replicas) one->add_brokers(broker.value());
@@ -68,7 +69,10 @@ void put(const BrokerRegistered& record, pb::MetadataRecord& out) {
 std::optional<Record> read(const pb::BrokerRegistered& from) {
   const auto directory = uuid_of(from.directory());
   if (!directory) return std::nullopt;
-  Broker broker{.id = BrokerId{from.broker()}, .directory = *directory, .rack = from.rack(), .shards = from.shards()};
+  Broker broker{.id = BrokerId{from.broker()},
+                .directory = *directory,
+                .rack = from.rack(),
+                .shards = from.shards()};
   for (const pb::Endpoint& one : from.endpoints()) {
     broker.endpoints.push_back({.name = one.name(), .host = one.host(), .port = one.port()});
   }
@@ -78,7 +82,9 @@ std::optional<Record> read(const pb::BrokerRegistered& from) {
 void put(const BrokerGone& record, pb::MetadataRecord& out) {
   out.mutable_broker_gone()->set_broker(record.broker.value());
 }
-std::optional<Record> read(const pb::BrokerGone& from) { return BrokerGone{BrokerId{from.broker()}}; }
+std::optional<Record> read(const pb::BrokerGone& from) {
+  return BrokerGone{BrokerId{from.broker()}};
+}
 
 void put(const TopicCreated& record, pb::MetadataRecord& out) {
   pb::TopicCreated& to = *out.mutable_topic_created();
@@ -94,7 +100,8 @@ void put(const TopicCreated& record, pb::MetadataRecord& out) {
 std::optional<Record> read(const pb::TopicCreated& from) {
   const auto id = uuid_of(from.id());
   if (!id) return std::nullopt;
-  TopicCreated record{.id = *id, .name = from.name(), .partitions = replicas_of(from.partitions()), .configs = {}};
+  TopicCreated record{
+      .id = *id, .name = from.name(), .partitions = replicas_of(from.partitions()), .configs = {}};
   for (const pb::ConfigValue& one : from.configs()) record.configs[one.name()] = one.value();
   return record;
 }
@@ -108,7 +115,8 @@ void put(const PartitionsAdded& record, pb::MetadataRecord& out) {
 std::optional<Record> read(const pb::PartitionsAdded& from) {
   const auto topic = uuid_of(from.topic());
   if (!topic) return std::nullopt;
-  return PartitionsAdded{.topic = *topic, .first = from.first(), .partitions = replicas_of(from.partitions())};
+  return PartitionsAdded{
+      .topic = *topic, .first = from.first(), .partitions = replicas_of(from.partitions())};
 }
 
 void put(const TopicConfigSet& record, pb::MetadataRecord& out) {
@@ -144,7 +152,8 @@ std::optional<Record> read(const pb::TopicRemoving& from) {
   const auto topic = uuid_of(from.topic());
   if (!topic) return std::nullopt;
   TopicRemoving record{.topic = *topic, .name = from.name(), .waiting_for = {}};
-  for (const std::int32_t broker : from.waiting_for()) record.waiting_for.push_back(BrokerId{broker});
+  for (const std::int32_t broker : from.waiting_for())
+    record.waiting_for.push_back(BrokerId{broker});
   return record;
 }
 
@@ -181,7 +190,9 @@ std::optional<Record> read(const pb::ProducerIdsAllocated& from) {
 void put(const FeatureLevelSet& record, pb::MetadataRecord& out) {
   out.mutable_feature_level_set()->set_level(record.level);
 }
-std::optional<Record> read(const pb::FeatureLevelSet& from) { return FeatureLevelSet{from.level()}; }
+std::optional<Record> read(const pb::FeatureLevelSet& from) {
+  return FeatureLevelSet{from.level()};
+}
 
 std::optional<Record> read_kind(const pb::MetadataRecord& from) {
   switch (from.kind_case()) {
@@ -230,11 +241,13 @@ Result<Record> decode(common::ByteView value) {
   pb::MetadataRecord from;
   if (value.size() > std::size_t{std::numeric_limits<std::int32_t>::max()} ||
       !from.ParseFromArray(value.data(), static_cast<int>(value.size()))) {
-    return Error{ErrorCode::kCorruptMessage, fmt::format("{} bytes are no metadata record", value.size())};
+    return Error{ErrorCode::kCorruptMessage,
+                 fmt::format("{} bytes are no metadata record", value.size())};
   }
   if (from.version() > kVersion || from.kind_case() == pb::MetadataRecord::KIND_NOT_SET) {
-    return Error{ErrorCode::kUnsupportedVersion,
-                 fmt::format("a metadata record of version {} is of a kind not known here", from.version())};
+    return Error{
+        ErrorCode::kUnsupportedVersion,
+        fmt::format("a metadata record of version {} is of a kind not known here", from.version())};
   }
   auto record = read_kind(from);
   if (!record) return Error{ErrorCode::kCorruptMessage, "a metadata record has an id that is none"};
@@ -268,28 +281,36 @@ namespace {
 
 struct Describer {
   std::string operator()(const BrokerRegistered& r) const {
-    std::string text = fmt::format("broker-registered id={} shards={}", r.broker.id, r.broker.shards);
+    std::string text =
+        fmt::format("broker-registered id={} shards={}", r.broker.id, r.broker.shards);
     if (!r.broker.rack.empty()) text += fmt::format(" rack={}", r.broker.rack);
     for (const Endpoint& endpoint : r.broker.endpoints) {
       text += fmt::format(" {}={}:{}", endpoint.name, endpoint.host, endpoint.port);
     }
     return text;
   }
-  std::string operator()(const BrokerGone& r) const { return fmt::format("broker-gone id={}", r.broker); }
+  std::string operator()(const BrokerGone& r) const {
+    return fmt::format("broker-gone id={}", r.broker);
+  }
   std::string operator()(const TopicCreated& r) const {
-    std::string text = fmt::format("topic-created name={} id={} partitions={}", r.name, r.id, assignment(r.partitions));
+    std::string text = fmt::format("topic-created name={} id={} partitions={}", r.name, r.id,
+                                   assignment(r.partitions));
     for (const auto& [name, value] : r.configs) text += fmt::format(" {}={}", name, value);
     return text;
   }
   std::string operator()(const PartitionsAdded& r) const {
-    return fmt::format("partitions-added topic={} first={} partitions={}", r.topic, r.first, assignment(r.partitions));
+    return fmt::format("partitions-added topic={} first={} partitions={}", r.topic, r.first,
+                       assignment(r.partitions));
   }
   std::string operator()(const TopicConfigSet& r) const {
     return fmt::format("topic-config-set topic={} {}", r.topic, setting(r.name, r.value));
   }
-  std::string operator()(const TopicDeleted& r) const { return fmt::format("topic-deleted topic={}", r.topic); }
+  std::string operator()(const TopicDeleted& r) const {
+    return fmt::format("topic-deleted topic={}", r.topic);
+  }
   std::string operator()(const TopicRemoving& r) const {
-    return fmt::format("topic-removing topic={} name={} waiting-for={}", r.topic, r.name, fmt::join(r.waiting_for, ","));
+    return fmt::format("topic-removing topic={} name={} waiting-for={}", r.topic, r.name,
+                       fmt::join(r.waiting_for, ","));
   }
   std::string operator()(const TopicRemoved& r) const {
     return fmt::format("topic-removed topic={} broker={}", r.topic, r.broker);
@@ -298,8 +319,12 @@ struct Describer {
     const std::string broker = r.broker ? fmt::format("{}", *r.broker) : "all";
     return fmt::format("broker-config-set broker={} {}", broker, setting(r.name, r.value));
   }
-  std::string operator()(const ProducerIdsAllocated& r) const { return fmt::format("producer-ids-allocated next={}", r.next); }
-  std::string operator()(const FeatureLevelSet& r) const { return fmt::format("feature-level-set level={}", r.level); }
+  std::string operator()(const ProducerIdsAllocated& r) const {
+    return fmt::format("producer-ids-allocated next={}", r.next);
+  }
+  std::string operator()(const FeatureLevelSet& r) const {
+    return fmt::format("feature-level-set level={}", r.level);
+  }
 
  private:
   static std::string setting(const std::string& name, const std::optional<std::string>& value) {
@@ -320,6 +345,8 @@ struct Describer {
 
 }  // namespace
 
-std::string describe(const Record& record) { return std::visit(Describer{}, record); }
+std::string describe(const Record& record) {
+  return std::visit(Describer{}, record);
+}
 
 }  // namespace millrace::metadata

@@ -1,5 +1,5 @@
-// The records of the metadata log. On disk: protobuf (proto/millrace/internal/metadata.proto) as the values of
-// ordinary record batches. Here: plain structs, so that no one else sees protobuf.
+// The records of the metadata log. On disk: protobuf (proto/millrace/internal/metadata.proto) as
+// the values of ordinary record batches. Here: plain structs, so that no one else sees protobuf.
 #pragma once
 
 #include <cstdint>
@@ -106,19 +106,21 @@ struct FeatureLevelSet {
   bool operator==(const FeatureLevelSet&) const = default;
 };
 
-using Record = std::variant<BrokerRegistered, BrokerGone, TopicCreated, PartitionsAdded, TopicConfigSet, TopicDeleted,
-                            TopicRemoving, TopicRemoved, BrokerConfigSet, ProducerIdsAllocated, FeatureLevelSet>;
+using Record = std::variant<BrokerRegistered, BrokerGone, TopicCreated, PartitionsAdded,
+                            TopicConfigSet, TopicDeleted, TopicRemoving, TopicRemoved,
+                            BrokerConfigSet, ProducerIdsAllocated, FeatureLevelSet>;
 
 /// The bytes of a record's value.
 common::Bytes encode(const Record& record);
-/// kCorruptMessage: not a record of ours. kUnsupportedVersion: made by a newer broker. Safe on any bytes.
+/// kCorruptMessage: not a record of ours. kUnsupportedVersion: made by a newer broker. Safe on any
+/// bytes.
 Result<Record> decode(common::ByteView value);
 
 /// One batch with these records, ready to be appended. Requires at least one.
 common::Bytes to_batch(std::span<const Record> records, common::Timestamp now);
 
-/// The values in a batch of the metadata log, in order, as views into it. kInvalidRecord or kCorruptMessage: damaged.
-/// A batch of the metadata log is never compressed.
+/// The values in a batch of the metadata log, in order, as views into it. kInvalidRecord or
+/// kCorruptMessage: damaged. A batch of the metadata log is never compressed.
 Result<std::vector<common::ByteView>> values_of(const model::BatchView& batch);
 
 /// One line for logs and tests, such as `topic-created name=orders partitions=3`.

@@ -29,7 +29,9 @@ static_assert(kAttributesAt == kBatchCrcStart && kLengthAt + 4 == kBatchPrefixBy
 constexpr std::uint16_t kTimestampTypeBit = 0x08;
 constexpr std::uint8_t kMagic = 2;
 
-Error corrupt(std::string detail) { return Error{ErrorCode::kCorruptMessage, std::move(detail)}; }
+Error corrupt(std::string detail) {
+  return Error{ErrorCode::kCorruptMessage, std::move(detail)};
+}
 
 }  // namespace
 
@@ -41,7 +43,8 @@ std::size_t BatchView::announced_size(common::ByteView bytes) {
 
 Result<BatchView> BatchView::parse(common::ByteView bytes) {
   if (bytes.size() <= kMagicAt) {
-    return corrupt(fmt::format("a record batch needs {} bytes, {} are there", kBatchHeaderBytes, bytes.size()));
+    return corrupt(fmt::format("a record batch needs {} bytes, {} are there", kBatchHeaderBytes,
+                               bytes.size()));
   }
   const std::uint8_t magic = bytes[kMagicAt];
   if (magic < kMagic) {
@@ -51,13 +54,15 @@ Result<BatchView> BatchView::parse(common::ByteView bytes) {
   if (magic != kMagic) return corrupt(fmt::format("unknown message format v{}", magic));
   const std::size_t size = announced_size(bytes);
   if (size < kBatchHeaderBytes || size > bytes.size()) {
-    return corrupt(fmt::format("batch length {} does not fit: {} bytes are there", size, bytes.size()));
+    return corrupt(
+        fmt::format("batch length {} does not fit: {} bytes are there", size, bytes.size()));
   }
   const BatchView batch(bytes.first(size));
   if ((batch.attributes() & 7) > static_cast<unsigned>(Compression::kZstd)) {
     return corrupt(fmt::format("unknown compression {}", batch.attributes() & 7));
   }
-  // Compaction may remove records from a batch and leave its offset range as it was, so fewer is allowed here.
+  // Compaction may remove records from a batch and leave its offset range as it was, so fewer is
+  // allowed here.
   if (batch.last_offset_delta() < 0 || batch.record_count() < 0 ||
       batch.record_count() > batch.last_offset_delta() + std::int64_t{1}) {
     return corrupt(fmt::format("{} records cannot end at offset delta {}", batch.record_count(),
@@ -66,11 +71,21 @@ Result<BatchView> BatchView::parse(common::ByteView bytes) {
   return batch;
 }
 
-Offset BatchView::base_offset() const { return Offset{load_big<std::int64_t>(bytes_.data())}; }
-Term BatchView::leader_epoch() const { return Term{load_big<std::int32_t>(bytes_.data() + kLeaderEpochAt)}; }
-std::uint32_t BatchView::crc() const { return load_big<std::uint32_t>(bytes_.data() + kCrcAt); }
-bool BatchView::crc_matches() const { return common::crc32c(bytes_.subspan(kBatchCrcStart)) == crc(); }
-std::uint16_t BatchView::attributes() const { return load_big<std::uint16_t>(bytes_.data() + kAttributesAt); }
+Offset BatchView::base_offset() const {
+  return Offset{load_big<std::int64_t>(bytes_.data())};
+}
+Term BatchView::leader_epoch() const {
+  return Term{load_big<std::int32_t>(bytes_.data() + kLeaderEpochAt)};
+}
+std::uint32_t BatchView::crc() const {
+  return load_big<std::uint32_t>(bytes_.data() + kCrcAt);
+}
+bool BatchView::crc_matches() const {
+  return common::crc32c(bytes_.subspan(kBatchCrcStart)) == crc();
+}
+std::uint16_t BatchView::attributes() const {
+  return load_big<std::uint16_t>(bytes_.data() + kAttributesAt);
+}
 std::int32_t BatchView::last_offset_delta() const {
   return load_big<std::int32_t>(bytes_.data() + kLastOffsetDeltaAt);
 }
@@ -96,8 +111,10 @@ std::int32_t BatchView::record_count() const {
   return load_big<std::int32_t>(bytes_.data() + kRecordCountAt);
 }
 
-std::uint16_t batch_attributes(Compression compression, TimestampType timestamp_type, bool transactional, bool control) {
-  return static_cast<std::uint16_t>(static_cast<unsigned>(compression) | static_cast<unsigned>(timestamp_type) << 3 |
+std::uint16_t batch_attributes(Compression compression, TimestampType timestamp_type,
+                               bool transactional, bool control) {
+  return static_cast<std::uint16_t>(static_cast<unsigned>(compression) |
+                                    static_cast<unsigned>(timestamp_type) << 3 |
                                     (transactional ? 0x10U : 0U) | (control ? 0x20U : 0U));
 }
 
@@ -142,7 +159,8 @@ void set_position(common::MutableByteView batch, Offset base_offset, Term leader
 void set_append_time(common::MutableByteView batch, common::Timestamp now) {
   CHECK(batch.size() >= kBatchHeaderBytes);
   const auto attributes = load_big<std::uint16_t>(batch.data() + kAttributesAt);
-  store_big(batch.data() + kAttributesAt, static_cast<std::uint16_t>(attributes | kTimestampTypeBit));
+  store_big(batch.data() + kAttributesAt,
+            static_cast<std::uint16_t>(attributes | kTimestampTypeBit));
   store_big(batch.data() + kMaxTimestampAt, now.value());
   store_big(batch.data() + kCrcAt, common::crc32c(batch.subspan(kBatchCrcStart)));
 }

@@ -1,7 +1,7 @@
 // TRY_ASSIGN(const BatchView batch, BatchView::parse(records));
 //
-// A record batch of Kafka's message format v2, as it is on the wire and in a segment, seen without copying.
-// Layout (big endian): https://kafka.apache.org/documentation/#recordbatch
+// A record batch of Kafka's message format v2, as it is on the wire and in a segment, seen without
+// copying. Layout (big endian): https://kafka.apache.org/documentation/#recordbatch
 #pragma once
 
 #include <cstdint>
@@ -27,10 +27,12 @@ inline constexpr std::size_t kBatchCrcStart = 21;
 class BatchView {
  public:
   /// The first batch of `bytes`; what follows it is ignored (size() tells where it ends).
-  /// Checks form only: the length fits, magic is 2, counts agree, compression is known. The CRC is checked apart.
-  /// kCorruptMessage: too short or inconsistent. kUnsupportedForMessageFormat: an older magic.
+  /// Checks form only: the length fits, magic is 2, counts agree, compression is known. The CRC is
+  /// checked apart. kCorruptMessage: too short or inconsistent. kUnsupportedForMessageFormat: an
+  /// older magic.
   static Result<BatchView> parse(common::ByteView bytes);
-  /// Bytes of the batch at the front of `bytes` by its length field, without other checks. 0: not even a length is there.
+  /// Bytes of the batch at the front of `bytes` by its length field, without other checks. 0: not
+  /// even a length is there.
   static std::size_t announced_size(common::ByteView bytes);
 
   Offset base_offset() const;
@@ -43,7 +45,9 @@ class BatchView {
   bool crc_matches() const;
   std::uint16_t attributes() const;
   Compression compression() const { return static_cast<Compression>(attributes() & 7); }
-  TimestampType timestamp_type() const { return static_cast<TimestampType>((attributes() >> 3) & 1); }
+  TimestampType timestamp_type() const {
+    return static_cast<TimestampType>((attributes() >> 3) & 1);
+  }
   bool transactional() const { return (attributes() & 0x10) != 0; }
   bool control() const { return (attributes() & 0x20) != 0; }
   bool has_delete_horizon() const { return (attributes() & 0x40) != 0; }
@@ -80,18 +84,20 @@ struct BatchHeader {
   std::int32_t record_count = 0;
 };
 /// Attribute bits: compression, timestamp type, transactional, control.
-std::uint16_t batch_attributes(Compression compression, TimestampType timestamp_type, bool transactional, bool control);
+std::uint16_t batch_attributes(Compression compression, TimestampType timestamp_type,
+                               bool transactional, bool control);
 /// The header of this batch, for a batch that differs from it.
 BatchHeader header_of(const BatchView& batch);
-/// Completes a batch whose records already stand behind the space for the header: writes the header, the length and
-/// the checksum. Requires kBatchHeaderBytes <= batch.size() < 2 GiB.
+/// Completes a batch whose records already stand behind the space for the header: writes the
+/// header, the length and the checksum. Requires kBatchHeaderBytes <= batch.size() < 2 GiB.
 void seal_batch(common::MutableByteView batch, const BatchHeader& header);
 
 /// Writes the two fields that the log sets and the checksum does not cover.
 void set_position(common::MutableByteView batch, Offset base_offset, Term leader_epoch);
 
-/// Turns the batch into one with append time: sets timestamp type and max timestamp, then the checksum anew.
-/// The records' own deltas stay; readers take max_timestamp for every record (KIP-32).
+/// Turns the batch into one with append time: sets timestamp type and max timestamp, then the
+/// checksum anew. The records' own deltas stay; readers take max_timestamp for every record
+/// (KIP-32).
 void set_append_time(common::MutableByteView batch, common::Timestamp now);
 
 /// base + distance with wrap-around at 2^31, as sequence numbers count.

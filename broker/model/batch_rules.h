@@ -51,11 +51,11 @@ struct BatchVerdict {
   std::optional<BatchRefusal> refused;
 };
 
-/// Checks what a client sent for one partition and makes it ready for the log. `records` must hold exactly one v2
-/// batch with base offset 0, a right checksum and matching counts. May write append time into the bytes in place.
-/// Without re-compression, append time, time limits into the past and compaction no record is looked at:
-/// the cost is the checksum. kCorruptMessage, kInvalidRecord, kMessageTooLarge, kRecordListTooLarge,
-/// kInvalidTimestamp, kInvalidTxnState.
+/// Checks what a client sent for one partition and makes it ready for the log. `records` must hold
+/// exactly one v2 batch with base offset 0, a right checksum and matching counts. May write append
+/// time into the bytes in place. Without re-compression, append time, time limits into the past and
+/// compaction no record is looked at: the cost is the checksum. kCorruptMessage, kInvalidRecord,
+/// kMessageTooLarge, kRecordListTooLarge, kInvalidTimestamp, kInvalidTxnState.
 BatchVerdict accept_batch(common::Bytes records, const BatchRules& rules);
 
 }  // namespace millrace::model

@@ -116,7 +116,8 @@ void read_identity(const Reader& reader, BrokerSettings& settings) {
 std::optional<std::string_view> broker_value(std::string_view name, const BrokerLayers& layers) {
   const ConfigKey* const key = find_broker_key(name);
   if (key == nullptr) return std::nullopt;
-  for (const ConfigMap* const map : {layers.dynamic_broker, layers.dynamic_default, layers.from_start}) {
+  for (const ConfigMap* const map :
+       {layers.dynamic_broker, layers.dynamic_default, layers.from_start}) {
     if (map == nullptr) continue;
     if (const auto found = map->find(name); found != map->end()) return found->second;
   }

@@ -35,7 +35,8 @@ struct ConfigSynonym {
   bool operator==(const ConfigSynonym&) const = default;
 };
 
-/// A setting with its value in force and every place that sets it, nearest first (synonyms[0] is in force).
+/// A setting with its value in force and every place that sets it, nearest first (synonyms[0] is in
+/// force).
 struct ConfigEntry {
   const ConfigKey* key = nullptr;
   std::string value;
@@ -43,19 +44,23 @@ struct ConfigEntry {
   std::vector<ConfigSynonym> synonyms;
 };
 
-/// The value in force, as a view into a layer or the table; nullopt: unknown name, or nothing set and no default.
+/// The value in force, as a view into a layer or the table; nullopt: unknown name, or nothing set
+/// and no default.
 std::optional<std::string_view> broker_value(std::string_view name, const BrokerLayers& layers);
-/// Where `name` is set, nearest first; ends with the table's default if it has one. Empty for an unknown name.
+/// Where `name` is set, nearest first; ends with the table's default if it has one. Empty for an
+/// unknown name.
 std::vector<ConfigSynonym> broker_value_places(std::string_view name, const BrokerLayers& layers);
 /// Every broker setting as it is now, in name order. For DescribeConfigs and `millrace config`.
 std::vector<ConfigEntry> describe_broker_config(const BrokerLayers& layers);
 
-/// kInvalidConfig: unknown name (the text gives the nearest known one) or a value that does not fit.
+/// kInvalidConfig: unknown name (the text gives the nearest known one) or a value that does not
+/// fit.
 Result<void> check_broker_config(std::string_view name, std::string_view value);
-/// As above, and the setting must be changeable at run time for one broker (`whole_cluster` false) or for all.
-/// kInvalidRequest as Kafka when it is not.
+/// As above, and the setting must be changeable at run time for one broker (`whole_cluster` false)
+/// or for all. kInvalidRequest as Kafka when it is not.
 enum class DynamicScope : std::uint8_t { kOneBroker, kWholeCluster };
-Result<void> check_dynamic_broker_config(std::string_view name, std::string_view value, DynamicScope scope);
+Result<void> check_dynamic_broker_config(std::string_view name, std::string_view value,
+                                         DynamicScope scope);
 
 /// An address to listen on. Port 0: a free one.
 struct ListenAddress {
@@ -70,7 +75,7 @@ Result<ListenAddress> parse_listen_address(std::string_view text);
 struct BrokerSettings {
   std::string data_dir;
   std::int32_t node_id = 0;
-  std::string cluster_id;  // empty: made when the directory is formatted
+  std::string cluster_id;   // empty: made when the directory is formatted
   std::int32_t shards = 0;  // 0: one per core
   std::string rack;
   ListenAddress kafka_listen;
@@ -99,14 +104,16 @@ struct BrokerSettings {
   std::int64_t producer_id_expiration_ms = 0;
   std::int64_t shutdown_grace_ms = 0;
 
-  std::int64_t memory_bytes = 0;  // whole process budget for buffers; 0: derived from the machine or cgroup
-  std::int64_t cache_bytes = 0;   // of it, for records kept in memory; 0: derived
-  std::int64_t journal_bytes_max = 0;   // per shard
+  std::int64_t memory_bytes =
+      0;  // whole process budget for buffers; 0: derived from the machine or cgroup
+  std::int64_t cache_bytes = 0;        // of it, for records kept in memory; 0: derived
+  std::int64_t journal_bytes_max = 0;  // per shard
   std::int64_t journal_file_bytes = 0;
   std::int64_t disk_reserve_bytes = 0;  // below this much free space writes are refused
 };
 
-/// Reads the values in force. The layers must have been checked; a value that does not parse counts as absent.
+/// Reads the values in force. The layers must have been checked; a value that does not parse counts
+/// as absent.
 BrokerSettings resolve_broker_settings(const BrokerLayers& layers);
 
 }  // namespace millrace::model

@@ -19,21 +19,25 @@ namespace {
 using common::Bytes;
 using common::ByteView;
 
-constexpr std::array<std::string_view, 5> kNames = {"uncompressed", "gzip", "snappy", "lz4", "zstd"};
+constexpr std::array<std::string_view, 5> kNames = {"uncompressed", "gzip", "snappy", "lz4",
+                                                    "zstd"};
 
 // Xerial's framing: magic, version, oldest compatible version, then blocks of {length, raw snappy}.
 constexpr std::array<std::uint8_t, 8> kXerialMagic = {0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0};
 constexpr std::size_t kXerialHeaderBytes = 16;
 constexpr std::size_t kXerialBlockBytes = 32 << 10;
 
-// Kafka's own default level for lz4; it stands for the fast compressor, every other one for the high one.
+// Kafka's own default level for lz4; it stands for the fast compressor, every other one for the
+// high one.
 constexpr int kLz4FastLevel = 9;
 
 Error corrupt(std::string_view codec, std::string_view why) {
-  return Error{ErrorCode::kCorruptMessage, fmt::format("{} data cannot be decompressed: {}", codec, why)};
+  return Error{ErrorCode::kCorruptMessage,
+               fmt::format("{} data cannot be decompressed: {}", codec, why)};
 }
 Error too_large(std::string_view codec, std::size_t size_max) {
-  return Error{ErrorCode::kMessageTooLarge, fmt::format("{} data decompresses to more than {} bytes", codec, size_max)};
+  return Error{ErrorCode::kMessageTooLarge,
+               fmt::format("{} data decompresses to more than {} bytes", codec, size_max)};
 }
 
 /// Output that grows up to a limit.
@@ -71,7 +75,9 @@ class Output {
   std::size_t limit_;
 };
 
-std::size_t expected_size(ByteView packed) { return packed.size() * 3 + 64; }
+std::size_t expected_size(ByteView packed) {
+  return packed.size() * 3 + 64;
+}
 
 Bytes gzip_compress(ByteView plain, int level) {
   z_stream stream{};
@@ -149,10 +155,12 @@ Result<void> snappy_block(ByteView block, Output& out, std::size_t size_max) {
   if (snappy_uncompressed_length(data, block.size(), &size) != SNAPPY_OK) {
     return corrupt("snappy", "a block has no length");
   }
-  // A block of snappy grows at most 64 bytes for every 3 it takes, so a lying length is told before memory is taken.
+  // A block of snappy grows at most 64 bytes for every 3 it takes, so a lying length is told before
+  // memory is taken.
   if (size / 24 > block.size()) return corrupt("snappy", "a block announces more than it can hold");
   if (!out.room_for(size)) return too_large("snappy", size_max);
-  if (snappy_uncompress(data, block.size(), reinterpret_cast<char*>(out.end()), &size) != SNAPPY_OK) {
+  if (snappy_uncompress(data, block.size(), reinterpret_cast<char*>(out.end()), &size) !=
+      SNAPPY_OK) {
     return corrupt("snappy", "a block is damaged");
   }
   out.advance(size);
@@ -160,7 +168,8 @@ Result<void> snappy_block(ByteView block, Output& out, std::size_t size_max) {
 }
 
 bool xerial_framed(ByteView packed) {
-  return packed.size() >= kXerialHeaderBytes && std::equal(kXerialMagic.begin(), kXerialMagic.end(), packed.begin());
+  return packed.size() >= kXerialHeaderBytes &&
+         std::equal(kXerialMagic.begin(), kXerialMagic.end(), packed.begin());
 }
 
 Result<Bytes> snappy_decompress(ByteView packed, std::size_t size_max) {
@@ -177,7 +186,8 @@ Result<Bytes> snappy_decompress(ByteView packed, std::size_t size_max) {
     if (packed.size() < 4) return corrupt("snappy", "it ends inside a block's length");
     const auto length = common::load_big<std::int32_t>(packed.data());
     packed = packed.subspan(4);
-    if (length < 0 || static_cast<std::size_t>(length) > packed.size()) return corrupt("snappy", "it ends inside a block");
+    if (length < 0 || static_cast<std::size_t>(length) > packed.size())
+      return corrupt("snappy", "it ends inside a block");
     TRY(snappy_block(packed.first(static_cast<std::size_t>(length)), out, size_max));
     packed = packed.subspan(static_cast<std::size_t>(length));
   }
@@ -191,7 +201,8 @@ Bytes lz4_compress(ByteView plain, int level) {
   preferences.frameInfo.blockSizeID = LZ4F_max64KB;
   preferences.compressionLevel = level == kLz4FastLevel ? 0 : level;
   Bytes out = Bytes::allocate(LZ4F_compressFrameBound(plain.size(), &preferences));
-  const std::size_t size = LZ4F_compressFrame(out.mutable_data(), out.size(), plain.data(), plain.size(), &preferences);
+  const std::size_t size =
+      LZ4F_compressFrame(out.mutable_data(), out.size(), plain.data(), plain.size(), &preferences);
   CHECK(LZ4F_isError(size) == 0, "{}", LZ4F_getErrorName(size));
   return out.slice(0, size);
 }
@@ -199,7 +210,8 @@ Bytes lz4_compress(ByteView plain, int level) {
 Result<Bytes> lz4_decompress(ByteView packed, std::size_t size_max) {
   LZ4F_dctx* raw = nullptr;
   CHECK(LZ4F_isError(LZ4F_createDecompressionContext(&raw, LZ4F_VERSION)) == 0);
-  const std::unique_ptr<LZ4F_dctx, LZ4F_errorCode_t (*)(LZ4F_dctx*)> context(raw, LZ4F_freeDecompressionContext);
+  const std::unique_ptr<LZ4F_dctx, LZ4F_errorCode_t (*)(LZ4F_dctx*)> context(
+      raw, LZ4F_freeDecompressionContext);
   Output out(expected_size(packed), size_max);
   std::size_t wanted = 1;
   for (;;) {
@@ -208,7 +220,8 @@ Result<Bytes> lz4_decompress(ByteView packed, std::size_t size_max) {
     const bool over = room.empty();
     std::size_t produced = over ? 1 : room.size();
     std::size_t consumed = packed.size();
-    wanted = LZ4F_decompress(context.get(), over ? &spare : room.data(), &produced, packed.data(), &consumed, nullptr);
+    wanted = LZ4F_decompress(context.get(), over ? &spare : room.data(), &produced, packed.data(),
+                             &consumed, nullptr);
     if (LZ4F_isError(wanted) != 0) return corrupt("lz4", LZ4F_getErrorName(wanted));
     if (over && produced > 0) return too_large("lz4", size_max);
     if (!over) out.advance(produced);
@@ -220,13 +233,15 @@ Result<Bytes> lz4_decompress(ByteView packed, std::size_t size_max) {
 
 Bytes zstd_compress(ByteView plain, int level) {
   Bytes out = Bytes::allocate(ZSTD_compressBound(plain.size()));
-  const std::size_t size = ZSTD_compress(out.mutable_data(), out.size(), plain.data(), plain.size(), level);
+  const std::size_t size =
+      ZSTD_compress(out.mutable_data(), out.size(), plain.data(), plain.size(), level);
   CHECK(ZSTD_isError(size) == 0, "{}", ZSTD_getErrorName(size));
   return out.slice(0, size);
 }
 
 Result<Bytes> zstd_decompress(ByteView packed, std::size_t size_max) {
-  const std::unique_ptr<ZSTD_DCtx, std::size_t (*)(ZSTD_DCtx*)> context(ZSTD_createDCtx(), ZSTD_freeDCtx);
+  const std::unique_ptr<ZSTD_DCtx, std::size_t (*)(ZSTD_DCtx*)> context(ZSTD_createDCtx(),
+                                                                        ZSTD_freeDCtx);
   CHECK(context != nullptr);
   Output out(expected_size(packed), size_max);
   ZSTD_inBuffer in{packed.data(), packed.size(), 0};
@@ -248,7 +263,9 @@ Result<Bytes> zstd_decompress(ByteView packed, std::size_t size_max) {
 
 }  // namespace
 
-std::string_view compression_name(Compression compression) { return kNames[static_cast<std::size_t>(compression)]; }
+std::string_view compression_name(Compression compression) {
+  return kNames[static_cast<std::size_t>(compression)];
+}
 
 std::optional<Compression> parse_compression(std::string_view name) {
   const auto* const found = std::find(kNames.begin(), kNames.end(), name);
@@ -289,8 +306,10 @@ common::Bytes compress(Compression compression, common::ByteView plain, std::opt
   return Bytes::copy_of(plain);
 }
 
-Result<common::Bytes> decompress(Compression compression, common::ByteView packed, std::size_t size_max) {
-  if (packed.size() >= std::size_t{INT32_MAX}) return too_large(compression_name(compression), size_max);
+Result<common::Bytes> decompress(Compression compression, common::ByteView packed,
+                                 std::size_t size_max) {
+  if (packed.size() >= std::size_t{INT32_MAX})
+    return too_large(compression_name(compression), size_max);
   switch (compression) {
     case Compression::kGzip:
       return gzip_decompress(packed, size_max);
@@ -308,22 +327,25 @@ Result<common::Bytes> decompress(Compression compression, common::ByteView packe
 }
 
 Result<PlainRecords> plain_records(const BatchView& batch, std::size_t size_max) {
-  if (batch.compression() == Compression::kNone) return PlainRecords{.owned = {}, .records = batch.payload()};
+  if (batch.compression() == Compression::kNone)
+    return PlainRecords{.owned = {}, .records = batch.payload()};
   TRY_ASSIGN(Bytes plain, decompress(batch.compression(), batch.payload(), size_max));
   PlainRecords result{.owned = std::move(plain), .records = {}};
   result.records = result.owned;
   return result;
 }
 
-Result<common::Bytes> recompress(const BatchView& batch, Compression target, std::optional<int> level,
-                                 std::size_t size_max) {
+Result<common::Bytes> recompress(const BatchView& batch, Compression target,
+                                 std::optional<int> level, std::size_t size_max) {
   TRY_ASSIGN(const PlainRecords plain, plain_records(batch, size_max));
-  const Bytes packed = target == Compression::kNone ? Bytes{} : compress(target, plain.records, level);
+  const Bytes packed =
+      target == Compression::kNone ? Bytes{} : compress(target, plain.records, level);
   const ByteView payload = target == Compression::kNone ? plain.records : packed.view();
   Bytes result = Bytes::allocate(kBatchHeaderBytes + payload.size());
   std::memcpy(result.mutable_data() + kBatchHeaderBytes, payload.data(), payload.size());
   BatchHeader header = header_of(batch);
-  header.attributes = static_cast<std::uint16_t>((header.attributes & ~7U) | static_cast<unsigned>(target));
+  header.attributes =
+      static_cast<std::uint16_t>((header.attributes & ~7U) | static_cast<unsigned>(target));
   seal_batch(result.mutable_view(), header);
   return result;
 }

@@ -27,7 +27,8 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 }
 
 Error invalid(const ConfigKey& key, std::string_view value, std::string_view why) {
-  return Error{ErrorCode::kInvalidConfig, fmt::format("Invalid value {} for configuration {}: {}", value, key.name, why)};
+  return Error{ErrorCode::kInvalidConfig,
+               fmt::format("Invalid value {} for configuration {}: {}", value, key.name, why)};
 }
 
 std::string_view number_type(ConfigType type) {
@@ -62,7 +63,9 @@ Result<void> check_bounds(const ConfigKey& key, double value, std::string_view s
   const bool above = key.high && value > *key.high;
   if (!below && !above) return common::ok();
   if (key.also) {
-    return invalid(key, shown, fmt::format("Value must be between {} and {} or equal to {}", *key.low, *key.high, *key.also));
+    return invalid(key, shown,
+                   fmt::format("Value must be between {} and {} or equal to {}", *key.low,
+                               *key.high, *key.also));
   }
   if (below) return invalid(key, shown, fmt::format("Value must be at least {}", *key.low));
   return invalid(key, shown, fmt::format("Value must be no more than {}", *key.high));
@@ -108,7 +111,8 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 Result<void> check_config_value(const ConfigKey& key, std::string_view value) {
   switch (key.type) {
     case ConfigType::kBoolean:
-      if (!parse_boolean(value)) return invalid(key, value, "Expected value to be either true or false");
+      if (!parse_boolean(value))
+        return invalid(key, value, "Expected value to be either true or false");
       return common::ok();
     case ConfigType::kInt:
     case ConfigType::kShort:
@@ -140,15 +144,17 @@ std::optional<double> parse_decimal(std::string_view text) {
   text = trim(text);
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || !std::isfinite(value)) return std::nullopt;
+  if (error != std::errc{} || end != text.data() + text.size() || !std::isfinite(value))
+    return std::nullopt;
   return value;
 }
 
 std::optional<bool> parse_boolean(std::string_view text) {
   text = trim(text);
   const auto is = [&](std::string_view word) {
-    return std::equal(text.begin(), text.end(), word.begin(), word.end(),
-                      [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a + ('a' - 'A') : a) == b; });
+    return std::equal(text.begin(), text.end(), word.begin(), word.end(), [](char a, char b) {
+      return (a >= 'A' && a <= 'Z' ? a + ('a' - 'A') : a) == b;
+    });
   };
   if (is("true")) return true;
   if (is("false")) return false;
@@ -158,21 +164,26 @@ std::optional<bool> parse_boolean(std::string_view text) {
 std::vector<std::string> parse_list(std::string_view text) {
   std::vector<std::string> elements;
   for (const std::string_view part : split(text, ',')) {
-    if (const std::string_view element = trim(part); !element.empty()) elements.emplace_back(element);
+    if (const std::string_view element = trim(part); !element.empty())
+      elements.emplace_back(element);
   }
   return elements;
 }
 
-std::string join_list(const std::vector<std::string>& elements) { return fmt::format("{}", fmt::join(elements, ",")); }
+std::string join_list(const std::vector<std::string>& elements) {
+  return fmt::format("{}", fmt::join(elements, ","));
+}
 
 const ConfigKey* find_key(std::span<const ConfigKey> table, std::string_view name) {
-  const auto row = std::lower_bound(table.begin(), table.end(), name,
-                                    [](const ConfigKey& key, std::string_view wanted) { return key.name < wanted; });
+  const auto row = std::lower_bound(
+      table.begin(), table.end(), name,
+      [](const ConfigKey& key, std::string_view wanted) { return key.name < wanted; });
   return row != table.end() && row->name == name ? &*row : nullptr;
 }
 
 std::string_view nearest_name(std::span<const ConfigKey> table, std::string_view name) {
-  constexpr std::size_t kNameBytesMax = 256;  // longer ones are no misspelling, and comparing them costs
+  constexpr std::size_t kNameBytesMax =
+      256;  // longer ones are no misspelling, and comparing them costs
   if (name.size() > kNameBytesMax) return {};
   std::string_view best;
   std::size_t best_distance = std::max<std::size_t>(2, name.size() / 3) + 1;

@@ -1,4 +1,5 @@
-// One setting as Kafka describes it: name, type, default, allowed values; and how a value is checked and read.
+// One setting as Kafka describes it: name, type, default, allowed values; and how a value is
+// checked and read.
 #pragma once
 
 #include <cstdint>
@@ -19,12 +20,24 @@ using ConfigMap = std::map<std::string, std::string, std::less<>>;
 
 /// Types with the numbers of DescribeConfigs.
 enum class ConfigType : std::uint8_t {
-  kBoolean = 1, kString = 2, kInt = 3, kShort = 4, kLong = 5, kDouble = 6, kList = 7, kClass = 8, kPassword = 9
+  kBoolean = 1,
+  kString = 2,
+  kInt = 3,
+  kShort = 4,
+  kLong = 5,
+  kDouble = 6,
+  kList = 7,
+  kClass = 8,
+  kPassword = 9
 };
 
 /// Where a value comes from, with the numbers of DescribeConfigs.
 enum class ConfigSource : std::uint8_t {
-  kTopic = 1, kDynamicBroker = 2, kDynamicDefaultBroker = 3, kStaticBroker = 4, kDefault = 5
+  kTopic = 1,
+  kDynamicBroker = 2,
+  kDynamicDefaultBroker = 3,
+  kStaticBroker = 4,
+  kDefault = 5
 };
 
 /// Whether and how a broker setting may change while the broker runs (Kafka's update modes).
@@ -49,13 +62,15 @@ struct ConfigKey {
   std::string_view words;
   /// False: accepted, stored and described, but nothing in this broker acts on it yet.
   bool effective = true;
-  /// For topic settings: the broker-level names that give its default, nearest first, ',' between them.
+  /// For topic settings: the broker-level names that give its default, nearest first, ',' between
+  /// them.
   std::string_view broker_names;
   ConfigUpdate update = ConfigUpdate::kReadOnly;
   bool sensitive = false;
 };
 
-/// kInvalidConfig with Kafka's wording, "Invalid value x for configuration retention.ms: …", unless `value` fits.
+/// kInvalidConfig with Kafka's wording, "Invalid value x for configuration retention.ms: …", unless
+/// `value` fits.
 Result<void> check_config_value(const ConfigKey& key, std::string_view value);
 
 /// Numbers and booleans out of a text that check_config_value accepted; nullopt for anything else.

@@ -31,11 +31,14 @@ const ErrorRow& error_row(ErrorCode code) {
 std::int16_t kafka_number(ErrorCode code) {
   if (static_cast<int>(code) < kFirstOwnNumber) return static_cast<std::int16_t>(code);
   const std::string_view name = error_row(code).kafka_name;
-  const auto row = std::find_if(kRows.begin(), kRows.end(),
-                                [&](const ErrorRow& candidate) { return candidate.kafka_name == name; });
+  const auto row = std::find_if(kRows.begin(), kRows.end(), [&](const ErrorRow& candidate) {
+    return candidate.kafka_name == name;
+  });
   return static_cast<std::int16_t>(row->code);
 }
 
-Error error(ErrorCode code) { return Error{code, std::string(error_row(code).meaning)}; }
+Error error(ErrorCode code) {
+  return Error{code, std::string(error_row(code).meaning)};
+}
 
 }  // namespace millrace::model

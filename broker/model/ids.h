@@ -1,4 +1,5 @@
-// Identities and positions that every module speaks of. Distinct types: mixing them up does not compile.
+// Identities and positions that every module speaks of. Distinct types: mixing them up does not
+// compile.
 #pragma once
 
 #include <cstdint>

@@ -17,7 +17,8 @@ std::int32_t murmur2(common::ByteView bytes) {
     hash *= kMultiplier;
     hash ^= word;
   }
-  for (std::size_t i = bytes.size(); i > 0; --i) hash ^= std::uint32_t{bytes[i - 1]} << (8 * (i - 1));
+  for (std::size_t i = bytes.size(); i > 0; --i)
+    hash ^= std::uint32_t{bytes[i - 1]} << (8 * (i - 1));
   if (!bytes.empty()) hash *= kMultiplier;
   hash ^= hash >> 13;
   hash *= kMultiplier;

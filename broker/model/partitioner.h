@@ -9,7 +9,8 @@
 
 namespace millrace::model {
 
-/// MurmurHash2 (Austin Appleby, public domain) with the Java client's seed; its `int` as a signed number.
+/// MurmurHash2 (Austin Appleby, public domain) with the Java client's seed; its `int` as a signed
+/// number.
 std::int32_t murmur2(common::ByteView bytes);
 
 /// The partition of a key. Requires partition_count > 0.

@@ -14,7 +14,8 @@ namespace {
 using common::ByteView;
 using common::Timestamp;
 
-// The serialised form, little endian (docs/formats/producers.md): magic, version, count, the producers, CRC-32C.
+// The serialised form, little endian (docs/formats/producers.md): magic, version, count, the
+// producers, CRC-32C.
 constexpr std::uint32_t kMagic = 0x31505250;  // "PRP1"
 constexpr std::uint32_t kVersion = 1;
 constexpr std::size_t kPrefixBytes = 12;
@@ -22,7 +23,9 @@ constexpr std::size_t kProducerBytes = 8 + 2 + 8 + 1;
 constexpr std::size_t kBatchBytes = 4 + 4 + 8 + 8 + 8;
 constexpr std::size_t kChecksumBytes = 4;
 
-bool follows(std::int32_t last, std::int32_t next) { return next == std::int64_t{last} + 1 || (next == 0 && last == INT32_MAX); }
+bool follows(std::int32_t last, std::int32_t next) {
+  return next == std::int64_t{last} + 1 || (next == 0 && last == INT32_MAX);
+}
 
 class Writer {
  public:
@@ -71,7 +74,8 @@ std::optional<ProducerEntry> read_entry(Reader& reader) {
   entry.epoch = reader.get<std::int16_t>();
   entry.last_seen = Timestamp{reader.get<std::int64_t>()};
   entry.batch_count = reader.get<std::uint8_t>();
-  if (entry.batch_count > kProducedBatchesKept || reader.left() < entry.batch_count * kBatchBytes) return std::nullopt;
+  if (entry.batch_count > kProducedBatchesKept || reader.left() < entry.batch_count * kBatchBytes)
+    return std::nullopt;
   for (std::size_t i = 0; i < entry.batch_count; ++i) {
     ProducedBatch& batch = entry.batches[i];
     batch.first_sequence = reader.get<std::int32_t>();
@@ -84,7 +88,9 @@ std::optional<ProducerEntry> read_entry(Reader& reader) {
 }
 
 ProducerVerdict refused(ErrorCode code, std::string detail) {
-  return ProducerVerdict{.action = ProducerVerdict::Action::kRefuse, .original = {}, .error = Error{code, std::move(detail)}};
+  return ProducerVerdict{.action = ProducerVerdict::Action::kRefuse,
+                         .original = {},
+                         .error = Error{code, std::move(detail)}};
 }
 
 }  // namespace
@@ -95,26 +101,32 @@ ProducerVerdict ProducerTable::check(const BatchView& batch, std::string_view pa
   if (entry == nullptr) return {};
   const std::int32_t first = batch.base_sequence();
   if (batch.producer_epoch() < entry->epoch) {
-    return refused(ErrorCode::kInvalidProducerEpoch,
-                   fmt::format("Epoch of producer {} in {} is {}, which is smaller than the last seen epoch {}",
-                               batch.producer_id(), partition, batch.producer_epoch(), entry->epoch));
+    return refused(
+        ErrorCode::kInvalidProducerEpoch,
+        fmt::format(
+            "Epoch of producer {} in {} is {}, which is smaller than the last seen epoch {}",
+            batch.producer_id(), partition, batch.producer_epoch(), entry->epoch));
   }
   if (batch.producer_epoch() > entry->epoch) {
     if (first == 0) return {};
-    return refused(ErrorCode::kOutOfOrderSequenceNumber,
-                   fmt::format("Invalid sequence number for new epoch of producer {} in {}: {} (request epoch), {} (seq. "
-                               "number), {} (current producer epoch)",
-                               batch.producer_id(), partition, batch.producer_epoch(), first, entry->epoch));
+    return refused(
+        ErrorCode::kOutOfOrderSequenceNumber,
+        fmt::format("Invalid sequence number for new epoch of producer {} in {}: {} (request "
+                    "epoch), {} (seq. "
+                    "number), {} (current producer epoch)",
+                    batch.producer_id(), partition, batch.producer_epoch(), first, entry->epoch));
   }
   for (std::size_t i = 0; i < entry->batch_count; ++i) {
     const ProducedBatch& known = entry->batches[i];
     if (known.first_sequence == first && known.last_sequence == batch.last_sequence()) {
-      return ProducerVerdict{.action = ProducerVerdict::Action::kDuplicate, .original = known, .error = std::nullopt};
+      return ProducerVerdict{
+          .action = ProducerVerdict::Action::kDuplicate, .original = known, .error = std::nullopt};
     }
   }
   if (follows(entry->last_sequence(), first)) return {};
   return refused(ErrorCode::kOutOfOrderSequenceNumber,
-                 fmt::format("Out of order sequence number for producer {} in {}: {} (incoming seq. number), {} (current "
+                 fmt::format("Out of order sequence number for producer {} in {}: {} (incoming "
+                             "seq. number), {} (current "
                              "end sequence number)",
                              batch.producer_id(), partition, first, entry->last_sequence()));
 }
@@ -122,7 +134,8 @@ ProducerVerdict ProducerTable::check(const BatchView& batch, std::string_view pa
 void ProducerTable::apply(const BatchView& batch, Timestamp now) {
   if (batch.producer_id().value() < 0) return;
   if (producers_.size() >= kProducersPerPartitionMax && !producers_.contains(batch.producer_id())) {
-    // Some at once, so that a flood of new producers does not pay a pass over all of them each time.
+    // Some at once, so that a flood of new producers does not pay a pass over all of them each
+    // time.
     forget_idlest(kProducersPerPartitionMax / 16);
   }
   ProducerEntry& entry = producers_[batch.producer_id()];
@@ -131,6 +144,7 @@ void ProducerTable::apply(const BatchView& batch, Timestamp now) {
   if (entry.epoch != batch.producer_epoch()) {
     entry.epoch = batch.producer_epoch();
     entry.batch_count = 0;
+    entry.batches = {};
   }
   if (batch.control()) return;  // a transaction marker carries no sequence
   if (entry.batch_count == kProducedBatchesKept) {
@@ -148,7 +162,8 @@ void ProducerTable::expire(Timestamp now, std::int64_t idle_ms) {
   std::erase_if(producers_, [&](const auto& item) {
     // In unsigned numbers, because snapshots may hold any time.
     return item.second.last_seen < now &&
-           static_cast<std::uint64_t>(now.value()) - static_cast<std::uint64_t>(item.second.last_seen.value()) >=
+           static_cast<std::uint64_t>(now.value()) -
+                   static_cast<std::uint64_t>(item.second.last_seen.value()) >=
                static_cast<std::uint64_t>(idle_ms);
   });
 }
@@ -160,7 +175,9 @@ bool ProducerTable::reaches(Offset end) const {
   });
 }
 
-void ProducerTable::clear() { producers_.clear(); }
+void ProducerTable::clear() {
+  producers_.clear();
+}
 
 const ProducerEntry* ProducerTable::find(ProducerId id) const {
   const auto found = producers_.find(id);
@@ -171,8 +188,9 @@ std::vector<ProducerEntry> ProducerTable::entries() const {
   std::vector<ProducerEntry> all;
   all.reserve(producers_.size());
   for (const auto& [id, entry] : producers_) all.push_back(entry);
-  std::sort(all.begin(), all.end(),
-            [](const ProducerEntry& a, const ProducerEntry& b) { return a.producer_id < b.producer_id; });
+  std::sort(all.begin(), all.end(), [](const ProducerEntry& a, const ProducerEntry& b) {
+    return a.producer_id < b.producer_id;
+  });
   return all;
 }
 
@@ -241,7 +259,8 @@ Result<void> ProducerTable::restore(common::ByteView bytes) {
   for (std::uint32_t i = 0; i < count; ++i) {
     const auto entry = read_entry(reader);
     if (!entry) return damaged("it ends early");
-    if (!restored.emplace(entry->producer_id, *entry).second) return damaged("a producer is in it twice");
+    if (!restored.emplace(entry->producer_id, *entry).second)
+      return damaged("a producer is in it twice");
   }
   if (reader.left() != 0) return damaged("bytes follow its end");
   producers_ = std::move(restored);

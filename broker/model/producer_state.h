@@ -1,7 +1,8 @@
 // const ProducerVerdict verdict = table.check(batch, now);
 // if (append) { log.append(batch); table.apply(batch, now); }
 //
-// What a partition knows of its idempotent producers (KIP-98, KIP-360): enough to tell a retry from a new batch.
+// What a partition knows of its idempotent producers (KIP-98, KIP-360): enough to tell a retry from
+// a new batch.
 #pragma once
 
 #include <array>
@@ -39,7 +40,9 @@ struct ProducerEntry {
   std::uint8_t batch_count = 0;
   std::array<ProducedBatch, kProducedBatchesKept> batches;
 
-  const ProducedBatch* newest() const { return batch_count == 0 ? nullptr : &batches[batch_count - 1]; }
+  const ProducedBatch* newest() const {
+    return batch_count == 0 ? nullptr : &batches[batch_count - 1];
+  }
   std::int32_t last_sequence() const { return batch_count == 0 ? -1 : newest()->last_sequence; }
   bool operator==(const ProducerEntry&) const = default;
 };
@@ -58,30 +61,36 @@ struct ProducerView {
 struct ProducerVerdict {
   enum class Action : std::uint8_t { kAppend, kDuplicate, kRefuse };
   Action action = Action::kAppend;
-  /// kDuplicate: the batch as it was appended the first time; answer with its offset once that is committed.
+  /// kDuplicate: the batch as it was appended the first time; answer with its offset once that is
+  /// committed.
   ProducedBatch original;
   /// kRefuse: kOutOfOrderSequenceNumber or kInvalidProducerEpoch.
   std::optional<Error> error;
 };
 
-/// The producers of one partition. Derived from the log alone: applying the same batches gives the same table.
-/// Batches that are appended but not yet durable count too. Owned by the partition's shard; not thread-safe.
+/// The producers of one partition. Derived from the log alone: applying the same batches gives the
+/// same table. Batches that are appended but not yet durable count too. Owned by the partition's
+/// shard; not thread-safe.
 class ProducerTable {
  public:
-  /// Judges a client's batch; changes nothing. Batches without producer id are always appended. Rules, as Kafka's:
+  /// Judges a client's batch; changes nothing. Batches without producer id are always appended.
+  /// Rules, as Kafka's:
   /// - an epoch below the known one: kInvalidProducerEpoch;
   /// - sequences equal to one of the last five batches of the same epoch: a duplicate of that one;
   /// - a producer not known here: any sequence;
   /// - a newer epoch: must start at sequence 0;
-  /// - same epoch: must follow the last sequence (2^31-1 is followed by 0), else kOutOfOrderSequenceNumber.
+  /// - same epoch: must follow the last sequence (2^31-1 is followed by 0), else
+  /// kOutOfOrderSequenceNumber.
   ProducerVerdict check(const BatchView& batch, std::string_view partition) const;
-  /// Takes note of an appended batch (offsets already set). Also used to rebuild from the log: never refuses.
-  /// `now`: wall time, from which a producer's idle time counts; when rebuilding, the time of the start.
+  /// Takes note of an appended batch (offsets already set). Also used to rebuild from the log:
+  /// never refuses. `now`: wall time, from which a producer's idle time counts; when rebuilding,
+  /// the time of the start.
   void apply(const BatchView& batch, common::Timestamp now);
 
   /// Forgets producers idle for `idle_ms` or longer. Cost: one pass.
   void expire(common::Timestamp now, std::int64_t idle_ms);
-  /// True if a batch at or above `end` is known: after cutting the log back to `end`, clear() and rebuild from what is left.
+  /// True if a batch at or above `end` is known: after cutting the log back to `end`, clear() and
+  /// rebuild from what is left.
   bool reaches(Offset end) const;
   void clear();
 
@@ -94,7 +103,8 @@ class ProducerTable {
 
   /// The table as bytes: versioned, with a checksum, in order of id.
   common::Bytes serialise() const;
-  /// Replaces the contents. Safe on any bytes. kCorruptLog: nothing was changed; rebuild from the log.
+  /// Replaces the contents. Safe on any bytes. kCorruptLog: nothing was changed; rebuild from the
+  /// log.
   Result<void> restore(common::ByteView bytes);
 
  private:

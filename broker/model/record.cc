@@ -13,7 +13,9 @@ namespace {
 
 using common::ByteView;
 
-Error invalid(std::string detail) { return Error{ErrorCode::kInvalidRecord, std::move(detail)}; }
+Error invalid(std::string detail) {
+  return Error{ErrorCode::kInvalidRecord, std::move(detail)};
+}
 
 /// A zigzag varint that must fit 32 bits.
 std::optional<std::int32_t> read_int(ByteView& bytes) {
@@ -80,7 +82,9 @@ void put_varint(std::vector<std::uint8_t>& out, std::int64_t value) {
   const std::size_t size = common::write_varint(buffer, common::zigzag(value));
   out.insert(out.end(), buffer, buffer + size);
 }
-std::size_t int_size(std::int64_t value) { return common::varint_size(common::zigzag(value)); }
+std::size_t int_size(std::int64_t value) {
+  return common::varint_size(common::zigzag(value));
+}
 
 std::size_t field_size(const std::optional<ByteView>& field) {
   if (!field) return int_size(-1);
@@ -91,17 +95,19 @@ void put_field(std::vector<std::uint8_t>& out, const std::optional<ByteView>& fi
   if (field) out.insert(out.end(), field->begin(), field->end());
 }
 
-/// The sum as 64-bit numbers add on the wire: a hostile delta may overflow and must not be undefined behaviour.
+/// The sum as 64-bit numbers add on the wire: a hostile delta may overflow and must not be
+/// undefined behaviour.
 common::Timestamp add_wrapping(common::Timestamp base, std::int64_t delta) {
-  return common::Timestamp{
-      static_cast<std::int64_t>(static_cast<std::uint64_t>(base.value()) + static_cast<std::uint64_t>(delta))};
+  return common::Timestamp{static_cast<std::int64_t>(static_cast<std::uint64_t>(base.value()) +
+                                                     static_cast<std::uint64_t>(delta))};
 }
 
 }  // namespace
 
 common::Timestamp RecordView::timestamp(const BatchView& batch) const {
-  return batch.timestamp_type() == TimestampType::kLogAppendTime ? batch.max_timestamp()
-                                                                 : add_wrapping(batch.base_timestamp(), timestamp_delta);
+  return batch.timestamp_type() == TimestampType::kLogAppendTime
+             ? batch.max_timestamp()
+             : add_wrapping(batch.base_timestamp(), timestamp_delta);
 }
 
 std::optional<HeaderView> HeaderReader::next() {
@@ -114,12 +120,14 @@ std::optional<HeaderView> HeaderReader::next() {
 
 Result<std::optional<RecordView>> RecordReader::next() {
   if (remaining_ <= 0) {
-    if (!bytes_.empty()) return invalid(fmt::format("{} bytes follow the last record of a batch", bytes_.size()));
+    if (!bytes_.empty())
+      return invalid(fmt::format("{} bytes follow the last record of a batch", bytes_.size()));
     return std::optional<RecordView>{};
   }
   const auto length = read_int(bytes_);
   if (!length || *length < 0 || static_cast<std::size_t>(*length) > bytes_.size()) {
-    return invalid(fmt::format("a record is longer than its batch; {} records were still to come", remaining_));
+    return invalid(fmt::format("a record is longer than its batch; {} records were still to come",
+                               remaining_));
   }
   const auto size = static_cast<std::size_t>(*length);
   const auto record = read_record(bytes_.first(size));
@@ -136,7 +144,8 @@ Result<RecordSurvey> survey_records(const BatchView& batch, common::ByteView rec
     TRY_ASSIGN(const std::optional<RecordView> record, reader.next());
     if (!record) break;
     if (record->offset_delta != index) {
-      return invalid(fmt::format("record {} of a batch has offset delta {}", index, record->offset_delta));
+      return invalid(
+          fmt::format("record {} of a batch has offset delta {}", index, record->offset_delta));
     }
     const common::Timestamp timestamp = record->timestamp(batch);
     if (index == 0 || timestamp < survey.timestamp_min) survey.timestamp_min = timestamp;
@@ -158,7 +167,8 @@ void BatchBuilder::append(const NewRecord& record) {
   timestamp_max_ = std::max(timestamp_max_, record.timestamp);
   const std::int64_t timestamp_delta = record.timestamp - timestamp_first_;
   std::size_t size = 1 + int_size(timestamp_delta) + int_size(count_) + field_size(record.key) +
-                     field_size(record.value) + int_size(static_cast<std::int64_t>(record.headers.size()));
+                     field_size(record.value) +
+                     int_size(static_cast<std::int64_t>(record.headers.size()));
   for (const HeaderView& header : record.headers) {
     size += field_size(common::as_bytes(header.key)) + field_size(header.value);
   }
@@ -174,7 +184,8 @@ void BatchBuilder::append(const NewRecord& record) {
     put_field(records_, common::as_bytes(header.key));
     put_field(records_, header.value);
   }
-  CHECK(records_.size() - start == size, "a record was announced with {} bytes and took {}", size, records_.size() - start);
+  CHECK(records_.size() - start == size, "a record was announced with {} bytes and took {}", size,
+        records_.size() - start);
   ++count_;
 }
 
@@ -188,18 +199,18 @@ common::Bytes BatchBuilder::build() {
   }
   common::Bytes batch = common::Bytes::allocate(kBatchHeaderBytes + payload.size());
   std::memcpy(batch.mutable_data() + kBatchHeaderBytes, payload.data(), payload.size());
-  seal_batch(batch.mutable_view(),
-             BatchHeader{.base_offset = options_.base_offset,
-                         .leader_epoch = options_.leader_epoch,
-                         .attributes = batch_attributes(options_.compression, options_.timestamp_type,
-                                                        options_.transactional, options_.control),
-                         .last_offset_delta = count_ - 1,
-                         .base_timestamp = timestamp_first_,
-                         .max_timestamp = timestamp_max_,
-                         .producer_id = options_.producer_id,
-                         .producer_epoch = options_.producer_epoch,
-                         .base_sequence = options_.base_sequence,
-                         .record_count = count_});
+  seal_batch(batch.mutable_view(), BatchHeader{.base_offset = options_.base_offset,
+                                               .leader_epoch = options_.leader_epoch,
+                                               .attributes = batch_attributes(
+                                                   options_.compression, options_.timestamp_type,
+                                                   options_.transactional, options_.control),
+                                               .last_offset_delta = count_ - 1,
+                                               .base_timestamp = timestamp_first_,
+                                               .max_timestamp = timestamp_max_,
+                                               .producer_id = options_.producer_id,
+                                               .producer_epoch = options_.producer_epoch,
+                                               .base_sequence = options_.base_sequence,
+                                               .record_count = count_});
   return batch;
 }
 

@@ -39,7 +39,8 @@ class HeaderReader {
   std::int32_t count_ = 0;
 };
 
-/// One record. Views point into the uncompressed records they were read from. A null value is a tombstone.
+/// One record. Views point into the uncompressed records they were read from. A null value is a
+/// tombstone.
 struct RecordView {
   /// Difference to the batch's base timestamp, in milliseconds.
   std::int64_t timestamp_delta = 0;
@@ -50,7 +51,8 @@ struct RecordView {
   HeaderReader headers;
 
   Offset offset(const BatchView& batch) const { return batch.base_offset() + offset_delta; }
-  /// The record's time as consumers see it: the batch's append time where the topic asks for that (KIP-32).
+  /// The record's time as consumers see it: the batch's append time where the topic asks for that
+  /// (KIP-32).
   common::Timestamp timestamp(const BatchView& batch) const;
 };
 
@@ -58,7 +60,8 @@ struct RecordView {
 class RecordReader {
  public:
   RecordReader(common::ByteView records, std::int32_t count) : bytes_(records), remaining_(count) {}
-  /// The next record; nullopt after `count` of them. kInvalidRecord: malformed, or bytes follow the last one.
+  /// The next record; nullopt after `count` of them. kInvalidRecord: malformed, or bytes follow the
+  /// last one.
   Result<std::optional<RecordView>> next();
 
  private:
@@ -77,8 +80,9 @@ struct RecordSurvey {
 };
 inline constexpr std::size_t kKeylessListed = 100;
 
-/// Checks every record: well formed, as many as the header says, offset deltas 0, 1, 2 …, nothing behind them.
-/// `records` are the batch's records, uncompressed. Cost: one pass. kInvalidRecord with the place of the fault.
+/// Checks every record: well formed, as many as the header says, offset deltas 0, 1, 2 …, nothing
+/// behind them. `records` are the batch's records, uncompressed. Cost: one pass. kInvalidRecord
+/// with the place of the fault.
 Result<RecordSurvey> survey_records(const BatchView& batch, common::ByteView records);
 
 /// What a new batch says about itself.
@@ -104,7 +108,8 @@ struct NewRecord {
   std::span<const HeaderView> headers;
 };
 
-/// Collects records and lays them out as one batch. Use once: append() any number of times, then build().
+/// Collects records and lays them out as one batch. Use once: append() any number of times, then
+/// build().
 class BatchBuilder {
  public:
   explicit BatchBuilder(BatchOptions options = {}) : options_(options) {}

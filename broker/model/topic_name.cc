@@ -9,15 +9,16 @@ namespace millrace::model {
 namespace {
 
 bool allowed(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+         c == '_' || c == '-';
 }
 
 Error invalid(std::string_view why) {
   return Error{ErrorCode::kInvalidTopic, fmt::format("Topic name is invalid: {}", why)};
 }
 
-constexpr std::array<std::string_view, 4> kInternalTopics = {"__cluster_metadata", "__consumer_offsets",
-                                                             "__share_group_state", "__transaction_state"};
+constexpr std::array<std::string_view, 4> kInternalTopics = {
+    "__cluster_metadata", "__consumer_offsets", "__share_group_state", "__transaction_state"};
 
 }  // namespace
 
@@ -25,12 +26,13 @@ Result<void> check_topic_name(std::string_view name) {
   if (name.empty()) return invalid("the empty string is not allowed");
   if (name == "." || name == "..") return invalid(fmt::format("'{}' is not allowed", name));
   if (name.size() > kTopicNameBytesMax) {
-    return invalid(
-        fmt::format("the length of '{}' is longer than the max allowed length {}", name, kTopicNameBytesMax));
+    return invalid(fmt::format("the length of '{}' is longer than the max allowed length {}", name,
+                               kTopicNameBytesMax));
   }
   if (!std::all_of(name.begin(), name.end(), allowed)) {
-    return invalid(
-        fmt::format("'{}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'", name));
+    return invalid(fmt::format(
+        "'{}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'",
+        name));
   }
   return common::ok();
 }
@@ -41,7 +43,9 @@ std::string collision_form(std::string_view name) {
   return form;
 }
 
-bool topic_names_collide(std::string_view a, std::string_view b) { return collision_form(a) == collision_form(b); }
+bool topic_names_collide(std::string_view a, std::string_view b) {
+  return collision_form(a) == collision_form(b);
+}
 
 bool is_internal_topic(std::string_view name) {
   return std::find(kInternalTopics.begin(), kInternalTopics.end(), name) != kInternalTopics.end();

@@ -44,15 +44,20 @@ std::string in_topic_unit(std::string_view broker_name, const std::string& value
 }
 
 ConfigEntry resolve(const ConfigKey& key, const ConfigMap& overrides, const BrokerLayers& layers) {
-  ConfigEntry entry{.key = &key, .value = std::string(key.default_value), .source = ConfigSource::kDefault, .synonyms = {}};
+  ConfigEntry entry{.key = &key,
+                    .value = std::string(key.default_value),
+                    .source = ConfigSource::kDefault,
+                    .synonyms = {}};
   bool found = false;
-  const auto add = [&](std::string name, std::string shown, std::string value, ConfigSource source) {
+  const auto add = [&](std::string name, std::string shown, std::string value,
+                       ConfigSource source) {
     if (!found) {
       entry.value = std::move(value);
       entry.source = source;
       found = true;
     }
-    entry.synonyms.push_back({.name = std::move(name), .value = std::move(shown), .source = source});
+    entry.synonyms.push_back(
+        {.name = std::move(name), .value = std::move(shown), .source = source});
   };
   if (const auto own = overrides.find(key.name); own != overrides.end()) {
     add(std::string(key.name), own->second, own->second, ConfigSource::kTopic);
@@ -64,17 +69,20 @@ ConfigEntry resolve(const ConfigKey& key, const ConfigMap& overrides, const Brok
     }
   }
   if (!found || key.broker_names.empty()) {
-    add(std::string(key.name), std::string(key.default_value), std::string(key.default_value), ConfigSource::kDefault);
+    add(std::string(key.name), std::string(key.default_value), std::string(key.default_value),
+        ConfigSource::kDefault);
   }
   return entry;
 }
 
 /// The value in force alone: what resolve() finds, without listing the other places.
-std::string value_in_force(const ConfigKey& key, const ConfigMap& overrides, const BrokerLayers& layers) {
+std::string value_in_force(const ConfigKey& key, const ConfigMap& overrides,
+                           const BrokerLayers& layers) {
   if (const auto own = overrides.find(key.name); own != overrides.end()) return own->second;
   for (std::string_view names = key.broker_names; !names.empty();) {
     const std::string_view name = names.substr(0, names.find(','));
-    if (const auto value = broker_value(name, layers)) return in_topic_unit(name, std::string(*value));
+    if (const auto value = broker_value(name, layers))
+      return in_topic_unit(name, std::string(*value));
     names.remove_prefix(std::min(names.size(), name.size() + 1));
   }
   return std::string(key.default_value);
@@ -83,7 +91,8 @@ std::string value_in_force(const ConfigKey& key, const ConfigMap& overrides, con
 /// Reads values in force by name. What does not parse leaves the field at its default.
 class Reader {
  public:
-  Reader(const ConfigMap& overrides, const BrokerLayers& layers) : overrides_(overrides), layers_(layers) {}
+  Reader(const ConfigMap& overrides, const BrokerLayers& layers)
+      : overrides_(overrides), layers_(layers) {}
   std::string text(std::string_view name) const {
     const ConfigKey* const key = find_topic_key(name);
     CHECK(key != nullptr, "{} is not in the table", name);
@@ -112,14 +121,17 @@ Result<void> check_topic_config(std::string_view name, std::string_view value) {
     const std::string_view nearest = nearest_name(topic_keys(), name);
     return Error{ErrorCode::kInvalidConfig,
                  nearest.empty() ? fmt::format("Unknown topic config name: {}", name)
-                                 : fmt::format("Unknown topic config name: {} (did you mean {}?)", name, nearest)};
+                                 : fmt::format("Unknown topic config name: {} (did you mean {}?)",
+                                               name, nearest)};
   }
   TRY(check_config_value(*key, value));
   if (name.ends_with(kThrottledSuffix) && !throttled_replicas_fit(value)) {
-    return Error{ErrorCode::kInvalidConfig,
-                 fmt::format("Invalid value [{}] for configuration {}: {} must be the literal '*' or a list of replicas in "
-                             "the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...",
-                             value, name, name)};
+    return Error{
+        ErrorCode::kInvalidConfig,
+        fmt::format("Invalid value [{}] for configuration {}: {} must be the literal '*' or a list "
+                    "of replicas in "
+                    "the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...",
+                    value, name, name)};
   }
   return common::ok();
 }
@@ -128,9 +140,11 @@ Result<void> check_topic_configs(const ConfigMap& overrides) {
   for (const auto& [name, value] : overrides) TRY(check_topic_config(name, value));
   const TopicSettings settings = resolve_topic_settings(overrides, {});
   if (settings.min_compaction_lag_ms > settings.max_compaction_lag_ms) {
-    return Error{ErrorCode::kInvalidConfig,
-                 fmt::format("conflict topic config setting min.compaction.lag.ms ({}) > max.compaction.lag.ms ({})",
-                             settings.min_compaction_lag_ms, settings.max_compaction_lag_ms)};
+    return Error{
+        ErrorCode::kInvalidConfig,
+        fmt::format(
+            "conflict topic config setting min.compaction.lag.ms ({}) > max.compaction.lag.ms ({})",
+            settings.min_compaction_lag_ms, settings.max_compaction_lag_ms)};
   }
   return common::ok();
 }
@@ -160,12 +174,14 @@ TopicSettings resolve_topic_settings(const ConfigMap& overrides, const BrokerLay
   settings.delete_old = std::find(policy.begin(), policy.end(), "delete") != policy.end();
   settings.compact = std::find(policy.begin(), policy.end(), "compact") != policy.end();
   settings.compression = parse_compression(reader.text("compression.type"));
-  if (reader.text("message.timestamp.type") == "LogAppendTime") settings.timestamp_type = TimestampType::kLogAppendTime;
+  if (reader.text("message.timestamp.type") == "LogAppendTime")
+    settings.timestamp_type = TimestampType::kLogAppendTime;
   if (reader.text("flush.mode") == "relaxed") settings.flush_mode = FlushMode::kRelaxed;
   return settings;
 }
 
-std::vector<ConfigEntry> describe_topic_config(const ConfigMap& overrides, const BrokerLayers& layers) {
+std::vector<ConfigEntry> describe_topic_config(const ConfigMap& overrides,
+                                               const BrokerLayers& layers) {
   std::vector<ConfigEntry> entries;
   entries.reserve(topic_keys().size());
   for (const ConfigKey& key : topic_keys()) entries.push_back(resolve(key, overrides, layers));

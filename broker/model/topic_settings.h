@@ -1,4 +1,5 @@
-// The settings of a topic: Kafka's names and defaults, ours beside them, and the typed values in force.
+// The settings of a topic: Kafka's names and defaults, ours beside them, and the typed values in
+// force.
 #pragma once
 
 #include <cstdint>
@@ -57,9 +58,11 @@ struct TopicSettings {
   bool operator==(const TopicSettings&) const = default;
 };
 
-/// Resolves overrides over broker-level values over defaults. Never fails: a value that does not parse is skipped.
+/// Resolves overrides over broker-level values over defaults. Never fails: a value that does not
+/// parse is skipped.
 TopicSettings resolve_topic_settings(const ConfigMap& overrides, const BrokerLayers& layers);
 /// Every topic setting as it is now, in name order, with its synonyms. For DescribeConfigs.
-std::vector<ConfigEntry> describe_topic_config(const ConfigMap& overrides, const BrokerLayers& layers);
+std::vector<ConfigEntry> describe_topic_config(const ConfigMap& overrides,
+                                               const BrokerLayers& layers);
 
 }  // namespace millrace::model

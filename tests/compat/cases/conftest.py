@@ -11,6 +11,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from harness import wire  # noqa: E402
 from harness.broker import Broker, Running  # noqa: E402
 from harness.drivers import PROGRAMS, Driver  # noqa: E402
+from harness.grpc_client import GrpcClient  # noqa: E402
 from harness.kcat import Kcat  # noqa: E402
 from harness.waiting import eventually  # noqa: E402
 
@@ -75,6 +76,15 @@ def clients(bootstrap):
     yield get
     for driver in started.values():
         driver.close()
+
+
+@pytest.fixture(scope="session")
+def grpc_client(broker):
+    if not broker.grpc:
+        pytest.skip("this broker has no gRPC address; MILLRACE_GRPC is not set")
+    connected = GrpcClient(broker.grpc)
+    yield connected
+    connected.close()
 
 
 @pytest.fixture(params=CLIENTS)
