@@ -1,26 +1,12 @@
 """Just enough of the Kafka protocol to send what no client would: frames by hand over a plain socket."""
 import socket
 import struct
+import time
+
+from aiokafka.record.util import calc_crc32c as crc32c
 
 PRODUCE, FETCH, LIST_OFFSETS, METADATA, FIND_COORDINATOR, API_VERSIONS = 0, 1, 2, 3, 10, 18
 UNSUPPORTED_VERSION = 35
-
-_CRC32C = []
-
-
-def crc32c(data):
-    """Castagnoli, a byte at a time: enough for the few bytes that a test sends."""
-    if not _CRC32C:
-        for byte in range(256):
-            value = byte
-            for _ in range(8):
-                value = (value >> 1) ^ (0x82F63B78 if value & 1 else 0)
-            _CRC32C.append(value)
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = (crc >> 8) ^ _CRC32C[(crc ^ byte) & 0xFF]
-    return crc ^ 0xFFFFFFFF
-
 
 def varint(value):
     value, out = (value << 1) ^ (value >> 63), bytearray()
@@ -45,8 +31,9 @@ def one_record(value):
     return varint(len(body)) + body
 
 
-def batch(value=b"x", producer_id=-1, epoch=-1, sequence=-1, crc=None, magic=2, count=1, timestamp=0):
-    """A v2 batch with one uncompressed record, with a checksum of the test's choice."""
+def batch(value=b"x", producer_id=-1, epoch=-1, sequence=-1, crc=None, magic=2, count=1, timestamp=None):
+    """A v2 batch with one uncompressed record, of now, with a checksum of the test's choice."""
+    timestamp = time.time_ns() // 1000000 if timestamp is None else timestamp
     checked = struct.pack(">hiqqqhii", 0, count - 1, timestamp, timestamp, producer_id, epoch, sequence, count) + one_record(value)
     right = crc32c(checked)
     tail = struct.pack(">ibI", 0, magic, right if crc is None else crc) + checked
