@@ -61,7 +61,8 @@ void Partition::restore_producers() {
       const auto batch = model::BatchView::parse(rest);
       CHECK(batch.ok(), "{}: recovery handed over a batch that it had checked: {}", name_,
             batch.error().detail);
-      producers_.apply(*batch, batch->max_timestamp());
+      // Not the records' own time, which producers choose: one that writes old events would look long idle.
+      producers_.apply(*batch, clock_.wall());
       rest = rest.subspan(batch->size());
     }
   }
