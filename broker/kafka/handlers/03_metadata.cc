@@ -45,7 +45,8 @@ Response::Topic refused(std::optional<std::string> name, const model::TopicId& i
 }
 
 void finished_one(const std::shared_ptr<Work>& work) {
-  if (--work->missing == 0) work->call.answer(work->response);
+  if (--work->missing > 0) return;
+  answer_with_leaders<Request>(work->shard, std::move(work->response), std::move(work->call));
 }
 
 void create(const std::shared_ptr<Work>& work, std::size_t position, const std::string& name) {

@@ -52,7 +52,7 @@ void add_missing(const std::string& name, Response& response) {
 
 template <>
 void handle(Request request, Call<Request> call) {
-  const service::Shard& shard = call.shard();
+  service::Shard& shard = call.shard();
   std::int32_t room = std::clamp(request.response_partition_limit, 1, kPartitionsPerPageMax);
   const std::string start = request.cursor.has_value() ? request.cursor->topic_name : "";
   const std::int32_t start_index = request.cursor.has_value() ? std::max(request.cursor->partition_index, 0) : 0;
@@ -79,7 +79,7 @@ void handle(Request request, Call<Request> call) {
       break;
     }
   }
-  call.answer(response);
+  answer_with_leaders<Request>(shard, std::move(response), std::move(call));
 }
 
 }  // namespace millrace::kafka

@@ -120,6 +120,9 @@ TEST_P(Admin, MetadataInEveryVersion) {
     ASSERT_EQ(topic.partitions.size(), 3u);
     EXPECT_EQ(topic.partitions[2].partition_index, 2);
     EXPECT_EQ(topic.partitions[2].leader_id, 0);
+    if (version >= 7) {
+      EXPECT_GE(topic.partitions[2].leader_epoch, 0);
+    }
     EXPECT_THAT(topic.partitions[2].replica_nodes, ElementsAre(0));
     EXPECT_THAT(topic.partitions[2].isr_nodes, ElementsAre(0));
   }
@@ -415,6 +418,8 @@ TEST_P(Admin, DescribeTopicPartitionsPageByPage) {
         EXPECT_EQ(topic.error_code, 0);
         for (const auto& partition : topic.partitions) {
           seen.push_back(*topic.name + std::to_string(partition.partition_index));
+          EXPECT_EQ(partition.leader_id, 0);
+          EXPECT_GE(partition.leader_epoch, 0);
           ++count;
         }
       }
