@@ -28,7 +28,7 @@ struct Identity {
   std::string cluster_id;
   model::BrokerId node;
   common::Uuid directory;
-  /// Where Kafka and gRPC clients should connect.
+  /// Where Kafka and gRPC clients should connect. An empty host: the address that the client came to.
   env::Endpoint kafka_advertised;
   env::Endpoint grpc_advertised;
   std::string version;
@@ -60,6 +60,8 @@ class Shard {
   common::Random& random() { return random_; }
   storage::Store& store() { return *store_; }
   const Identity& identity() const { return *identity_; }
+  /// Once, when the doors are open and their addresses known.
+  void set_identity(std::shared_ptr<const Identity> identity) { identity_ = std::move(identity); }
   /// The broker's settings now in force; dynamic changes arrive through the metadata.
   const model::BrokerSettings& settings() const { return settings_; }
   /// This shard's copy of the cluster's metadata: every committed record is applied to each shard's copy.

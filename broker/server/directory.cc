@@ -1,0 +1,94 @@
+#include "broker/server/directory.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+namespace millrace::server {
+namespace {
+
+using common::Error;
+using common::Result;
+using model::ErrorCode;
+
+constexpr const char* kFile = "millrace.json";
+constexpr int kFormatVersion = 1;
+
+Error foreign(std::string text) { return Error{ErrorCode::kForeignData, std::move(text)}; }
+
+Result<Directory> parse(const common::Bytes& content, const std::string& path) {
+  const auto json = nlohmann::json::parse(content.text(), nullptr, false);
+  if (json.is_discarded() || !json.is_object()) {
+    return foreign(fmt::format("{}/{} cannot be read as JSON: it was changed by hand or the disk is damaged", path, kFile));
+  }
+  const int version = json.value("format_version", 0);
+  if (version > kFormatVersion) {
+    return foreign(fmt::format("{} was written by a newer millrace (format {}, this one knows {}); start that version",
+                               path, version, kFormatVersion));
+  }
+  Directory directory;
+  const auto id = common::Uuid::parse(json.value("directory_id", std::string()));
+  directory.cluster_id = json.value("cluster_id", std::string());
+  directory.node = model::BrokerId{json.value("node_id", -1)};
+  directory.shards = json.value("shards", 0U);
+  if (version < 1 || !id || directory.cluster_id.empty() || directory.node.value() < 0 || directory.shards == 0) {
+    return foreign(fmt::format("{}/{} lacks format_version, cluster_id, node_id, directory_id or shards", path, kFile));
+  }
+  directory.directory_id = *id;
+  return directory;
+}
+
+Result<void> check_wish(const Directory& directory, const std::string& path, const DirectoryWish& wish) {
+  if (!wish.cluster_id.empty() && wish.cluster_id != directory.cluster_id) {
+    return foreign(fmt::format("{} belongs to cluster {}, not {}; use another data directory or cluster.id", path,
+                               directory.cluster_id, wish.cluster_id));
+  }
+  if (wish.node != directory.node) {
+    return foreign(fmt::format("{} belongs to node {}, not {}; use another data directory or node.id", path,
+                               directory.node, wish.node));
+  }
+  if (wish.shards != 0 && wish.shards != directory.shards) {
+    return foreign(fmt::format("{} was formatted with {} shards, not {}: leave `shards` unset, or start with an empty "
+                               "data directory",
+                               path, directory.shards, wish.shards));
+  }
+  return common::ok();
+}
+
+Result<Directory> format(env::Disk& disk, const std::string& path, const DirectoryWish& wish, std::uint32_t cores,
+                         common::Random& random) {
+  TRY_ASSIGN(const auto entries, disk.list(""));
+  for (const env::DirectoryEntry& entry : entries) {
+    // A fresh file system has this one, and the process's own lock is there already.
+    if (entry.name == "lost+found" || entry.name == "lock" || entry.name.starts_with(".")) continue;
+    return foreign(fmt::format("{} is not empty and holds no millrace.json, but {}: choose an empty directory", path,
+                               entry.name));
+  }
+  Directory directory{.cluster_id = wish.cluster_id.empty() ? common::Uuid::random(random).text() : wish.cluster_id,
+                      .node = wish.node,
+                      .directory_id = common::Uuid::random(random),
+                      .shards = wish.shards == 0 ? cores : wish.shards};
+  const nlohmann::json json{{"format_version", kFormatVersion},
+                            {"cluster_id", directory.cluster_id},
+                            {"node_id", directory.node.value()},
+                            {"directory_id", directory.directory_id.text()},
+                            {"shards", directory.shards}};
+  TRY(env::replace_file(disk, kFile, common::as_bytes(json.dump(2) + "\n")));
+  return directory;
+}
+
+}  // namespace
+
+Result<Directory> open_or_format(env::Disk& disk, const std::string& path, const DirectoryWish& wish,
+                                 std::uint32_t cores, common::Random& random) {
+  auto content = env::read_file(disk, kFile);
+  if (!content.ok()) {
+    if (content.error().code != ErrorCode::kNotFound) return std::move(content).error();
+    return format(disk, path, wish, cores, random);
+  }
+  TRY_ASSIGN(const Directory directory, parse(*content, path));
+  TRY(check_wish(directory, path, wish));
+  return directory;
+}
+
+}  // namespace millrace::server

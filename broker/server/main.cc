@@ -1,0 +1,85 @@
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "broker/server/broker.h"
+#include "broker/server/logging.h"
+#include "broker/server/options.h"
+#include "broker/server/settings_table.h"
+#include "broker/server/version.h"
+
+namespace millrace::server {
+namespace {
+
+constexpr int kExitUsage = 64;    // EX_USAGE
+constexpr int kExitCannotServe = 69;  // EX_UNAVAILABLE
+
+std::vector<std::string> environment_variables() {
+  std::vector<std::string> variables;
+  for (char** variable = environ; *variable != nullptr; ++variable) variables.emplace_back(*variable);
+  return variables;
+}
+
+int complain(int status, const common::Error& error) {
+  std::fprintf(stderr, "millrace: %s\n", error.detail.c_str());
+  return status;
+}
+
+int serve(const Options& options) {
+  // Blocked before any thread exists, so that only the sigwait below sees them.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  const model::BrokerSettings settings = model::resolve_broker_settings({.from_start = &options.config});
+  set_up_logging(settings.log_format, settings.log_level);
+  for (const std::string& warning : options.warnings) log_warning(warning);
+  auto broker = Broker::start(options);
+  if (!broker.ok()) return complain(kExitCannotServe, broker.error());
+  std::printf("%s\n", (*broker)->ready_line().c_str());
+  std::fflush(stdout);
+  log_info((*broker)->ready_line());
+  int signal_number = 0;
+  sigwait(&signals, &signal_number);
+  log_info("event=stopping");
+  (*broker)->stop();
+  log_info("event=stopped");
+  return 0;
+}
+
+int run(const std::vector<std::string>& arguments) {
+  const auto options = read_options(arguments, environment_variables());
+  if (!options.ok()) return complain(kExitUsage, options.error());
+  switch (options->command) {
+    case Command::kHelp:
+      std::fputs(help_text().c_str(), stdout);
+      return 0;
+    case Command::kVersion:
+      std::printf("millrace %s\n", kVersion);
+      return 0;
+    case Command::kConfig:
+      std::fputs((options->json ? settings_as_json(options->config) : settings_as_table(options->config)).c_str(), stdout);
+      return 0;
+    case Command::kFormat: {
+      const auto formatted = format_directory(*options);
+      if (!formatted.ok()) return complain(kExitCannotServe, formatted.error());
+      std::printf("%s\n", formatted->c_str());
+      return 0;
+    }
+    case Command::kServe:
+      return serve(*options);
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace millrace::server
+
+int main(int argc, char** argv) {
+  return millrace::server::run(std::vector<std::string>(argv + 1, argv + argc));
+}
