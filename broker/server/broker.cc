@@ -19,6 +19,7 @@
 #include "broker/server/directory.h"
 #include "broker/server/logging.h"
 #include "broker/server/memory_plan.h"
+#include "broker/server/metrics.h"
 #include "broker/server/version.h"
 #include "broker/service/metadata_writer.h"
 
@@ -102,6 +103,8 @@ class RealBroker final : public Broker {
   Result<void> register_broker();
   void close_shards();
   std::vector<service::Shard*> shards() const;
+  std::vector<MetricSource> metric_sources() const;
+  std::string not_ready() const;
 
   std::shared_ptr<const model::ConfigMap> start_config_;
   model::BrokerSettings settings_;
@@ -202,6 +205,16 @@ std::vector<service::Shard*> RealBroker::shards() const {
   return all;
 }
 
+std::vector<MetricSource> RealBroker::metric_sources() const {
+  std::vector<MetricSource> sources;
+  for (const ShardThread& thread : threads_) sources.push_back({thread.shard.get(), thread.kafka.get()});
+  return sources;
+}
+
+std::string RealBroker::not_ready() const {
+  return ready_ ? "" : "starting or stopping: partitions are not served";
+}
+
 Result<void> RealBroker::recover_metadata() {
   service::Shard& first = *threads_.front().shard;
   TRY(run_on<Result<void>>(first.loop(), [this, &first](common::Reply<Result<void>> reply) {
@@ -243,9 +256,11 @@ Result<void> RealBroker::listen_kafka() {
 Result<void> RealBroker::open_doors() {
   const std::vector<service::Shard*> all = shards();
   TRY_ASSIGN(grpc_, grpc::Server::start({settings_.grpc_listen.host, settings_.grpc_listen.port}, all));
-  TRY_ASSIGN(http_, http::Server::start({settings_.http_listen.host, settings_.http_listen.port}, all,
-                                        {.ready = [this] { return ready_.load(); }, .version = kVersion}));
   TRY(listen_kafka());
+  TRY_ASSIGN(http_, http::Server::start({settings_.http_listen.host, settings_.http_listen.port},
+                                        {.not_ready = [this] { return not_ready(); },
+                                         .metrics = [this] { return metrics_text(metric_sources()); },
+                                         .version = kVersion}));
   return common::ok();
 }
 
@@ -288,8 +303,8 @@ void RealBroker::stop() {
   stopped_ = true;
   ready_ = false;
   if (grpc_ != nullptr) grpc_->stop();
-  if (started_) close_shards();
   if (http_ != nullptr) http_->stop();
+  if (started_) close_shards();
   for (ShardThread& thread : threads_) thread.loop->stop();
   writer_.reset();
   for (ShardThread& thread : threads_) {
