@@ -111,6 +111,7 @@ class RealBroker final : public Broker {
   common::Random random_;
   std::unique_ptr<env::DataDirectory> data_;
   Directory directory_;
+  env::RealNetwork network_{log_warning};
   std::vector<ShardThread> threads_;
   std::unique_ptr<service::MetadataWriter> writer_;
   std::unique_ptr<grpc::Server> grpc_;
@@ -168,7 +169,7 @@ Result<void> RealBroker::open_shards() {
     threads_[i].loop = std::make_unique<env::RealLoop>(
         env::RealLoopOptions{.name = fmt::format("shard-{}", i), .cpu = pin ? static_cast<int>(i) : -1});
     threads_[i].disk = data_->disk(*threads_[i].loop);
-    threads_[i].transport = env::real_transport(*threads_[i].loop);
+    threads_[i].transport = network_.join(*threads_[i].loop);
   }
   // Each shard reads its own journal: side by side, so that start-up takes as long as the longest.
   for (std::uint32_t i = 0; i < directory_.shards; ++i) {
