@@ -9,8 +9,8 @@
 
 namespace millrace::common {
 
-/// While one lives, this thread may drop replies unanswered: when a loop stops for good, or when a simulated machine
-/// loses its power, nobody is left to hear them.
+/// While one lives, this thread may drop replies unanswered: when a loop stops for good, or when a
+/// simulated machine loses its power, nobody is left to hear them.
 class RepliesMayDrop {
  public:
   RepliesMayDrop() { ++depth_; }
@@ -23,15 +23,17 @@ class RepliesMayDrop {
   static inline thread_local int depth_ = 0;
 };
 
-/// Move-only and used exactly once: dropping an unanswered Reply ends the process, because somewhere a client
-/// would wait for ever. Called on the thread of whoever gave it, unless that interface says otherwise.
+/// Move-only and used exactly once: dropping an unanswered Reply ends the process, because
+/// somewhere a client would wait for ever. Called on the thread of whoever gave it, unless that
+/// interface says otherwise.
 template <typename T>
 class Reply {
  public:
   Reply() = default;
   template <typename F>
-    requires(!std::is_same_v<std::decay_t<F>, Reply> && std::is_invocable_v<std::decay_t<F>&, T>)
-  Reply(F&& callable) : function_(std::forward<F>(callable)) {}  // NOLINT: implicit on purpose
+  requires(!std::is_same_v<std::decay_t<F>, Reply> && std::is_invocable_v<std::decay_t<F>&, T>)
+      Reply(F&& callable)
+      : function_(std::forward<F>(callable)) {}  // NOLINT: implicit on purpose
   Reply(Reply&&) noexcept = default;
   Reply& operator=(Reply&& other) noexcept {
     CHECK(!function_, "a reply was overwritten before it was used");

@@ -17,7 +17,9 @@ namespace {
 int io_setup(unsigned depth, aio_context_t* context) {
   return static_cast<int>(::syscall(SYS_io_setup, depth, context));
 }
-int io_destroy(aio_context_t context) { return static_cast<int>(::syscall(SYS_io_destroy, context)); }
+int io_destroy(aio_context_t context) {
+  return static_cast<int>(::syscall(SYS_io_destroy, context));
+}
 int io_submit(aio_context_t context, iocb* call) {
   return static_cast<int>(::syscall(SYS_io_submit, context, 1L, &call));
 }
@@ -78,8 +80,8 @@ bool Aio::submit(Call* call, Done& done) {
   return false;
 }
 
-bool Aio::write(const std::shared_ptr<Descriptor>& file, std::uint64_t position, const std::vector<Bytes>& pieces,
-                Durable durable, Done& done) {
+bool Aio::write(const std::shared_ptr<Descriptor>& file, std::uint64_t position,
+                const std::vector<Bytes>& pieces, Durable durable, Done& done) {
   if (!usable() || pieces.size() > IOV_MAX) return false;
   Call* const call = free_call();
   if (call == nullptr) return false;
@@ -95,7 +97,8 @@ bool Aio::write(const std::shared_ptr<Descriptor>& file, std::uint64_t position,
   return submit(call, done);
 }
 
-bool Aio::read(const std::shared_ptr<Descriptor>& file, std::uint64_t position, const Bytes& into, Done& done) {
+bool Aio::read(const std::shared_ptr<Descriptor>& file, std::uint64_t position, const Bytes& into,
+               Done& done) {
   if (!usable()) return false;
   Call* const call = free_call();
   if (call == nullptr) return false;
@@ -109,8 +112,8 @@ bool Aio::read(const std::shared_ptr<Descriptor>& file, std::uint64_t position, 
 }
 
 void Aio::on_ready(std::uint32_t) {
-  // The eventfd is edge-triggered and never read. Fetching until there is nothing more misses no completion: each one
-  // that comes later makes a new edge.
+  // The eventfd is edge-triggered and never read. Fetching until there is nothing more misses no
+  // completion: each one that comes later makes a new edge.
   io_event events[kEventsPerCall];
   for (;;) {
     const int count = io_getevents(context_, kEventsPerCall, events);

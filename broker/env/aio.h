@@ -12,7 +12,8 @@
 
 namespace millrace::env {
 
-/// The calls under way of one loop. Why this and not io_uring or threads: docs/decisions/disk-submission.md.
+/// The calls under way of one loop. Why this and not io_uring or threads:
+/// docs/decisions/disk-submission.md.
 class Aio final : private Watcher {
  public:
   /// What one call was answered with: bytes done, or -errno.
@@ -27,11 +28,12 @@ class Aio final : private Watcher {
 
   /// False where the kernel has no AIO for us (a seccomp profile, or all of fs.aio-max-nr taken).
   bool usable() const { return context_ != 0; }
-  /// Starts the call. False: it was not started and `done` is untouched, because too many are under way or the kernel
-  /// refuses; do it by other means.
-  bool write(const std::shared_ptr<Descriptor>& file, std::uint64_t position, const std::vector<Bytes>& pieces,
-             Durable durable, Done& done);
-  bool read(const std::shared_ptr<Descriptor>& file, std::uint64_t position, const Bytes& into, Done& done);
+  /// Starts the call. False: it was not started and `done` is untouched, because too many are under
+  /// way or the kernel refuses; do it by other means.
+  bool write(const std::shared_ptr<Descriptor>& file, std::uint64_t position,
+             const std::vector<Bytes>& pieces, Durable durable, Done& done);
+  bool read(const std::shared_ptr<Descriptor>& file, std::uint64_t position, const Bytes& into,
+            Done& done);
 
  private:
   struct Call {

@@ -23,7 +23,8 @@ Result<void> replace_file(Disk& disk, std::string_view path, common::ByteView co
   }
   TRY(disk.rename(temporary, path));
   const std::size_t slash = path.rfind('/');
-  return disk.sync_directory(slash == std::string_view::npos ? std::string_view{} : path.substr(0, slash));
+  return disk.sync_directory(slash == std::string_view::npos ? std::string_view{}
+                                                             : path.substr(0, slash));
 }
 
 }  // namespace millrace::env

@@ -1,7 +1,8 @@
 // auto file = disk.open("journal/0/000001.wal", {.create = true, .size = 64 << 20});
 // file->write(position, {round}, Durable::kYes, [](Result<void> written) { ... });
 //
-// The disk as the storage module sees it: a real data directory, or a simulated one that loses, tears and rots.
+// The disk as the storage module sees it: a real data directory, or a simulated one that loses,
+// tears and rots.
 #pragma once
 
 #include <cstdint>
@@ -25,25 +26,26 @@ using common::Result;
 /// Whether a write must be on stable storage before it is answered.
 enum class Durable : bool { kNo, kYes };
 
-/// One open file. Asynchronous calls answer on the loop that the disk was made for; the synchronous ones block and
-/// are for start-up and for jobs of the I/O pool (Disk::offload).
+/// One open file. Asynchronous calls answer on the loop that the disk was made for; the synchronous
+/// ones block and are for start-up and for jobs of the I/O pool (Disk::offload).
 ///
-/// Direct I/O: positions, lengths and memory of read() and write() are multiples of common::kDiskAlignment. (On file
-/// systems without O_DIRECT the same calls go through the page cache.) Closing happens in the destructor, which must
-/// not run before every call was answered.
+/// Direct I/O: positions, lengths and memory of read() and write() are multiples of
+/// common::kDiskAlignment. (On file systems without O_DIRECT the same calls go through the page
+/// cache.) Closing happens in the destructor, which must not run before every call was answered.
 class File {
  public:
   virtual ~File() = default;
-  /// Writes the pieces one after the other at `position`, extending the file if need be. With Durable::kYes the answer
-  /// comes when data and the metadata needed to read it are on stable storage. Several writes may be on their way;
-  /// they may be done in any order.
-  /// kNoSpace: nothing can be said of the range. kIo: the same, and the caller must treat the file as lost.
+  /// Writes the pieces one after the other at `position`, extending the file if need be. With
+  /// Durable::kYes the answer comes when data and the metadata needed to read it are on stable
+  /// storage. Several writes may be on their way; they may be done in any order. kNoSpace: nothing
+  /// can be said of the range. kIo: the same, and the caller must treat the file as lost.
   virtual void write(std::uint64_t position, std::vector<Bytes> pieces, Durable durable,
                      Reply<Result<void>> done) = 0;
-  /// Fills `into` (which the callee keeps alive) from `position`. Answers how many bytes were there: fewer only at the
-  /// end of the file.
+  /// Fills `into` (which the callee keeps alive) from `position`. Answers how many bytes were
+  /// there: fewer only at the end of the file.
   virtual void read(std::uint64_t position, Bytes into, Reply<Result<std::size_t>> done) = 0;
-  /// Makes every answered write durable. An error is final: what reached the disk is unknown (never retry).
+  /// Makes every answered write durable. An error is final: what reached the disk is unknown (never
+  /// retry).
   virtual void sync(Reply<Result<void>> done) = 0;
 
   /// Blocking forms.
@@ -56,12 +58,14 @@ class File {
 };
 
 struct OpenOptions {
-  /// Makes the file if it is missing (its folders must be there). Without it a missing file is kNotFound.
+  /// Makes the file if it is missing (its folders must be there). Without it a missing file is
+  /// kNotFound.
   bool create = false;
-  /// Reserves this many bytes of space at creation and makes the file that long; 0: leaves the size alone.
+  /// Reserves this many bytes of space at creation and makes the file that long; 0: leaves the size
+  /// alone.
   std::uint64_t reserve = 0;
-  /// Whether async reads and writes go around the page cache. Small files that are read and written whole use kNo
-  /// and the blocking calls, which then need no alignment.
+  /// Whether async reads and writes go around the page cache. Small files that are read and written
+  /// whole use kNo and the blocking calls, which then need no alignment.
   enum class Caching : bool { kNo, kYes } caching = Caching::kNo;
 };
 
@@ -77,9 +81,9 @@ struct DiskSpace {
   std::uint64_t free = 0;
 };
 
-/// One data directory. Paths are relative to it, with '/' between parts. Blocking calls are for start-up and for
-/// offloaded jobs; they are thread-safe. Names made, renamed or removed are durable only after sync_directory() of their
-/// folder or sync_all().
+/// One data directory. Paths are relative to it, with '/' between parts. Blocking calls are for
+/// start-up and for offloaded jobs; they are thread-safe. Names made, renamed or removed are
+/// durable only after sync_directory() of their folder or sync_all().
 class Disk {
  public:
   virtual ~Disk() = default;
@@ -96,7 +100,8 @@ class Disk {
   virtual Result<void> remove_all(std::string_view path) = 0;
   virtual Result<bool> exists(std::string_view path) = 0;
   virtual Result<void> sync_directory(std::string_view path) = 0;
-  /// Makes everything written to the file system durable, data and names (syncfs: one commit for many files).
+  /// Makes everything written to the file system durable, data and names (syncfs: one commit for
+  /// many files).
   virtual Result<void> sync_all() = 0;
   virtual Result<DiskSpace> space() = 0;
   /// Runs `job` on the I/O pool, where it may block, and then `done` on the loop.
@@ -107,8 +112,8 @@ class Disk {
 
 /// Reads a small file whole. kNotFound as open().
 Result<Bytes> read_file(Disk& disk, std::string_view path);
-/// Writes a small file so that after a crash either the old or the new content is there, durably: to a temporary name,
-/// synced, renamed, folder synced.
+/// Writes a small file so that after a crash either the old or the new content is there, durably:
+/// to a temporary name, synced, renamed, folder synced.
 Result<void> replace_file(Disk& disk, std::string_view path, common::ByteView content);
 
 }  // namespace millrace::env

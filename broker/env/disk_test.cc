@@ -1,8 +1,8 @@
 // The contract of Disk and File, kept by the machine's and by the simulator's.
 #include "broker/env/disk.h"
 
-#include <gtest/gtest.h>
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -35,10 +35,12 @@ class DiskTest : public ::testing::TestWithParam<std::string> {
     return std::move(file).value();
   }
   Disk& disk() { return world->disk(); }
-  Result<void> write(File& file, std::uint64_t position, std::vector<Bytes> pieces, Durable durable) {
+  Result<void> write(File& file, std::uint64_t position, std::vector<Bytes> pieces,
+                     Durable durable) {
     std::optional<Result<void>> answer;
     world->run([&] {
-      file.write(position, std::move(pieces), durable, [&](Result<void> r) { answer = std::move(r); });
+      file.write(position, std::move(pieces), durable,
+                 [&](Result<void> r) { answer = std::move(r); });
       EXPECT_FALSE(answer.has_value());
     });
     CHECK(world->wait([&] { return answer.has_value(); }));
@@ -46,7 +48,8 @@ class DiskTest : public ::testing::TestWithParam<std::string> {
   }
   Result<std::size_t> read(File& file, std::uint64_t position, const Bytes& into) {
     std::optional<Result<std::size_t>> answer;
-    world->run([&] { file.read(position, into, [&](Result<std::size_t> r) { answer = std::move(r); }); });
+    world->run(
+        [&] { file.read(position, into, [&](Result<std::size_t> r) { answer = std::move(r); }); });
     CHECK(world->wait([&] { return answer.has_value(); }));
     return *answer;
   }
@@ -82,7 +85,8 @@ TEST_P(DiskTest, ReservedFileIsLongAndReadsZeros) {
   const Bytes into = block(1, 16 * kBlock);
   EXPECT_EQ(*read(*file, 0, into), 16 * kBlock);
   EXPECT_EQ(std::ranges::count(into.view(), 0), static_cast<std::ptrdiff_t>(15 * kBlock));
-  EXPECT_EQ(*disk().open("journal", {.create = true, .reserve = 99 * kBlock}).value()->size(), 16 * kBlock)
+  EXPECT_EQ(*disk().open("journal", {.create = true, .reserve = 99 * kBlock}).value()->size(),
+            16 * kBlock)
       << "a file that is there keeps its size";
 }
 
@@ -92,8 +96,8 @@ TEST_P(DiskTest, ManyCallsAtOnce) {
   int done = 0;
   world->run([&] {
     for (int i = 0; i < kCalls; ++i) {
-      file->write(static_cast<std::uint64_t>(i) * kBlock, {block(static_cast<std::uint8_t>(i))}, Durable::kNo,
-                  [&](Result<void> r) { done += r.ok() ? 1 : 0; });
+      file->write(static_cast<std::uint64_t>(i) * kBlock, {block(static_cast<std::uint8_t>(i))},
+                  Durable::kNo, [&](Result<void> r) { done += r.ok() ? 1 : 0; });
     }
   });
   ASSERT_TRUE(world->wait([&] { return done == kCalls; }));
@@ -216,7 +220,8 @@ TEST(DataDirectory, SecondProcessIsToldWhoHasIt) {
   const auto second = DataDirectory::open(folder.path(), {});
   ASSERT_FALSE(second.ok());
   EXPECT_EQ(second.error().code, ErrorCode::kDataInUse);
-  EXPECT_NE(second.error().detail.find(std::to_string(::getpid())), std::string::npos) << second.error().detail;
+  EXPECT_NE(second.error().detail.find(std::to_string(::getpid())), std::string::npos)
+      << second.error().detail;
 }
 
 TEST(DataDirectory, LockEndsWithItsHolder) {
@@ -231,7 +236,8 @@ TEST(DataDirectory, AFileInTheWayIsNamed) {
   const auto data = DataDirectory::open(folder.path() + "/x", {});
   ASSERT_FALSE(data.ok());
   EXPECT_EQ(data.error().code, ErrorCode::kIo);
-  EXPECT_NE(data.error().detail.find("a file is in the way"), std::string::npos) << data.error().detail;
+  EXPECT_NE(data.error().detail.find("a file is in the way"), std::string::npos)
+      << data.error().detail;
 }
 
 // Goal: a full disk is its own error. Method: /dev/full answers every write with ENOSPC.
@@ -240,17 +246,21 @@ TEST(PosixIo, FullDeviceIsNoSpace) {
   ASSERT_GE(number, 0);
   const Descriptor full(number, "/dev/full");
   const common::ByteView piece = common::as_bytes("x");
-  EXPECT_EQ(write_fully(full, 0, std::span(&piece, 1), Durable::kNo).error().code, ErrorCode::kNoSpace);
+  EXPECT_EQ(write_fully(full, 0, std::span(&piece, 1), Durable::kNo).error().code,
+            ErrorCode::kNoSpace);
 }
 
-// Goal: without O_DIRECT everything still works and one notice is given. Method: /dev/shm, where it is a tmpfs without it.
+// Goal: without O_DIRECT everything still works and one notice is given. Method: /dev/shm, where it
+// is a tmpfs without it.
 TEST(DataDirectory, FileSystemWithoutDirectIoIsNoticedAndUsed) {
   std::string name = "/dev/shm/millrace-test-XXXXXX";
   if (::mkdtemp(name.data()) == nullptr) GTEST_SKIP() << "no /dev/shm";
   int notices = 0;
   {
     RealLoop loop;
-    auto data = std::move(DataDirectory::open(name + "/data", [&](std::string_view) { ++notices; })).value();
+    auto data = std::move(DataDirectory::open(name + "/data", [&](std::string_view) {
+                  ++notices;
+                })).value();
     const auto disk = data->disk(loop);
     EXPECT_EQ(notices, disk->direct() ? 0 : 1);
     auto file = std::move(disk->open("a", {.create = true, .reserve = kBlock})).value();

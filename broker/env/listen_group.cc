@@ -29,19 +29,26 @@ Result<Socket> listen_on(const Address& address) {
   Socket socket(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const auto failed = [&address](std::string_view what) {
     const int number = errno;
-    const ErrorCode code = number == EADDRINUSE ? ErrorCode::kAddressInUse : ErrorCode::kConnectionClosed;
-    const char* hint = number == EADDRINUSE ? "; another program has the port: stop it, or choose another one" : "";
-    return Error{code, fmt::format("cannot {} {}: {}{}", what, address.text(), std::strerror(number), hint)};
+    const ErrorCode code =
+        number == EADDRINUSE ? ErrorCode::kAddressInUse : ErrorCode::kConnectionClosed;
+    const char* hint = number == EADDRINUSE
+                           ? "; another program has the port: stop it, or choose another one"
+                           : "";
+    return Error{
+        code, fmt::format("cannot {} {}: {}{}", what, address.text(), std::strerror(number), hint)};
   };
   if (!socket.open()) return failed("make a socket for");
   const int on = 1;
   const int off = 0;
-  // Lets us bind while connections of an earlier run are in TIME_WAIT; an address that somebody listens on stays taken.
+  // Lets us bind while connections of an earlier run are in TIME_WAIT; an address that somebody
+  // listens on stays taken.
   static_cast<void>(::setsockopt(socket.number(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)));
   if (address.storage.ss_family == AF_INET6) {
-    const bool any = IN6_IS_ADDR_UNSPECIFIED(&reinterpret_cast<const sockaddr_in6*>(&address.storage)->sin6_addr);
+    const bool any = IN6_IS_ADDR_UNSPECIFIED(
+        &reinterpret_cast<const sockaddr_in6*>(&address.storage)->sin6_addr);
     const int& only_v6 = any ? off : on;
-    static_cast<void>(::setsockopt(socket.number(), IPPROTO_IPV6, IPV6_V6ONLY, &only_v6, sizeof(only_v6)));
+    static_cast<void>(
+        ::setsockopt(socket.number(), IPPROTO_IPV6, IPV6_V6ONLY, &only_v6, sizeof(only_v6)));
   }
   if (::bind(socket.number(), address.get(), address.length) != 0) return failed("listen on");
   if (::listen(socket.number(), kBacklog) != 0) return failed("listen on");
@@ -51,17 +58,20 @@ Result<Socket> listen_on(const Address& address) {
 std::uint16_t port_of(const Socket& socket) {
   Address address;
   address.length = sizeof(address.storage);
-  CHECK(::getsockname(socket.number(), reinterpret_cast<sockaddr*>(&address.storage), &address.length) == 0);
+  CHECK(::getsockname(socket.number(), reinterpret_cast<sockaddr*>(&address.storage),
+                      &address.length) == 0);
   return address.port();
 }
 
 }  // namespace
 
-Result<std::shared_ptr<ListenGroup>> ListenGroup::open(RealNetwork& network, const Endpoint& endpoint) {
+Result<std::shared_ptr<ListenGroup>> ListenGroup::open(RealNetwork& network,
+                                                       const Endpoint& endpoint) {
   TRY_ASSIGN(std::vector<Address> addresses, resolve(endpoint, false));
   if (endpoint.host.empty()) {
     // One IPv6 socket serves both families; where there is no IPv6 the IPv4 one must do.
-    std::ranges::stable_sort(addresses, {}, [](const Address& a) { return a.storage.ss_family == AF_INET6 ? 0 : 1; });
+    std::ranges::stable_sort(
+        addresses, {}, [](const Address& a) { return a.storage.ss_family == AF_INET6 ? 0 : 1; });
   }
   Result<void> bound;
   for (int draw = 0; draw < kPortDraws; ++draw) {
@@ -93,7 +103,9 @@ Result<void> ListenGroup::bind_all(std::vector<Address> addresses) {
   return {};
 }
 
-ListenGroup::~ListenGroup() { CHECK(seats_.empty(), "a listening socket was closed under its listeners"); }
+ListenGroup::~ListenGroup() {
+  CHECK(seats_.empty(), "a listening socket was closed under its listeners");
+}
 
 void ListenGroup::watch(RealLoop& loop) {
   for (const auto& door : doors_) loop.watch(door->socket().number(), EPOLLIN, *door);
@@ -112,7 +124,8 @@ void ListenGroup::leave(const std::shared_ptr<Seat>& seat) {
   const std::lock_guard lock(mutex_);
   std::erase(seats_, seat);
   if (watcher_ != &seat->loop) return;
-  if (std::ranges::any_of(seats_, [this](const auto& other) { return &other->loop == watcher_; })) return;
+  if (std::ranges::any_of(seats_, [this](const auto& other) { return &other->loop == watcher_; }))
+    return;
   for (const auto& door : doors_) watcher_->unwatch(door->socket().number(), *door);
   if (pause_ != TimerId::kNone) watcher_->cancel(std::exchange(pause_, TimerId::kNone));
   watcher_ = seats_.empty() ? nullptr : &seats_.front()->loop;
@@ -120,11 +133,14 @@ void ListenGroup::leave(const std::shared_ptr<Seat>& seat) {
   if (watcher_ != nullptr) watch(*watcher_);
 }
 
-void ListenGroup::Door::on_ready(std::uint32_t) { group_.accept_from(*this); }
+void ListenGroup::Door::on_ready(std::uint32_t) {
+  group_.accept_from(*this);
+}
 
 void ListenGroup::accept_from(Door& door) {
   for (int i = 0; i < kAcceptsPerRound; ++i) {
-    Socket socket(::accept4(door.socket().number(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    Socket socket(
+        ::accept4(door.socket().number(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (socket.open()) {
       hand_over(std::move(socket));
       continue;

@@ -10,8 +10,9 @@
 
 namespace millrace::env {
 
-/// The sockets of one endpoint (one per address that its host has) and the listeners that take their connections in
-/// turn. The sockets are watched by the loop of the listener that came first; when it leaves, by the next one's.
+/// The sockets of one endpoint (one per address that its host has) and the listeners that take
+/// their connections in turn. The sockets are watched by the loop of the listener that came first;
+/// when it leaves, by the next one's.
 class ListenGroup final : public std::enable_shared_from_this<ListenGroup> {
  public:
   /// One listener's place. Emptied by its listener on its loop.
@@ -22,7 +23,8 @@ class ListenGroup final : public std::enable_shared_from_this<ListenGroup> {
   };
 
   /// Binds and listens. kAddressInUse: somebody else listens there.
-  static common::Result<std::shared_ptr<ListenGroup>> open(RealNetwork& network, const Endpoint& endpoint);
+  static common::Result<std::shared_ptr<ListenGroup>> open(RealNetwork& network,
+                                                           const Endpoint& endpoint);
   ~ListenGroup();
   ListenGroup(const ListenGroup&) = delete;
   ListenGroup& operator=(const ListenGroup&) = delete;
@@ -44,7 +46,8 @@ class ListenGroup final : public std::enable_shared_from_this<ListenGroup> {
     Socket socket_;
   };
 
-  ListenGroup(RealNetwork& network, Endpoint endpoint) : network_(network), endpoint_(std::move(endpoint)) {}
+  ListenGroup(RealNetwork& network, Endpoint endpoint)
+      : network_(network), endpoint_(std::move(endpoint)) {}
   common::Result<void> bind_all(std::vector<Address> addresses);
   void accept_from(Door& door);
   void hand_over(Socket socket);

@@ -86,7 +86,8 @@ TEST_P(LoopTest, TimersSetInTimersAndPostsInPosts) {
   int depth = 0;
   world->run([&] {
     world->loop().after(0ms, [&] {
-      world->loop().after(1ms, [&] { world->loop().post([&] { world->loop().post([&] { depth = 4; }); }); });
+      world->loop().after(
+          1ms, [&] { world->loop().post([&] { world->loop().post([&] { depth = 4; }); }); });
     });
   });
   EXPECT_TRUE(world->wait([&] { return depth == 4; }));
@@ -108,7 +109,8 @@ TEST(RealLoop, StoppedLoopDestroysWhatIsQueuedWithItsReplies) {
   }
 }
 
-// Goal: no wake-up is lost between loops that post to each other. Method: several threads post; every post must arrive.
+// Goal: no wake-up is lost between loops that post to each other. Method: several threads post;
+// every post must arrive.
 TEST(RealLoop, PostsFromManyThreadsAllArrive) {
   constexpr int kThreads = 4;
   constexpr int kPosts = 20'000;

@@ -20,10 +20,12 @@ Error posix_error(int number, std::string_view what, std::string_view path) {
   return {code, fmt::format("{} {}: {}", what, path, std::strerror(number))};
 }
 
-Descriptor::~Descriptor() { ::close(number_); }
+Descriptor::~Descriptor() {
+  ::close(number_);
+}
 
-Result<void> write_fully(const Descriptor& file, std::uint64_t position, std::span<const common::ByteView> pieces,
-                         Durable durable) {
+Result<void> write_fully(const Descriptor& file, std::uint64_t position,
+                         std::span<const common::ByteView> pieces, Durable durable) {
   const int flags = durable == Durable::kYes ? RWF_DSYNC : 0;
   std::vector<iovec> vectors;
   vectors.reserve(pieces.size());
@@ -33,7 +35,8 @@ Result<void> write_fully(const Descriptor& file, std::uint64_t position, std::sp
   std::span<iovec> left(vectors);
   while (!left.empty()) {
     const auto count = static_cast<int>(std::min<std::size_t>(left.size(), IOV_MAX));
-    const ssize_t written = ::pwritev2(file.number(), left.data(), count, static_cast<off_t>(position), flags);
+    const ssize_t written =
+        ::pwritev2(file.number(), left.data(), count, static_cast<off_t>(position), flags);
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) return posix_error(errno, "write", file.path());
     if (written == 0) return posix_error(EIO, "write", file.path());
@@ -51,11 +54,12 @@ Result<void> write_fully(const Descriptor& file, std::uint64_t position, std::sp
   return {};
 }
 
-Result<std::size_t> read_fully(const Descriptor& file, std::uint64_t position, common::MutableByteView into) {
+Result<std::size_t> read_fully(const Descriptor& file, std::uint64_t position,
+                               common::MutableByteView into) {
   std::size_t done = 0;
   while (done < into.size()) {
-    const ssize_t count =
-        ::pread(file.number(), into.data() + done, into.size() - done, static_cast<off_t>(position + done));
+    const ssize_t count = ::pread(file.number(), into.data() + done, into.size() - done,
+                                  static_cast<off_t>(position + done));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return posix_error(errno, "read", file.path());
     if (count == 0) break;

@@ -30,10 +30,11 @@ class Descriptor {
 };
 
 /// Blocking. Writes all, whatever the number of pieces.
-Result<void> write_fully(const Descriptor& file, std::uint64_t position, std::span<const common::ByteView> pieces,
-                         Durable durable);
+Result<void> write_fully(const Descriptor& file, std::uint64_t position,
+                         std::span<const common::ByteView> pieces, Durable durable);
 /// Blocking. Reads until `into` is full or the file ends.
-Result<std::size_t> read_fully(const Descriptor& file, std::uint64_t position, common::MutableByteView into);
+Result<std::size_t> read_fully(const Descriptor& file, std::uint64_t position,
+                               common::MutableByteView into);
 Result<void> sync_data(const Descriptor& file);
 
 }  // namespace millrace::env

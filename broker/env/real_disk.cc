@@ -38,8 +38,9 @@ int open_retrying(const std::string& path, int flags) {
 
 Error start_error(const std::string& path, int number) {
   const Error plain = posix_error(number, "cannot use the data directory", path);
-  const char* hint = number == EACCES || number == EPERM ? "; let this user write there, or choose another --data"
-                     : number == EROFS                   ? "; the file system is read-only"
+  const char* hint = number == EACCES || number == EPERM
+                         ? "; let this user write there, or choose another --data"
+                     : number == EROFS                       ? "; the file system is read-only"
                      : number == ENOTDIR || number == EEXIST ? "; a file is in the way"
                                                              : "";
   return {plain.code == ErrorCode::kNotFound ? ErrorCode::kIo : plain.code, plain.detail + hint};
@@ -82,9 +83,9 @@ class RealDisk final : public Disk {
     struct stat status {};
     if (::fstat(number, &status) != 0) return posix_error(errno, "stat", full);
     if (S_ISDIR(status.st_mode)) return posix_error(EISDIR, "open", full);
-    return std::unique_ptr<File>(std::make_unique<RealFile>(RealFile::Home{loop_, aio_, data_.calls_},
-                                                            std::move(descriptor), direct, aligned,
-                                                            static_cast<std::uint64_t>(status.st_size)));
+    return std::unique_ptr<File>(
+        std::make_unique<RealFile>(RealFile::Home{loop_, aio_, data_.calls_}, std::move(descriptor),
+                                   direct, aligned, static_cast<std::uint64_t>(status.st_size)));
   }
 
   Result<void> make_directories(std::string_view path) override {
@@ -114,7 +115,8 @@ class RealDisk final : public Disk {
         return posix_error(errno, "stat", full);
       }
       const bool directory = S_ISDIR(status.st_mode);
-      entries.push_back({std::string(name), directory, directory ? 0 : static_cast<std::uint64_t>(status.st_size)});
+      entries.push_back({std::string(name), directory,
+                         directory ? 0 : static_cast<std::uint64_t>(status.st_size)});
     }
     std::ranges::sort(entries, {}, &DirectoryEntry::name);
     return entries;
@@ -122,7 +124,8 @@ class RealDisk final : public Disk {
 
   Result<void> rename(std::string_view from, std::string_view to) override {
     const std::string source = full_path(from);
-    if (::rename(source.c_str(), full_path(to).c_str()) != 0) return posix_error(errno, "rename", source);
+    if (::rename(source.c_str(), full_path(to).c_str()) != 0)
+      return posix_error(errno, "rename", source);
     return {};
   }
 
@@ -158,12 +161,14 @@ class RealDisk final : public Disk {
 
   Result<DiskSpace> space() override {
     struct statvfs status {};
-    if (::statvfs(data_.path_.c_str(), &status) != 0) return posix_error(errno, "measure", data_.path_);
+    if (::statvfs(data_.path_.c_str(), &status) != 0)
+      return posix_error(errno, "measure", data_.path_);
     return DiskSpace{status.f_blocks * status.f_frsize, status.f_bavail * status.f_frsize};
   }
 
   void offload(Task job, Task done) override {
-    data_.jobs_.run([loop = &loop_, job = std::make_unique<Task>(std::move(job)), done = std::move(done)]() mutable {
+    data_.jobs_.run([loop = &loop_, job = std::make_unique<Task>(std::move(job)),
+                     done = std::move(done)]() mutable {
       (*job)();
       {
         const common::RepliesMayDrop nobody_listens;
@@ -177,7 +182,8 @@ class RealDisk final : public Disk {
 
  private:
   std::string full_path(std::string_view path) const {
-    CHECK(path.empty() || path.front() != '/', "paths are relative to the data directory: {}", path);
+    CHECK(path.empty() || path.front() != '/', "paths are relative to the data directory: {}",
+          path);
     return path.empty() ? data_.path_ : fmt::format("{}/{}", data_.path_, path);
   }
 
@@ -186,7 +192,8 @@ class RealDisk final : public Disk {
     do {
       result = ::fallocate(file.number(), 0, 0, static_cast<off_t>(bytes));
     } while (result != 0 && errno == EINTR);
-    if (result != 0 && errno == EOPNOTSUPP) result = ::ftruncate(file.number(), static_cast<off_t>(bytes));
+    if (result != 0 && errno == EOPNOTSUPP)
+      result = ::ftruncate(file.number(), static_cast<off_t>(bytes));
     if (result != 0) return posix_error(errno, "reserve space for", file.path());
     return {};
   }
@@ -208,10 +215,12 @@ class RealDisk final : public Disk {
 
 DataDirectory::DataDirectory(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}
 
-DataDirectory::~DataDirectory() { ::close(lock_); }
+DataDirectory::~DataDirectory() {
+  ::close(lock_);
+}
 
-Result<std::unique_ptr<DataDirectory>> DataDirectory::open(std::string path,
-                                                           common::Function<void(std::string_view)> notice) {
+Result<std::unique_ptr<DataDirectory>> DataDirectory::open(
+    std::string path, common::Function<void(std::string_view)> notice) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
   if (error) return start_error(path, error.value());
@@ -222,9 +231,9 @@ Result<std::unique_ptr<DataDirectory>> DataDirectory::open(std::string path,
     const std::string holder = holder_of(lock);
     ::close(lock);
     if (number != EWOULDBLOCK) return start_error(path, number);
-    return Error{ErrorCode::kDataInUse,
-                 fmt::format("the data directory {} is in use by another broker{}; stop it, or choose another --data",
-                             path, holder)};
+    return Error{ErrorCode::kDataInUse, fmt::format("the data directory {} is in use by another "
+                                                    "broker{}; stop it, or choose another --data",
+                                                    path, holder)};
   }
   const std::string self = fmt::format("{}\n", ::getpid());
   // Only for the message above, so failing to write it does no harm.
@@ -253,12 +262,16 @@ Result<void> DataDirectory::probe_direct(common::Function<void(std::string_view)
   }
   ::unlink(name.c_str());
   if (result.ok() && !direct_ && notice) {
-    notice(fmt::format("the file system of {} does not offer O_DIRECT: writes go through the page cache and cost more",
-                       path_));
+    notice(
+        fmt::format("the file system of {} does not offer O_DIRECT: writes go through the page "
+                    "cache and cost more",
+                    path_));
   }
   return result;
 }
 
-std::unique_ptr<Disk> DataDirectory::disk(RealLoop& loop) { return std::make_unique<RealDisk>(*this, loop); }
+std::unique_ptr<Disk> DataDirectory::disk(RealLoop& loop) {
+  return std::make_unique<RealDisk>(*this, loop);
+}
 
 }  // namespace millrace::env

@@ -1,5 +1,5 @@
-// auto data = DataDirectory::open("/var/lib/millrace", [](std::string_view notice) { log(notice); });
-// auto disk = (*data)->disk(loop);   // one per shard
+// auto data = DataDirectory::open("/var/lib/millrace", [](std::string_view notice) { log(notice);
+// }); auto disk = (*data)->disk(loop);   // one per shard
 //
 // The machine's disk.
 #pragma once
@@ -16,16 +16,17 @@ namespace millrace::env {
 /// One data directory, held by this process alone. Outlives its disks; the loops outlive it.
 class DataDirectory {
  public:
-  /// Makes the folder if it is missing and locks it. Tells `notice` a sentence for the log where the file system refuses
-  /// O_DIRECT. The error says what is wrong and what to do: kDataInUse (another process), kNoSpace, kIo (no
-  /// permission, read-only and the like).
-  static Result<std::unique_ptr<DataDirectory>> open(std::string path,
-                                                     common::Function<void(std::string_view)> notice);
+  /// Makes the folder if it is missing and locks it. Tells `notice` a sentence for the log where
+  /// the file system refuses O_DIRECT. The error says what is wrong and what to do: kDataInUse
+  /// (another process), kNoSpace, kIo (no permission, read-only and the like).
+  static Result<std::unique_ptr<DataDirectory>> open(
+      std::string path, common::Function<void(std::string_view)> notice);
   ~DataDirectory();
   DataDirectory(const DataDirectory&) = delete;
   DataDirectory& operator=(const DataDirectory&) = delete;
 
-  /// The same directory with its answers on `loop`. Made and destroyed on the loop, before it starts or after it stopped.
+  /// The same directory with its answers on `loop`. Made and destroyed on the loop, before it
+  /// starts or after it stopped.
   std::unique_ptr<Disk> disk(RealLoop& loop);
   const std::string& path() const { return path_; }
   bool direct() const { return direct_; }

@@ -11,7 +11,9 @@ namespace millrace::env {
 namespace {
 
 bool is_aligned(std::uint64_t position, common::ByteView bytes) {
-  return (position | bytes.size() | reinterpret_cast<std::uintptr_t>(bytes.data())) % common::kDiskAlignment == 0;
+  return (position | bytes.size() | reinterpret_cast<std::uintptr_t>(bytes.data())) %
+             common::kDiskAlignment ==
+         0;
 }
 
 std::vector<common::ByteView> views_of(const std::vector<Bytes>& pieces) {
@@ -20,25 +22,34 @@ std::vector<common::ByteView> views_of(const std::vector<Bytes>& pieces) {
 
 }  // namespace
 
-RealFile::RealFile(Home home, std::shared_ptr<Descriptor> descriptor, bool direct, bool aligned, std::uint64_t size)
-    : home_(home), descriptor_(std::move(descriptor)), direct_(direct), aligned_(aligned), size_(size) {}
+RealFile::RealFile(Home home, std::shared_ptr<Descriptor> descriptor, bool direct, bool aligned,
+                   std::uint64_t size)
+    : home_(home),
+      descriptor_(std::move(descriptor)),
+      direct_(direct),
+      aligned_(aligned),
+      size_(size) {}
 
 RealFile::~RealFile() {
-  CHECK(pending_ == 0 || home_.loop.stopped(), "{} was closed with {} calls under way", descriptor_->path(), pending_);
+  CHECK(pending_ == 0 || home_.loop.stopped(), "{} was closed with {} calls under way",
+        descriptor_->path(), pending_);
 }
 
 void RealFile::check_alignment(std::uint64_t position, common::ByteView bytes) const {
-  CHECK(!aligned_ || is_aligned(position, bytes), "unaligned call on {}: position {}, length {}, memory {}",
-        descriptor_->path(), position, bytes.size(), static_cast<const void*>(bytes.data()));
+  CHECK(!aligned_ || is_aligned(position, bytes),
+        "unaligned call on {}: position {}, length {}, memory {}", descriptor_->path(), position,
+        bytes.size(), static_cast<const void*>(bytes.data()));
 }
 
 void RealFile::finish_write(std::uint64_t end, Result<void> result, Reply<Result<void>> done) {
   --pending_;
-  if (result.ok() && end > size_.load(std::memory_order_relaxed)) size_.store(end, std::memory_order_relaxed);
+  if (result.ok() && end > size_.load(std::memory_order_relaxed))
+    size_.store(end, std::memory_order_relaxed);
   done(std::move(result));
 }
 
-void RealFile::write(std::uint64_t position, std::vector<Bytes> pieces, Durable durable, Reply<Result<void>> done) {
+void RealFile::write(std::uint64_t position, std::vector<Bytes> pieces, Durable durable,
+                     Reply<Result<void>> done) {
   CHECK(home_.loop.here() || home_.loop.stopped());
   std::uint64_t end = position;
   for (const Bytes& piece : pieces) {
@@ -53,10 +64,13 @@ void RealFile::write(std::uint64_t position, std::vector<Bytes> pieces, Durable 
     };
     auto state = std::make_unique<State>(State{std::move(pieces), std::move(done)});
     State* const at = state.get();
-    Aio::Done answer = [this, position, end, durable, state = std::move(state)](std::int64_t count) mutable {
-      if (count == static_cast<std::int64_t>(end - position)) return finish_write(end, {}, std::move(state->done));
+    Aio::Done answer = [this, position, end, durable,
+                        state = std::move(state)](std::int64_t count) mutable {
+      if (count == static_cast<std::int64_t>(end - position))
+        return finish_write(end, {}, std::move(state->done));
       if (count < 0 && count != -EAGAIN && count != -EINTR) {
-        return finish_write(end, posix_error(static_cast<int>(-count), "write", descriptor_->path()),
+        return finish_write(end,
+                            posix_error(static_cast<int>(-count), "write", descriptor_->path()),
                             std::move(state->done));
       }
       // A part was written: once more, in the way that goes on until all is.
@@ -71,8 +85,8 @@ void RealFile::write(std::uint64_t position, std::vector<Bytes> pieces, Durable 
 
 void RealFile::write_by_pool(std::uint64_t position, std::vector<Bytes> pieces, Durable durable,
                              Reply<Result<void>> done) {
-  home_.pool.run([this, loop = &home_.loop, file = descriptor_, position, pieces = std::move(pieces), durable,
-                  done = std::move(done)]() mutable {
+  home_.pool.run([this, loop = &home_.loop, file = descriptor_, position,
+                  pieces = std::move(pieces), durable, done = std::move(done)]() mutable {
     const auto views = views_of(pieces);
     std::uint64_t end = position;
     for (const auto view : views) end += view.size();
@@ -95,9 +109,11 @@ void RealFile::read(std::uint64_t position, Bytes into, Reply<Result<std::size_t
     auto state = std::make_unique<State>(State{std::move(into), std::move(done)});
     State* const at = state.get();
     Aio::Done answer = [this, position, state = std::move(state)](std::int64_t count) mutable {
-      // Fewer bytes than asked for, and not because the file ends: go on in the way that asks again.
-      const bool cut_short = count > 0 && count < static_cast<std::int64_t>(state->into.size()) &&
-                             position + static_cast<std::uint64_t>(count) < size_.load(std::memory_order_relaxed);
+      // Fewer bytes than asked for, and not because the file ends: go on in the way that asks
+      // again.
+      const bool cut_short =
+          count > 0 && count < static_cast<std::int64_t>(state->into.size()) &&
+          position + static_cast<std::uint64_t>(count) < size_.load(std::memory_order_relaxed);
       if (cut_short || count == -EAGAIN || count == -EINTR) {
         return read_by_pool(position, std::move(state->into), std::move(state->done));
       }
@@ -116,7 +132,8 @@ void RealFile::read_by_pool(std::uint64_t position, Bytes into, Reply<Result<std
   home_.pool.run([this, loop = &home_.loop, file = descriptor_, position, into = std::move(into),
                   done = std::move(done)]() mutable {
     Result<std::size_t> result = read_fully(*file, position, into.mutable_view());
-    loop->post([this, into = std::move(into), result = std::move(result), done = std::move(done)]() mutable {
+    loop->post([this, into = std::move(into), result = std::move(result),
+                done = std::move(done)]() mutable {
       --pending_;
       done(std::move(result));
     });
@@ -155,16 +172,20 @@ Result<void> RealFile::write_now(std::uint64_t position, common::ByteView bytes)
   check_alignment(position, bytes);
   TRY(write_fully(*descriptor_, position, std::span(&bytes, 1), Durable::kNo));
   std::uint64_t size = size_.load(std::memory_order_relaxed);
-  while (size < position + bytes.size() && !size_.compare_exchange_weak(size, position + bytes.size())) {
+  while (size < position + bytes.size() &&
+         !size_.compare_exchange_weak(size, position + bytes.size())) {
   }
   return {};
 }
 
-Result<void> RealFile::sync_now() { return sync_data(*descriptor_); }
+Result<void> RealFile::sync_now() {
+  return sync_data(*descriptor_);
+}
 
 Result<std::uint64_t> RealFile::size() {
   struct stat status {};
-  if (::fstat(descriptor_->number(), &status) != 0) return posix_error(errno, "stat", descriptor_->path());
+  if (::fstat(descriptor_->number(), &status) != 0)
+    return posix_error(errno, "stat", descriptor_->path());
   return static_cast<std::uint64_t>(status.st_size);
 }
 

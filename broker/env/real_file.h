@@ -10,8 +10,8 @@
 
 namespace millrace::env {
 
-/// Writes inside the file's length and reads go to AIO; what would block there (writes that extend the file, syncs, and
-/// everything through the page cache) goes to the pool.
+/// Writes inside the file's length and reads go to AIO; what would block there (writes that extend
+/// the file, syncs, and everything through the page cache) goes to the pool.
 class RealFile final : public File {
  public:
   struct Home {
@@ -20,9 +20,11 @@ class RealFile final : public File {
     IoPool& pool;
   };
   /// direct: the descriptor was opened with O_DIRECT. size: the file's length now.
-  RealFile(Home home, std::shared_ptr<Descriptor> descriptor, bool direct, bool aligned, std::uint64_t size);
+  RealFile(Home home, std::shared_ptr<Descriptor> descriptor, bool direct, bool aligned,
+           std::uint64_t size);
   ~RealFile() override;
-  void write(std::uint64_t position, std::vector<Bytes> pieces, Durable durable, Reply<Result<void>> done) override;
+  void write(std::uint64_t position, std::vector<Bytes> pieces, Durable durable,
+             Reply<Result<void>> done) override;
   void read(std::uint64_t position, Bytes into, Reply<Result<std::size_t>> done) override;
   void sync(Reply<Result<void>> done) override;
   Result<std::size_t> read_now(std::uint64_t position, common::MutableByteView into) override;
@@ -33,7 +35,8 @@ class RealFile final : public File {
 
  private:
   void check_alignment(std::uint64_t position, common::ByteView bytes) const;
-  void write_by_pool(std::uint64_t position, std::vector<Bytes> pieces, Durable durable, Reply<Result<void>> done);
+  void write_by_pool(std::uint64_t position, std::vector<Bytes> pieces, Durable durable,
+                     Reply<Result<void>> done);
   void read_by_pool(std::uint64_t position, Bytes into, Reply<Result<std::size_t>> done);
   void finish_write(std::uint64_t end, Result<void> result, Reply<Result<void>> done);
 

@@ -118,17 +118,21 @@ void RealLoop::cancel(TimerId timer) {
   timers_.cancel(timer);
 }
 
-bool RealLoop::here() const { return t_current == this; }
+bool RealLoop::here() const {
+  return t_current == this;
+}
 
 void RealLoop::watch(int descriptor, std::uint32_t events, Watcher& watcher) {
   epoll_event event{};
   event.events = events | EPOLLET;
   event.data.ptr = &watcher;
-  CHECK(::epoll_ctl(epoll_, EPOLL_CTL_ADD, descriptor, &event) == 0, "epoll_ctl: {}", std::strerror(errno));
+  CHECK(::epoll_ctl(epoll_, EPOLL_CTL_ADD, descriptor, &event) == 0, "epoll_ctl: {}",
+        std::strerror(errno));
 }
 
 void RealLoop::unwatch(int descriptor, Watcher& watcher) {
-  CHECK(::epoll_ctl(epoll_, EPOLL_CTL_DEL, descriptor, nullptr) == 0, "epoll_ctl: {}", std::strerror(errno));
+  CHECK(::epoll_ctl(epoll_, EPOLL_CTL_DEL, descriptor, nullptr) == 0, "epoll_ctl: {}",
+        std::strerror(errno));
   for (int i = ready_next_; i < ready_count_; ++i) {
     if (ready_[static_cast<std::size_t>(i)].data.ptr == &watcher) {
       ready_[static_cast<std::size_t>(i)].data.ptr = nullptr;
@@ -138,7 +142,9 @@ void RealLoop::unwatch(int descriptor, Watcher& watcher) {
   std::ranges::replace(nudging_, &watcher, nullptr);
 }
 
-void RealLoop::nudge(Watcher& watcher) { nudged_.push_back(&watcher); }
+void RealLoop::nudge(Watcher& watcher) {
+  nudged_.push_back(&watcher);
+}
 
 void RealLoop::run_nudged() {
   nudging_.swap(nudged_);
@@ -200,7 +206,8 @@ void RealLoop::wait_for_events() {
   ready_count_ = std::max(count, 0);
   for (ready_next_ = 0; ready_next_ < ready_count_;) {
     const epoll_event event = ready_[static_cast<std::size_t>(ready_next_++)];
-    // The wake-up descriptor is edge-triggered and never read: it counts up and cannot overflow in practice.
+    // The wake-up descriptor is edge-triggered and never read: it counts up and cannot overflow in
+    // practice.
     if (event.data.ptr != nullptr) static_cast<Watcher*>(event.data.ptr)->on_ready(event.events);
   }
   ready_count_ = 0;

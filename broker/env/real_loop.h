@@ -1,4 +1,5 @@
-// RealLoop loop({.name = "shard-0", .cpu = 0});   loop.start();   loop.post(...);   ...   loop.stop();
+// RealLoop loop({.name = "shard-0", .cpu = 0});   loop.start();   loop.post(...);   ...
+// loop.stop();
 //
 // A thread that waits in epoll for sockets, timers, finished disk calls and posts of other threads.
 #pragma once
@@ -32,8 +33,9 @@ struct RealLoopOptions {
   int cpu = -1;               // to pin to; -1: anywhere
 };
 
-/// The machine's Loop. A round runs what was posted, then due timers, then ready descriptors, so that none of the
-/// three starves another. Posts of other threads cost a lock, and one eventfd write if the loop sleeps.
+/// The machine's Loop. A round runs what was posted, then due timers, then ready descriptors, so
+/// that none of the three starves another. Posts of other threads cost a lock, and one eventfd
+/// write if the loop sleeps.
 class RealLoop final : public Loop {
  public:
   explicit RealLoop(RealLoopOptions options = {});
@@ -44,8 +46,8 @@ class RealLoop final : public Loop {
 
   /// Starts the thread. Posts made before are run by it.
   void start();
-  /// Ends the thread after its current task and waits for it, then destroys what is queued (whose replies are dropped).
-  /// From another thread; idempotent.
+  /// Ends the thread after its current task and waits for it, then destroys what is queued (whose
+  /// replies are dropped). From another thread; idempotent.
   void stop();
 
   void post(Task task) override;
@@ -56,12 +58,14 @@ class RealLoop final : public Loop {
   /// True once stop() has ended the thread: what is left may be taken apart by any one thread.
   bool stopped() const { return stopped_.load(std::memory_order_acquire); }
 
-  /// Tells the watcher of each change of readiness (edge-triggered). The descriptor stays its owner's. Loop thread, or
-  /// before start().
+  /// Tells the watcher of each change of readiness (edge-triggered). The descriptor stays its
+  /// owner's. Loop thread, or before start().
   void watch(int descriptor, std::uint32_t events, Watcher& watcher);
-  /// The watcher hears nothing more, not even what is already known. Before the descriptor is closed.
+  /// The watcher hears nothing more, not even what is already known. Before the descriptor is
+  /// closed.
   void unwatch(int descriptor, Watcher& watcher);
-  /// Calls the watcher in the next round, with no events, unless it is unwatched before. Loop thread, or before start().
+  /// Calls the watcher in the next round, with no events, unless it is unwatched before. Loop
+  /// thread, or before start().
   void nudge(Watcher& watcher);
 
  private:
@@ -72,7 +76,8 @@ class RealLoop final : public Loop {
   void wait_for_events();
   /// How long epoll may wait: 0 when there is work, -1 when only events can bring some.
   int wait_ms();
-  /// Moves what other threads posted behind what this one did. False, and asleep, if there is nothing.
+  /// Moves what other threads posted behind what this one did. False, and asleep, if there is
+  /// nothing.
   bool collect_or_sleep(bool may_sleep);
   void wake();
   void destroy_queued();

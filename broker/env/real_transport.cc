@@ -77,19 +77,21 @@ class RealTransport final : public Transport {
       });
       return;
     }
-    network_.resolver_.run([self = self_, loop = &loop_, endpoint, done = std::move(done)]() mutable {
-      auto found = resolve(endpoint, false);
-      loop->post([self = std::move(self), found = std::move(found), done = std::move(done)]() mutable {
-        const common::RepliesMayDrop if_the_transport_is_gone;
-        if (*self == nullptr) {
-          const Answer dropped = std::move(done);
-        } else if (found.ok()) {
-          (*self)->begin(*std::move(found), std::move(done));
-        } else {
-          done(std::move(found).error());
-        }
-      });
-    });
+    network_.resolver_.run(
+        [self = self_, loop = &loop_, endpoint, done = std::move(done)]() mutable {
+          auto found = resolve(endpoint, false);
+          loop->post(
+              [self = std::move(self), found = std::move(found), done = std::move(done)]() mutable {
+                const common::RepliesMayDrop if_the_transport_is_gone;
+                if (*self == nullptr) {
+                  const Answer dropped = std::move(done);
+                } else if (found.ok()) {
+                  (*self)->begin(*std::move(found), std::move(done));
+                } else {
+                  done(std::move(found).error());
+                }
+              });
+        });
   }
 
  private:
@@ -114,12 +116,14 @@ class RealTransport final : public Transport {
     void try_next() {
       while (next_ < addresses_.size()) {
         const Address& address = addresses_[next_++];
-        socket_ = Socket(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+        socket_ = Socket(
+            ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
         if (!socket_.open()) {
           why_ = std::strerror(errno);
           continue;
         }
-        if (::connect(socket_.number(), address.get(), address.length) == 0) return owner_.finish(*this);
+        if (::connect(socket_.number(), address.get(), address.length) == 0)
+          return owner_.finish(*this);
         if (errno == EINPROGRESS) {
           watched_ = true;
           return owner_.loop_.watch(socket_.number(), EPOLLOUT, *this);
@@ -144,7 +148,8 @@ class RealTransport final : public Transport {
     void answer() {
       if (socket_.open()) return done_(make_connection(owner_.loop_, std::move(socket_)));
       const std::string target = addresses_.empty() ? "nowhere" : addresses_.back().text();
-      done_(Error{ErrorCode::kConnectionClosed, fmt::format("cannot connect to {}: {}", target, why_)});
+      done_(Error{ErrorCode::kConnectionClosed,
+                  fmt::format("cannot connect to {}: {}", target, why_)});
     }
 
    private:
@@ -181,7 +186,9 @@ class RealTransport final : public Transport {
   std::vector<std::unique_ptr<Attempt>> attempts_;
 };
 
-std::unique_ptr<Transport> RealNetwork::join(RealLoop& loop) { return std::make_unique<RealTransport>(*this, loop); }
+std::unique_ptr<Transport> RealNetwork::join(RealLoop& loop) {
+  return std::make_unique<RealTransport>(*this, loop);
+}
 
 void RealNetwork::tell(std::string_view text) {
   const std::lock_guard lock(mutex_);

@@ -15,17 +15,20 @@ namespace millrace::env {
 
 class ListenGroup;
 
-/// The sockets that the transports of one process share: listeners of one address take its connections in turn, so
-/// that shards get equally many, and no SO_REUSEPORT is needed, which would let another process take a share unnoticed.
-/// Outlives its transports; the loops outlive it.
+/// The sockets that the transports of one process share: listeners of one address take its
+/// connections in turn, so that shards get equally many, and no SO_REUSEPORT is needed, which would
+/// let another process take a share unnoticed. Outlives its transports; the loops outlive it.
 class RealNetwork {
  public:
-  /// Tells `notice` a sentence for the log when accepting must pause (no descriptors left). On any loop's thread.
-  explicit RealNetwork(common::Function<void(std::string_view)> notice = {}) : notice_(std::move(notice)) {}
+  /// Tells `notice` a sentence for the log when accepting must pause (no descriptors left). On any
+  /// loop's thread.
+  explicit RealNetwork(common::Function<void(std::string_view)> notice = {})
+      : notice_(std::move(notice)) {}
   RealNetwork(const RealNetwork&) = delete;
   RealNetwork& operator=(const RealNetwork&) = delete;
 
-  /// The transport of one loop. Used on it, or while it does not run. listen() resolves names and may block.
+  /// The transport of one loop. Used on it, or while it does not run. listen() resolves names and
+  /// may block.
   std::unique_ptr<Transport> join(RealLoop& loop);
 
  private:

@@ -72,7 +72,8 @@ TEST(RealTransport, SecondInstanceInThisProcessIsAnotherProgramToo) {
   const auto transport = first.join(loop);
   const auto other = second.join(loop);
   const auto listener = std::move(transport->listen({"127.0.0.1", 0}, [](auto) {})).value();
-  EXPECT_EQ(other->listen(listener->endpoint(), [](auto) {}).error().code, ErrorCode::kAddressInUse);
+  EXPECT_EQ(other->listen(listener->endpoint(), [](auto) {}).error().code,
+            ErrorCode::kAddressInUse);
 }
 
 TEST(RealTransport, PortIsFreeAgainAfterARunWithConnections) {
@@ -132,10 +133,12 @@ TEST(RealTransport, UnknownHostIsAnError) {
   RealNetwork network;
   const auto transport = network.join(loop);
   EXPECT_FALSE(transport->listen({"no-such-host.invalid", 0}, [](auto) {}).ok());
-  EXPECT_FALSE(transport->listen({"192.0.2.1", 0}, [](auto) {}).ok()) << "not an address of this machine";
+  EXPECT_FALSE(transport->listen({"192.0.2.1", 0}, [](auto) {}).ok())
+      << "not an address of this machine";
 }
 
-// Goal: shards share an address and get equally many connections. Method: three loops, thirty clients; one leaves.
+// Goal: shards share an address and get equally many connections. Method: three loops, thirty
+// clients; one leaves.
 TEST(RealTransport, ShardsShareConnectionsEvenly) {
   constexpr std::size_t kShards = 3;
   RealLoop loops[kShards];
@@ -169,7 +172,8 @@ TEST(RealTransport, ShardsShareConnectionsEvenly) {
   for (RealLoop& loop : loops) loop.stop();
 }
 
-// Goal: accepting survives the end of descriptors and heals by itself. Method: lower the limit, dial, raise it again.
+// Goal: accepting survives the end of descriptors and heals by itself. Method: lower the limit,
+// dial, raise it again.
 TEST(RealTransport, AcceptingPausesWithoutDescriptorsAndHeals) {
   RealLoop loop;
   std::atomic<int> notices{0};
@@ -180,11 +184,12 @@ TEST(RealTransport, AcceptingPausesWithoutDescriptorsAndHeals) {
   const auto transport = network.join(loop);
   std::vector<std::unique_ptr<Connection>> accepted;
   std::atomic<int> count{0};
-  const auto listener = std::move(transport->listen({"127.0.0.1", 0}, [&](std::unique_ptr<Connection> connection) {
-                          accepted.push_back(std::move(connection));
-                          ++count;
-                          count.notify_one();
-                        })).value();
+  const auto listener =
+      std::move(transport->listen({"127.0.0.1", 0}, [&](std::unique_ptr<Connection> connection) {
+        accepted.push_back(std::move(connection));
+        ++count;
+        count.notify_one();
+      })).value();
   loop.start();
   const int client = dial(listener->endpoint().port);
   for (int seen = count; seen < 1; seen = count) count.wait(seen);

@@ -39,18 +39,23 @@ std::string Address::text() const {
 }
 
 // The port is at the same place in both families.
-void Address::set_port(std::uint16_t port) { reinterpret_cast<sockaddr_in*>(&storage)->sin_port = htons(port); }
-std::uint16_t Address::port() const { return ntohs(reinterpret_cast<const sockaddr_in*>(&storage)->sin_port); }
+void Address::set_port(std::uint16_t port) {
+  reinterpret_cast<sockaddr_in*>(&storage)->sin_port = htons(port);
+}
+std::uint16_t Address::port() const {
+  return ntohs(reinterpret_cast<const sockaddr_in*>(&storage)->sin_port);
+}
 
 Result<std::vector<Address>> resolve(const Endpoint& endpoint, bool numeric_only) {
   addrinfo hints{};
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_NUMERICSERV | (endpoint.host.empty() ? AI_PASSIVE : 0) | (numeric_only ? AI_NUMERICHOST : 0);
+  hints.ai_flags = AI_NUMERICSERV | (endpoint.host.empty() ? AI_PASSIVE : 0) |
+                   (numeric_only ? AI_NUMERICHOST : 0);
   addrinfo* found = nullptr;
   const std::string port = std::to_string(endpoint.port);
-  const int error =
-      ::getaddrinfo(endpoint.host.empty() ? nullptr : endpoint.host.c_str(), port.c_str(), &hints, &found);
+  const int error = ::getaddrinfo(endpoint.host.empty() ? nullptr : endpoint.host.c_str(),
+                                  port.c_str(), &hints, &found);
   if (error != 0) {
     return Error{ErrorCode::kConnectionClosed,
                  fmt::format("cannot resolve {}: {}", endpoint.host, ::gai_strerror(error))};
@@ -61,7 +66,8 @@ Result<std::vector<Address>> resolve(const Endpoint& endpoint, bool numeric_only
     std::memcpy(&address.storage, at->ai_addr, at->ai_addrlen);
     address.length = at->ai_addrlen;
     const auto same = [&address](const Address& other) {
-      return other.length == address.length && std::memcmp(&other.storage, &address.storage, other.length) == 0;
+      return other.length == address.length &&
+             std::memcmp(&other.storage, &address.storage, other.length) == 0;
     };
     if (std::ranges::none_of(addresses, same)) addresses.push_back(address);
   }
@@ -106,7 +112,8 @@ class RealConnection final : public Connection, private Watcher {
     for (;;) {
       const ssize_t count = ::recv(socket_.number(), into.data(), into.size(), 0);
       if (count > 0) {
-        // Fewer than asked for: the socket is empty, and the next byte makes an edge. Not so the end, once announced.
+        // Fewer than asked for: the socket is empty, and the next byte makes an edge. Not so the
+        // end, once announced.
         if (static_cast<std::size_t>(count) < into.size() && !ended_) readable_ = false;
         return static_cast<std::size_t>(count);
       }
@@ -142,7 +149,8 @@ class RealConnection final : public Connection, private Watcher {
     Address address;
     address.storage.ss_family = peer_.family;
     if (peer_.family == AF_INET) {
-      std::memcpy(&reinterpret_cast<sockaddr_in*>(&address.storage)->sin_addr, peer_.host.data(), sizeof(in_addr));
+      std::memcpy(&reinterpret_cast<sockaddr_in*>(&address.storage)->sin_addr, peer_.host.data(),
+                  sizeof(in_addr));
     } else {
       std::memcpy(&reinterpret_cast<sockaddr_in6*>(&address.storage)->sin6_addr, peer_.host.data(),
                   sizeof(in6_addr));
@@ -155,18 +163,23 @@ class RealConnection final : public Connection, private Watcher {
   void remember_peer() {
     Address address;
     address.length = sizeof(address.storage);
-    if (::getpeername(socket_.number(), reinterpret_cast<sockaddr*>(&address.storage), &address.length) != 0) return;
+    if (::getpeername(socket_.number(), reinterpret_cast<sockaddr*>(&address.storage),
+                      &address.length) != 0)
+      return;
     peer_.family = address.storage.ss_family;
     peer_.port = address.port();
     if (peer_.family == AF_INET) {
-      std::memcpy(peer_.host.data(), &reinterpret_cast<sockaddr_in*>(&address.storage)->sin_addr, sizeof(in_addr));
+      std::memcpy(peer_.host.data(), &reinterpret_cast<sockaddr_in*>(&address.storage)->sin_addr,
+                  sizeof(in_addr));
     } else {
       std::memcpy(peer_.host.data(), &reinterpret_cast<sockaddr_in6*>(&address.storage)->sin6_addr,
                   sizeof(in6_addr));
     }
   }
 
-  static Error closed(std::string_view why) { return {ErrorCode::kConnectionClosed, std::string(why)}; }
+  static Error closed(std::string_view why) {
+    return {ErrorCode::kConnectionClosed, std::string(why)};
+  }
 
   Result<std::size_t> send(iovec* vectors, std::size_t count) {
     msghdr message{};

@@ -40,7 +40,8 @@ struct Address {
   std::uint16_t port() const;
 };
 
-/// The addresses of a host and port, at least one. Blocks on names. An empty host: all of this machine's, to listen on.
+/// The addresses of a host and port, at least one. Blocks on names. An empty host: all of this
+/// machine's, to listen on.
 common::Result<std::vector<Address>> resolve(const Endpoint& endpoint, bool numeric_only);
 
 /// A connected socket as a Connection on `loop`. The socket is non-blocking.

@@ -1,4 +1,5 @@
-// Timers of one loop: set, cancelled and fired in logarithmic time, with no allocation per timer once warm.
+// Timers of one loop: set, cancelled and fired in logarithmic time, with no allocation per timer
+// once warm.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +10,9 @@
 
 namespace millrace::env {
 
-/// A min-heap of instants over reused slots. Timers of one instant fire in the order in which they were set. A
-/// cancelled timer leaves its heap entry behind; the heap is rebuilt when most of it is such.
+/// A min-heap of instants over reused slots. Timers of one instant fire in the order in which they
+/// were set. A cancelled timer leaves its heap entry behind; the heap is rebuilt when most of it is
+/// such.
 class TimerQueue {
  public:
   TimerId add(common::Instant at, Task task);

@@ -12,8 +12,10 @@ using model::ErrorCode;
 
 Result<Endpoint> Endpoint::parse(std::string_view text) {
   const auto refused = [text](std::string_view why) {
-    return Error{ErrorCode::kInvalidConfig,
-                 fmt::format("\"{}\" is not an address: {}; expected HOST:PORT, :PORT or [IPV6]:PORT", text, why)};
+    return Error{
+        ErrorCode::kInvalidConfig,
+        fmt::format("\"{}\" is not an address: {}; expected HOST:PORT, :PORT or [IPV6]:PORT", text,
+                    why)};
   };
   const std::size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) return refused("it has no port");
@@ -25,7 +27,8 @@ Result<Endpoint> Endpoint::parse(std::string_view text) {
   } else if (host.find(':') != std::string_view::npos) {
     return refused("an IPv6 address needs brackets");
   }
-  if (host.find_first_of(" \t[]/") != std::string_view::npos) return refused("the host has a character no host has");
+  if (host.find_first_of(" \t[]/") != std::string_view::npos)
+    return refused("the host has a character no host has");
   std::uint16_t port = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
   if (digits.empty() || error != std::errc{} || end != digits.data() + digits.size()) {

@@ -23,8 +23,8 @@ TEST(Endpoint, ParsesWhatPeopleWrite) {
 }
 
 TEST(Endpoint, RefusesTheRestWithAReason) {
-  for (const char* text : {"", "host", "host:", "host:65536", "host:-1", "host:8x", "::1:80", "[::1:80", "[]:80",
-                           "a b:80", "http://x:80"}) {
+  for (const char* text : {"", "host", "host:", "host:65536", "host:-1", "host:8x", "::1:80",
+                           "[::1:80", "[]:80", "a b:80", "http://x:80"}) {
     const auto parsed = Endpoint::parse(text);
     ASSERT_FALSE(parsed.ok()) << text;
     EXPECT_EQ(parsed.error().code, ErrorCode::kInvalidConfig);
@@ -44,9 +44,10 @@ class TransportTest : public ::testing::TestWithParam<std::string> {
 
   void listen() {
     world->run([this] {
-      auto made = world->transport().listen({"127.0.0.1", 0}, [this](std::unique_ptr<Connection> connection) {
-        servers.push_back(std::move(connection));
-      });
+      auto made = world->transport().listen({"127.0.0.1", 0},
+                                            [this](std::unique_ptr<Connection> connection) {
+                                              servers.push_back(std::move(connection));
+                                            });
       CHECK(made.ok(), "{}", made.error().detail);
       listener = std::move(made).value();
       endpoint = listener->endpoint();
@@ -56,7 +57,8 @@ class TransportTest : public ::testing::TestWithParam<std::string> {
   Result<std::unique_ptr<Connection>> connect(const Endpoint& target) {
     std::optional<Result<std::unique_ptr<Connection>>> answer;
     world->run([&] {
-      world->transport().connect(target, [&](Result<std::unique_ptr<Connection>> r) { answer = std::move(r); });
+      world->transport().connect(
+          target, [&](Result<std::unique_ptr<Connection>> r) { answer = std::move(r); });
       EXPECT_FALSE(answer.has_value()) << "answered inside the call";
     });
     CHECK(world->wait([&] { return answer.has_value(); }));
@@ -70,7 +72,8 @@ class TransportTest : public ::testing::TestWithParam<std::string> {
   }
 
   /// Reads until `wanted` bytes are there or the connection ended.
-  void read_on(Connection& connection, std::size_t wanted, std::vector<std::uint8_t>& into, bool& ended) {
+  void read_on(Connection& connection, std::size_t wanted, std::vector<std::uint8_t>& into,
+               bool& ended) {
     connection.when_readable([this, &connection, wanted, &into, &ended] {
       std::uint8_t chunk[7000];
       for (;;) {
@@ -90,11 +93,13 @@ class TransportTest : public ::testing::TestWithParam<std::string> {
   /// Writes all of `bytes`, waiting for room.
   void write_on(Connection& connection, common::ByteView bytes, bool& done) {
     while (!bytes.empty()) {
-      const common::ByteView pieces[] = {bytes.first(bytes.size() / 3), {}, bytes.subspan(bytes.size() / 3)};
+      const common::ByteView pieces[] = {
+          bytes.first(bytes.size() / 3), {}, bytes.subspan(bytes.size() / 3)};
       const auto count = connection.write(pieces);
       if (!count.ok()) return;
       if (*count == 0) {
-        connection.when_writable([this, &connection, bytes, &done] { write_on(connection, bytes, done); });
+        connection.when_writable(
+            [this, &connection, bytes, &done] { write_on(connection, bytes, done); });
         return;
       }
       bytes = bytes.subspan(*count);
@@ -133,7 +138,8 @@ TEST_P(TransportTest, BytesFlowBothWays) {
   EXPECT_FALSE(ended);
 }
 
-// Goal: a full socket is waited for and nothing is lost or mixed up. Method: 20 MB, the reader starts late.
+// Goal: a full socket is waited for and nothing is lost or mixed up. Method: 20 MB, the reader
+// starts late.
 TEST_P(TransportTest, BackpressureAndOrder) {
   connect_pair();
   std::vector<std::uint8_t> sent(20'000'000);
@@ -235,12 +241,16 @@ TEST_P(TransportTest, ListenersOfOneAddressTakeTurns) {
   int second = 0;
   std::unique_ptr<Listener> other;
   world->run([&] {
-    other = std::move(world->transport().listen(endpoint, [&](std::unique_ptr<Connection>) { ++second; })).value();
+    other = std::move(world->transport().listen(endpoint, [&](std::unique_ptr<Connection>) {
+              ++second;
+            })).value();
   });
   for (int i = 0; i < 10; ++i) {
     const auto connection = connect(endpoint);
     EXPECT_TRUE(connection.ok());
-    world->run([&] { auto gone = std::move(const_cast<Result<std::unique_ptr<Connection>>&>(connection)).value(); });
+    world->run([&] {
+      auto gone = std::move(const_cast<Result<std::unique_ptr<Connection>>&>(connection)).value();
+    });
   }
   EXPECT_TRUE(world->wait([&] { return second == 5 && servers.size() == 5; }));
   world->run([&] { listener.reset(); });
@@ -264,7 +274,8 @@ TEST_P(TransportTest, HundredsOfConnectionsEcho) {
       });
     });
   }
-  ASSERT_TRUE(world->wait([&] { return clients.size() == kClients && servers.size() == kClients; }));
+  ASSERT_TRUE(
+      world->wait([&] { return clients.size() == kClients && servers.size() == kClients; }));
   std::vector<std::vector<std::uint8_t>> received(kClients);
   bool ended = false;
   bool written = false;
@@ -274,13 +285,16 @@ TEST_P(TransportTest, HundredsOfConnectionsEcho) {
       write_on(*clients[i], common::as_bytes("x"), written);
     }
   });
-  EXPECT_TRUE(world->wait([&] { return std::ranges::all_of(received, [](const auto& r) { return r.size() == 1; }); }));
+  EXPECT_TRUE(world->wait(
+      [&] { return std::ranges::all_of(received, [](const auto& r) { return r.size() == 1; }); }));
   world->run([&] { clients.clear(); });
 }
 
 TEST_P(TransportTest, PeerIsNamed) {
   connect_pair();
-  world->run([&] { EXPECT_TRUE(client->peer().ends_with(std::to_string(endpoint.port))) << client->peer(); });
+  world->run([&] {
+    EXPECT_TRUE(client->peer().ends_with(std::to_string(endpoint.port))) << client->peer();
+  });
 }
 
 INSTANTIATE_TEST_SUITE_P(Worlds, TransportTest, ::testing::Values("real", "simulated"),

@@ -103,8 +103,12 @@ class SimulatedWorld final : public World {
 
 }  // namespace
 
-std::unique_ptr<World> make_real_world() { return std::make_unique<RealWorld>(); }
-std::unique_ptr<World> make_simulated_world() { return std::make_unique<SimulatedWorld>(); }
+std::unique_ptr<World> make_real_world() {
+  return std::make_unique<RealWorld>();
+}
+std::unique_ptr<World> make_simulated_world() {
+  return std::make_unique<SimulatedWorld>();
+}
 
 TemporaryFolder::TemporaryFolder() {
   std::string name = (std::filesystem::temp_directory_path() / "millrace-test-XXXXXX").string();

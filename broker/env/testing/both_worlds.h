@@ -11,7 +11,8 @@
 
 namespace millrace::env::testing {
 
-/// One loop with its disk and transport. The test's thread is not the loop's: it hands work over and waits.
+/// One loop with its disk and transport. The test's thread is not the loop's: it hands work over
+/// and waits.
 class World {
  public:
   virtual ~World() = default;
@@ -20,8 +21,10 @@ class World {
   virtual Transport& transport() = 0;
   /// Runs the task on the loop and waits until it is done.
   virtual void run(Task task) = 0;
-  /// Waits until the condition, asked on the loop, holds. False: it did not within `limit` of the world's time.
-  virtual bool wait(common::Function<bool()> condition, common::Duration limit = std::chrono::seconds(10)) = 0;
+  /// Waits until the condition, asked on the loop, holds. False: it did not within `limit` of the
+  /// world's time.
+  virtual bool wait(common::Function<bool()> condition,
+                    common::Duration limit = std::chrono::seconds(10)) = 0;
 };
 
 std::unique_ptr<World> make_real_world();

@@ -39,7 +39,8 @@ void SimContent::touch(Chunk& chunk, std::size_t index, std::size_t sector) {
     dirty_chunks_.push_back(static_cast<std::uint32_t>(index));
   }
   const bool was_dirty = (chunk.dirty & bit) != 0;
-  // Written before a sync that is on its way, and again now: what that sync covers counts as stable already.
+  // Written before a sync that is on its way, and again now: what that sync covers counts as stable
+  // already.
   const bool being_synced = was_dirty && chunk.unsynced->epochs[sector] < epoch_ &&
                             chunk.unsynced->epochs[sector] >= synced_epoch_;
   if (!was_dirty || being_synced) {
@@ -49,7 +50,8 @@ void SimContent::touch(Chunk& chunk, std::size_t index, std::size_t sector) {
   chunk.unsynced->epochs[sector] = epoch_;
 }
 
-void SimContent::overwrite(std::uint64_t position, const std::uint8_t* bytes, std::uint64_t length) {
+void SimContent::overwrite(std::uint64_t position, const std::uint8_t* bytes,
+                           std::uint64_t length) {
   std::uint64_t done = 0;
   while (done < length) {
     const std::size_t index = (position + done) / kChunkBytes;
@@ -79,7 +81,8 @@ void SimContent::resize(std::uint64_t size) {
     // The cut part reads as zeros if the file grows again, but may be back after a loss of power.
     const std::uint64_t there = std::min<std::uint64_t>(size_, chunks_.size() * kChunkBytes);
     for (std::uint64_t at = size; at < there;) {
-      const std::uint64_t end = std::min<std::uint64_t>(there, (at / kChunkBytes + 1) * kChunkBytes);
+      const std::uint64_t end =
+          std::min<std::uint64_t>(there, (at / kChunkBytes + 1) * kChunkBytes);
       if (chunks_[at / kChunkBytes] != nullptr) overwrite(at, nullptr, end - at);
       at = end;
     }
@@ -115,7 +118,9 @@ void SimContent::stabilize(std::uint64_t position, std::uint64_t length) {
   stable_size_ = std::max(stable_size_, std::min(position + length, size_));
 }
 
-std::uint32_t SimContent::begin_sync() { return epoch_++; }
+std::uint32_t SimContent::begin_sync() {
+  return epoch_++;
+}
 
 void SimContent::end_sync(std::uint32_t epoch, std::uint64_t size_then) {
   for_each_dirty([epoch](Chunk& chunk, std::size_t sector) {

@@ -22,8 +22,8 @@ enum class Survival : std::uint8_t {
   kRandom,      // each sector by itself
 };
 
-/// Content of one file. Sectors that were never written read as zeros and cost nothing; those written since the last
-/// sync keep their stable bytes beside the visible ones.
+/// Content of one file. Sectors that were never written read as zeros and cost nothing; those
+/// written since the last sync keep their stable bytes beside the visible ones.
 class SimContent {
  public:
   std::uint64_t size() const { return size_; }
@@ -38,10 +38,12 @@ class SimContent {
   /// A sync in two steps, for what is written between them may be lost still.
   std::uint32_t begin_sync();
   void end_sync(std::uint32_t epoch, std::uint64_t size_then);
-  /// A sync that failed: each unsynced sector is either stable now or will never be, unless it is written again.
+  /// A sync that failed: each unsynced sector is either stable now or will never be, unless it is
+  /// written again.
   void fail_sync(common::Random& random);
 
-  /// Loss of power: visible and stable bytes become one. Unsynced sectors survive as `survival` says.
+  /// Loss of power: visible and stable bytes become one. Unsynced sectors survive as `survival`
+  /// says.
   void settle(Survival survival, common::Random& random);
   /// Flips one bit for good.
   void flip(std::uint64_t position, unsigned bit);
@@ -53,7 +55,8 @@ class SimContent {
   static constexpr std::uint32_t kLostEpoch = UINT32_MAX;
   struct Unsynced {
     std::array<std::uint8_t, kChunkBytes> stable;
-    std::array<std::uint32_t, kChunkSectors> epochs;  // of the last write; kLostEpoch: no sync saves it
+    std::array<std::uint32_t, kChunkSectors>
+        epochs;  // of the last write; kLostEpoch: no sync saves it
   };
   struct Chunk {
     std::array<std::uint8_t, kChunkBytes> visible{};

@@ -61,7 +61,8 @@ std::uint64_t SimDisk::used() const {
 Result<void> SimDisk::allocate(SimFile& file, std::uint64_t end) {
   if (end <= file.allocated) return {};
   // The sum is only worked out where space could matter.
-  if (options_.capacity < (std::uint64_t{1} << 40) && used() + (end - file.allocated) > options_.capacity) {
+  if (options_.capacity < (std::uint64_t{1} << 40) &&
+      used() + (end - file.allocated) > options_.capacity) {
     return {ErrorCode::kNoSpace, "no space left on the simulated disk"};
   }
   file.allocated = end;
@@ -73,11 +74,13 @@ void SimDisk::write_some_sectors(SimFile& file, std::uint64_t position,
   if (how == Survival::kNothing) return;
   std::uint64_t total = 0;
   for (const auto piece : pieces) total += piece.size();
-  std::uint64_t left = how == Survival::kPrefix ? random_.below(total / kSectorBytes + 1) : UINT64_MAX;
+  std::uint64_t left =
+      how == Survival::kPrefix ? random_.below(total / kSectorBytes + 1) : UINT64_MAX;
   std::uint64_t at = position;
   for (const auto piece : pieces) {
     for (std::size_t done = 0; done < piece.size();) {
-      const std::size_t count = std::min<std::size_t>(piece.size() - done, kSectorBytes - at % kSectorBytes);
+      const std::size_t count =
+          std::min<std::size_t>(piece.size() - done, kSectorBytes - at % kSectorBytes);
       const bool lands = how == Survival::kRandom ? random_.chance(1, 2) : left > 0;
       if (lands) file.content.write(at, piece.subspan(done, count));
       if (left > 0 && left != UINT64_MAX) --left;
@@ -87,8 +90,8 @@ void SimDisk::write_some_sectors(SimFile& file, std::uint64_t position,
   }
 }
 
-Result<void> SimDisk::write(SimFile& file, std::uint64_t position, const std::vector<common::ByteView>& pieces,
-                            Durable durable) {
+Result<void> SimDisk::write(SimFile& file, std::uint64_t position,
+                            const std::vector<common::ByteView>& pieces, Durable durable) {
   std::uint64_t end = position;
   for (const auto piece : pieces) end += piece.size();
   if (fails(failing_writes_, faults_.write)) {
@@ -157,7 +160,8 @@ void SimDisk::answer(Pending call) {
   }
   world_.note(call.id << 1 | static_cast<std::uint64_t>(result.ok()));
   SimLoop* const loop = call.loop;
-  loop->post([call = std::make_unique<Pending>(std::move(call)), result = std::move(result), count]() mutable {
+  loop->post([call = std::make_unique<Pending>(std::move(call)), result = std::move(result),
+              count]() mutable {
     --*call->handle_pending;
     call->pieces.clear();
     if (call->kind != Kind::kRead) {
@@ -171,7 +175,8 @@ void SimDisk::answer(Pending call) {
 }
 
 Survival SimDisk::draw_survival() {
-  constexpr Survival kAll[] = {Survival::kNothing, Survival::kEverything, Survival::kPrefix, Survival::kRandom};
+  constexpr Survival kAll[] = {Survival::kNothing, Survival::kEverything, Survival::kPrefix,
+                               Survival::kRandom};
   return kAll[random_.below(4)];
 }
 
@@ -202,11 +207,19 @@ void SimDisk::end_of_machine(bool power_lost, const Survival* how) {
   }
 }
 
-void SimDisk::crash() { end_of_machine(true, nullptr); }
-void SimDisk::crash(Survival how) { end_of_machine(true, &how); }
-void SimDisk::kill() { end_of_machine(false, nullptr); }
+void SimDisk::crash() {
+  end_of_machine(true, nullptr);
+}
+void SimDisk::crash(Survival how) {
+  end_of_machine(true, &how);
+}
+void SimDisk::kill() {
+  end_of_machine(false, nullptr);
+}
 
-void SimDisk::cut_power_after(std::uint64_t operations) { power_left_ = operations; }
+void SimDisk::cut_power_after(std::uint64_t operations) {
+  power_left_ = operations;
+}
 
 void SimDisk::lose_everything() {
   crash(Survival::kNothing);

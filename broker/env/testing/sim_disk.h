@@ -1,4 +1,5 @@
-// SimDisk hardware(world);   auto disk = hardware.mount(loop);   ...   hardware.crash();   auto again = hardware.mount(loop);
+// SimDisk hardware(world);   auto disk = hardware.mount(loop);   ...   hardware.crash();   auto
+// again = hardware.mount(loop);
 //
 // A disk that keeps only what it promised to keep.
 #pragma once
@@ -29,9 +30,10 @@ struct SimDiskFaults {
   std::uint32_t sync = 0;
 };
 
-/// One machine's disk with its page cache, shared by all that mount it. What is not synced may be lost by crash(),
-/// sector by sector; names made or removed may be lost until their folder is synced; asynchronous calls end in any
-/// order. Without faults switched on and without a crash it does what a good disk does.
+/// One machine's disk with its page cache, shared by all that mount it. What is not synced may be
+/// lost by crash(), sector by sector; names made or removed may be lost until their folder is
+/// synced; asynchronous calls end in any order. Without faults switched on and without a crash it
+/// does what a good disk does.
 class SimDisk {
  public:
   explicit SimDisk(SimWorld& world, SimDiskOptions options = {});
@@ -39,24 +41,27 @@ class SimDisk {
   SimDisk(const SimDisk&) = delete;
   SimDisk& operator=(const SimDisk&) = delete;
 
-  /// A Disk whose answers come on `loop`. It and its files work until the next crash; after that every call of theirs
-  /// fails with kIo or stays unanswered, and they need only be destroyed.
+  /// A Disk whose answers come on `loop`. It and its files work until the next crash; after that
+  /// every call of theirs fails with kIo or stays unanswered, and they need only be destroyed.
   std::unique_ptr<Disk> mount(SimLoop& loop);
 
-  /// The machine loses its power: calls under way are done, half done or not done, nothing unsynced is sure to
-  /// survive, and no call is ever answered. Stop the loops of the machine too (SimLoop::stop), and destroy what ran on
-  /// them under common::RepliesMayDrop. The disk can be mounted again at once. Without `how`, chance decides per file.
+  /// The machine loses its power: calls under way are done, half done or not done, nothing unsynced
+  /// is sure to survive, and no call is ever answered. Stop the loops of the machine too
+  /// (SimLoop::stop), and destroy what ran on them under common::RepliesMayDrop. The disk can be
+  /// mounted again at once. Without `how`, chance decides per file.
   void crash();
   void crash(Survival how);
-  /// The process dies and the machine does not: all that was written stays, calls under way are done or not done.
+  /// The process dies and the machine does not: all that was written stays, calls under way are
+  /// done or not done.
   void kill();
-  /// The next `operations` calls that change the disk go through; at the one after them the machine is dead: it and all
-  /// later calls fail with kIo (blocking) or stay unanswered. crash() then decides what survived.
+  /// The next `operations` calls that change the disk go through; at the one after them the machine
+  /// is dead: it and all later calls fail with kIo (blocking) or stay unanswered. crash() then
+  /// decides what survived.
   void cut_power_after(std::uint64_t operations);
   bool power_is_cut() const { return power_cut_; }
 
-  /// The next call of this kind fails with kIo. A failed write may have written any part; after a failed sync
-  /// any unsynced sector may never become durable.
+  /// The next call of this kind fails with kIo. A failed write may have written any part; after a
+  /// failed sync any unsynced sector may never become durable.
   void fail_next_read() { ++failing_reads_; }
   void fail_next_write() { ++failing_writes_; }
   void fail_next_sync() { ++failing_syncs_; }
@@ -106,10 +111,10 @@ class SimDisk {
   bool change_goes_on();
   bool fails(std::uint32_t& scripted, std::uint32_t per_million);
   Result<void> allocate(SimFile& file, std::uint64_t end);
-  Result<void> write(SimFile& file, std::uint64_t position, const std::vector<common::ByteView>& pieces,
-                     Durable durable);
-  void write_some_sectors(SimFile& file, std::uint64_t position, const std::vector<common::ByteView>& pieces,
-                          Survival how);
+  Result<void> write(SimFile& file, std::uint64_t position,
+                     const std::vector<common::ByteView>& pieces, Durable durable);
+  void write_some_sectors(SimFile& file, std::uint64_t position,
+                          const std::vector<common::ByteView>& pieces, Survival how);
   Result<void> sync(SimFile& file, std::uint32_t epoch, std::uint64_t size_then);
   void end_of_machine(bool power_lost, const Survival* how);
   SimFile& file(std::string_view path) const;

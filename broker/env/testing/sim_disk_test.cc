@@ -29,7 +29,8 @@ class SimDiskTest : public ::testing::Test {
   }
   Result<void> write(File& file, std::uint64_t position, Bytes bytes, Durable durable) {
     std::optional<Result<void>> answer;
-    file.write(position, {std::move(bytes)}, durable, [&answer](Result<void> r) { answer = std::move(r); });
+    file.write(position, {std::move(bytes)}, durable,
+               [&answer](Result<void> r) { answer = std::move(r); });
     CHECK(world.run_until([&answer] { return answer.has_value(); }));
     return *answer;
   }
@@ -92,7 +93,8 @@ TEST_F(SimDiskTest, UnsyncedWriteIsLost) {
   EXPECT_EQ(content[kBlock], 0);
 }
 
-// Goal: torn writes happen, in units of sectors. Method: many seeds; count what one unsynced block looks like after.
+// Goal: torn writes happen, in units of sectors. Method: many seeds; count what one unsynced block
+// looks like after.
 TEST(SimDisk, UnsyncedWriteTearsBySector) {
   std::set<std::size_t> survivors;
   for (std::uint64_t seed = 0; seed < 300; ++seed) {
@@ -125,7 +127,8 @@ TEST(SimDisk, UnsyncedWriteTearsBySector) {
 
 TEST_F(SimDiskTest, CallsUnderWayAreNeverAnsweredAfterACrash) {
   auto file = open("a");
-  file->write(0, {block(1)}, Durable::kYes, [](Result<void>) { FAIL() << "answered by a dead machine"; });
+  file->write(0, {block(1)}, Durable::kYes,
+              [](Result<void>) { FAIL() << "answered by a dead machine"; });
   file->sync([](Result<void>) { FAIL() << "answered by a dead machine"; });
   EXPECT_EQ(hardware.pending(), 2U);
   crash();
@@ -168,7 +171,8 @@ TEST_F(SimDiskTest, FullDiskAnswersNoSpaceAndHeals) {
   const auto small = open("small");
   EXPECT_TRUE(write(*small, 0, block(1), Durable::kYes).ok());
   EXPECT_EQ(write(*small, kBlock, block(1), Durable::kYes).error().code, ErrorCode::kNoSpace);
-  EXPECT_EQ(disk->open("other", {.create = true, .reserve = kBlock}).error().code, ErrorCode::kNoSpace);
+  EXPECT_EQ(disk->open("other", {.create = true, .reserve = kBlock}).error().code,
+            ErrorCode::kNoSpace);
   EXPECT_EQ(disk->space()->free, 0U);
   ASSERT_TRUE(disk->remove("d/big").ok());
   EXPECT_EQ(disk->space()->free, 0U) << "an open file keeps its space";
@@ -220,7 +224,8 @@ TEST(SimDisk, NamesKeepAPrefixPerFolder) {
     hardware.crash();
     disk = hardware.mount(loop);
     std::string outcome;
-    for (const char* path : {"p/1", "p/2", "p/3", "q/1"}) outcome += *disk->exists(path) ? 'y' : 'n';
+    for (const char* path : {"p/1", "p/2", "p/3", "q/1"})
+      outcome += *disk->exists(path) ? 'y' : 'n';
     outcomes.insert(outcome);
   }
   // Without the move 1 stays in p and 3 is not there; with it, 1 is in q or removed from there.
@@ -257,7 +262,8 @@ TEST_F(SimDiskTest, OffloadedJobsAreNoTasksOfTheLoop) {
   EXPECT_TRUE(done);
 }
 
-// Goal: one seed, one history. Method: a random mix of calls and a crash, twice; digests and contents must agree.
+// Goal: one seed, one history. Method: a random mix of calls and a crash, twice; digests and
+// contents must agree.
 TEST(SimDisk, SameSeedSameHistory) {
   const auto history = [](std::uint64_t seed) {
     SimWorld world(seed);

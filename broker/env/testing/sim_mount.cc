@@ -8,7 +8,9 @@ using model::ErrorCode;
 
 namespace {
 
-model::Error machine_is_down() { return {ErrorCode::kIo, "the simulated machine is down"}; }
+model::Error machine_is_down() {
+  return {ErrorCode::kIo, "the simulated machine is down"};
+}
 
 }  // namespace
 
@@ -27,7 +29,8 @@ Result<std::unique_ptr<File>> SimMount::open(std::string_view path, OpenOptions 
   auto found = disk_.tree_.find(path);
   std::shared_ptr<SimFile> file;
   if (found.ok()) {
-    if (found->file == nullptr) return model::Error{ErrorCode::kIo, fmt::format("{}: is a folder", path)};
+    if (found->file == nullptr)
+      return model::Error{ErrorCode::kIo, fmt::format("{}: is a folder", path)};
     file = found->file;
   } else if (!options.create) {
     return std::move(found).error();
@@ -40,7 +43,8 @@ Result<std::unique_ptr<File>> SimMount::open(std::string_view path, OpenOptions 
   }
   std::erase_if(disk_.opened_, [](const auto& opened) { return opened.expired(); });
   disk_.opened_.push_back(file);
-  return std::unique_ptr<File>(std::make_unique<SimHandle>(disk_, loop_, std::move(file), options.caching));
+  return std::unique_ptr<File>(
+      std::make_unique<SimHandle>(disk_, loop_, std::move(file), options.caching));
 }
 
 Result<void> SimMount::make_directories(std::string_view path) {
@@ -115,25 +119,28 @@ void SimMount::offload(Task job, Task done) {
     done.reset();
     return;
   }
-  // The job itself dies with the process, so it runs as an event of the loop's process, but never as a task of it.
+  // The job itself dies with the process, so it runs as an event of the loop's process, but never
+  // as a task of it.
   struct Work {
     Task job;
     Task done;
   };
   auto work = std::make_unique<Work>(Work{std::move(job), std::move(done)});
-  loop_.world().schedule(nullptr, disk_.delay(), [disk = &disk_, boot = boot_, loop = &loop_,
-                                                  work = std::move(work)]() mutable {
-    if (boot != disk->boot_ || loop->stopped()) {
-      const common::RepliesMayDrop nobody_listens;
-      work.reset();
-      return;
-    }
-    work->job();
-    loop->post(std::move(work->done));
-  });
+  loop_.world().schedule(
+      nullptr, disk_.delay(),
+      [disk = &disk_, boot = boot_, loop = &loop_, work = std::move(work)]() mutable {
+        if (boot != disk->boot_ || loop->stopped()) {
+          const common::RepliesMayDrop nobody_listens;
+          work.reset();
+          return;
+        }
+        work->job();
+        loop->post(std::move(work->done));
+      });
 }
 
-SimHandle::SimHandle(SimDisk& disk, SimLoop& loop, std::shared_ptr<SimFile> file, OpenOptions::Caching caching)
+SimHandle::SimHandle(SimDisk& disk, SimLoop& loop, std::shared_ptr<SimFile> file,
+                     OpenOptions::Caching caching)
     : disk_(disk), loop_(loop), boot_(disk.boot_), file_(std::move(file)), caching_(caching) {
   ++file_->handles;
 }
@@ -141,7 +148,8 @@ SimHandle::SimHandle(SimDisk& disk, SimLoop& loop, std::shared_ptr<SimFile> file
 SimHandle::~SimHandle() {
   if (boot_ != disk_.boot_) return;
   --file_->handles;
-  CHECK(*pending_ == 0 || loop_.stopped() || disk_.power_cut_, "a file was closed with {} calls under way", *pending_);
+  CHECK(*pending_ == 0 || loop_.stopped() || disk_.power_cut_,
+        "a file was closed with {} calls under way", *pending_);
 }
 
 Result<void> SimHandle::alive() const {
@@ -158,7 +166,8 @@ void SimHandle::check_alignment(std::uint64_t position, common::ByteView bytes) 
   if (caching_ == OpenOptions::Caching::kYes) return;
   CHECK(position % common::kDiskAlignment == 0, "position {}", position);
   CHECK(bytes.size() % common::kDiskAlignment == 0, "length {}", bytes.size());
-  CHECK(reinterpret_cast<std::uintptr_t>(bytes.data()) % common::kDiskAlignment == 0, "memory not aligned");
+  CHECK(reinterpret_cast<std::uintptr_t>(bytes.data()) % common::kDiskAlignment == 0,
+        "memory not aligned");
 }
 
 SimDisk::Pending SimHandle::call(SimDisk::Kind kind) {
@@ -175,7 +184,8 @@ bool SimHandle::start_or_drop(Reply<T>& reply) {
   return false;
 }
 
-void SimHandle::write(std::uint64_t position, std::vector<Bytes> pieces, Durable durable, Reply<Result<void>> done) {
+void SimHandle::write(std::uint64_t position, std::vector<Bytes> pieces, Durable durable,
+                      Reply<Result<void>> done) {
   for (const Bytes& piece : pieces) check_alignment(position, piece);
   if (!start_or_drop(done)) return;
   SimDisk::Pending write = call(SimDisk::Kind::kWrite);

@@ -35,9 +35,11 @@ class SimMount final : public Disk {
 
 class SimHandle final : public File {
  public:
-  SimHandle(SimDisk& disk, SimLoop& loop, std::shared_ptr<SimFile> file, OpenOptions::Caching caching);
+  SimHandle(SimDisk& disk, SimLoop& loop, std::shared_ptr<SimFile> file,
+            OpenOptions::Caching caching);
   ~SimHandle() override;
-  void write(std::uint64_t position, std::vector<Bytes> pieces, Durable durable, Reply<Result<void>> done) override;
+  void write(std::uint64_t position, std::vector<Bytes> pieces, Durable durable,
+             Reply<Result<void>> done) override;
   void read(std::uint64_t position, Bytes into, Reply<Result<std::size_t>> done) override;
   void sync(Reply<Result<void>> done) override;
   Result<std::size_t> read_now(std::uint64_t position, common::MutableByteView into) override;

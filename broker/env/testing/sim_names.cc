@@ -67,7 +67,8 @@ void SimTree::apply(SimNames& names, const NameChange& change) {
 void SimTree::change(SimFolder& folder, NameChange change) {
   if (!change.put.empty()) {
     const auto replaced = folder.names.find(change.put);
-    if (replaced != folder.names.end() && replaced->second.file != nullptr) --replaced->second.file->names;
+    if (replaced != folder.names.end() && replaced->second.file != nullptr)
+      --replaced->second.file->names;
   }
   apply(folder.names, change);
   folder.unsynced.push_back(std::move(change));
@@ -116,7 +117,7 @@ Result<void> SimTree::rename(std::string_view from, std::string_view to) {
       there != target->names.end() && there->second.folder != nullptr) {
     return {ErrorCode::kIo, fmt::format("{}: a folder is in the way", to)};
   }
-    if (source == target) {
+  if (source == target) {
     change(*target, NameChange{0, std::string(to_name), entry, std::string(from_name)});
     return {};
   }
@@ -163,7 +164,8 @@ std::vector<SimTree::Half> SimTree::halves_of(std::uint64_t move) const {
   for (std::size_t i = 0; i < folders_.size(); ++i) {
     const auto& unsynced = folders_[i]->unsynced;
     const auto half = std::ranges::find(unsynced, move, &NameChange::move);
-    if (half != unsynced.end()) halves.push_back({i, static_cast<std::size_t>(half - unsynced.begin())});
+    if (half != unsynced.end())
+      halves.push_back({i, static_cast<std::size_t>(half - unsynced.begin())});
   }
   return halves;
 }
@@ -175,9 +177,11 @@ void SimTree::sync(SimFolder& folder) {
     auto [at, count] = work.back();
     work.pop_back();
     count = std::min(count, at->unsynced.size());
-    std::vector<NameChange> done(std::make_move_iterator(at->unsynced.begin()),
-                                 std::make_move_iterator(at->unsynced.begin() + static_cast<std::ptrdiff_t>(count)));
-    at->unsynced.erase(at->unsynced.begin(), at->unsynced.begin() + static_cast<std::ptrdiff_t>(count));
+    std::vector<NameChange> done(
+        std::make_move_iterator(at->unsynced.begin()),
+        std::make_move_iterator(at->unsynced.begin() + static_cast<std::ptrdiff_t>(count)));
+    at->unsynced.erase(at->unsynced.begin(),
+                       at->unsynced.begin() + static_cast<std::ptrdiff_t>(count));
     for (const NameChange& change : done) {
       apply(at->stable, change);
       for (const Half half : halves_of(change.move)) {
@@ -199,7 +203,9 @@ void SimTree::settle(Survival survival, common::Random& random) {
   std::vector<std::size_t> kept(folders_.size());
   for (std::size_t i = 0; i < folders_.size(); ++i) {
     const std::size_t all = folders_[i]->unsynced.size();
-    kept[i] = survival == Survival::kEverything ? all : survival == Survival::kNothing ? 0 : random.below(all + 1);
+    kept[i] = survival == Survival::kEverything ? all
+              : survival == Survival::kNothing  ? 0
+                                                : random.below(all + 1);
   }
   // A move survives in both folders or in none: shorten prefixes until that is so.
   for (bool changed = true; changed;) {

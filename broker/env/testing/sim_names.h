@@ -1,4 +1,5 @@
-// The folders of a simulated disk: names as programs see them, and what a loss of power may leave of them.
+// The folders of a simulated disk: names as programs see them, and what a loss of power may leave
+// of them.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +16,8 @@ namespace millrace::env::testing {
 
 struct SimFolder;
 
-/// One file of the simulated disk; lives as long as a name, a possible name after a crash, or an open handle.
+/// One file of the simulated disk; lives as long as a name, a possible name after a crash, or an
+/// open handle.
 struct SimFile {
   SimContent content;
   std::uint64_t allocated = 0;  // bytes of space it holds, from its start
@@ -32,7 +34,7 @@ struct SimEntry {
 /// One change of a folder that is not yet durable.
 struct NameChange {
   std::uint64_t move = 0;  // not 0: half of a move between folders; the other half carries the same
-  std::string put;       // empty: nothing was put
+  std::string put;         // empty: nothing was put
   SimEntry entry;
   std::string erased;  // empty: nothing was erased
 };
@@ -46,8 +48,8 @@ struct SimFolder {
   bool seen = false;  // scratch of SimTree::forget_unreachable()
 };
 
-/// All folders. Changes of one folder reach the disk in their order; those of different folders in any order, except
-/// that a move between two folders happens in both or in none.
+/// All folders. Changes of one folder reach the disk in their order; those of different folders in
+/// any order, except that a move between two folders happens in both or in none.
 class SimTree {
  public:
   SimTree() : root_(std::make_shared<SimFolder>()) { folders_.push_back(root_); }

@@ -22,8 +22,8 @@ struct SimNetwork::Link {
     std::string host;
     std::uint16_t port = 0;
     SimLoop* loop = nullptr;
-    bool open = true;        // its Connection is still there
-    bool broken = false;     // it has seen the connection break
+    bool open = true;         // its Connection is still there
+    bool broken = false;      // it has seen the connection break
     bool vanished = false;    // its host crashed without a word
     bool peer_ended = false;  // the last piece arrived
     std::deque<Piece> coming;
@@ -90,7 +90,8 @@ class SimConnection final : public Connection {
 
   Result<std::size_t> write(std::span<const common::ByteView> pieces) override {
     const auto& mine = link_->ends[end_];
-    if (mine.broken || mine.peer_ended) return Error{ErrorCode::kConnectionClosed, "the peer is gone"};
+    if (mine.broken || mine.peer_ended)
+      return Error{ErrorCode::kConnectionClosed, "the peer is gone"};
     std::size_t left = room();
     // A socket takes what it likes.
     if (left > 1 && network_.random_.chance(1, 8)) left = network_.random_.below(left) + 1;
@@ -127,7 +128,10 @@ class SimListener final : public Listener {
  public:
   SimListener(SimNetwork& network, Endpoint endpoint, SimNetwork::PortKey key,
               std::shared_ptr<SimNetwork::Seat> seat)
-      : network_(network), endpoint_(std::move(endpoint)), key_(std::move(key)), seat_(std::move(seat)) {}
+      : network_(network),
+        endpoint_(std::move(endpoint)),
+        key_(std::move(key)),
+        seat_(std::move(seat)) {}
   ~SimListener() override {
     seat_->taken = false;
     const auto port = network_.ports_.find(key_);
@@ -154,16 +158,20 @@ class SimTransport final : public Transport {
     if (real.port == 0) real.port = ++network_.last_port_;
     SimNetwork::PortKey key{host_, real.port};
     if (network_.occupied_.contains(key)) {
-      return Error{ErrorCode::kAddressInUse, fmt::format("cannot listen on {}: another program has the port", real.text())};
+      return Error{ErrorCode::kAddressInUse,
+                   fmt::format("cannot listen on {}: another program has the port", real.text())};
     }
     auto seat = std::make_shared<SimNetwork::Seat>(SimNetwork::Seat{&loop_, std::move(on_accept)});
     network_.ports_[key].seats.push_back(seat);
-    return std::unique_ptr<Listener>(std::make_unique<SimListener>(network_, real, key, std::move(seat)));
+    return std::unique_ptr<Listener>(
+        std::make_unique<SimListener>(network_, real, key, std::move(seat)));
   }
 
-  void connect(const Endpoint& endpoint, common::Reply<Result<std::unique_ptr<Connection>>> done) override {
+  void connect(const Endpoint& endpoint,
+               common::Reply<Result<std::unique_ptr<Connection>>> done) override {
     Endpoint target = endpoint;
-    if (target.host.empty() || target.host == "localhost" || target.host == "127.0.0.1") target.host = host_;
+    if (target.host.empty() || target.host == "localhost" || target.host == "127.0.0.1")
+      target.host = host_;
     network_.start_connecting(loop_, host_, target, std::move(done));
   }
 
@@ -179,7 +187,8 @@ std::unique_ptr<Transport> SimNetwork::join(SimLoop& loop, std::string host) {
 
 common::Duration SimNetwork::delay(const std::string& from, const std::string& to) {
   common::Duration delay{random_.between(options_.delay_min.count(), options_.delay_max.count())};
-  if (const auto extra = extra_delays_.find({from, to}); extra != extra_delays_.end()) delay += extra->second;
+  if (const auto extra = extra_delays_.find({from, to}); extra != extra_delays_.end())
+    delay += extra->second;
   return delay;
 }
 
@@ -192,14 +201,16 @@ void SimNetwork::start_connecting(SimLoop& loop, const std::string& from, const 
   const common::Duration round_trip = delay(from, to.host) + delay(to.host, from);
   if (is_cut(from, to.host) || is_cut(to.host, from)) {
     loop.after(options_.stall_max, [to, done = std::move(done)]() mutable {
-      done(Error{ErrorCode::kConnectionClosed, fmt::format("cannot connect to {}: no answer", to.text())});
+      done(Error{ErrorCode::kConnectionClosed,
+                 fmt::format("cannot connect to {}: no answer", to.text())});
     });
     return;
   }
   loop.after(round_trip, [this, loop = &loop, from, to, done = std::move(done)]() mutable {
     const auto port = ports_.find({to.host, to.port});
     if (port == ports_.end()) {
-      return done(Error{ErrorCode::kConnectionClosed, fmt::format("cannot connect to {}: refused", to.text())});
+      return done(Error{ErrorCode::kConnectionClosed,
+                        fmt::format("cannot connect to {}: refused", to.text())});
     }
     const auto seat = port->second.seats[port->second.next++ % port->second.seats.size()];
     auto link = std::make_shared<Link>();
@@ -218,10 +229,12 @@ void SimNetwork::start_connecting(SimLoop& loop, const std::string& from, const 
   });
 }
 
-void SimNetwork::send(const std::shared_ptr<Link>& link, int end, std::vector<std::uint8_t> bytes, bool last) {
+void SimNetwork::send(const std::shared_ptr<Link>& link, int end, std::vector<std::uint8_t> bytes,
+                      bool last) {
   Link::End& to = link->ends[end];
   if (!to.open || to.broken) {
-    // Nobody takes the bytes: the sender is told at once, or finds out when they stay unacknowledged.
+    // Nobody takes the bytes: the sender is told at once, or finds out when they stay
+    // unacknowledged.
     if (last) return;
     const auto after = to.vanished ? options_.stall_max : delay(to.host, link->ends[1 - end].host);
     world_.schedule(nullptr, after, [this, link, end] { break_link(link, 1 - end); });
@@ -294,7 +307,9 @@ void SimNetwork::tell(const std::shared_ptr<Link>& link, int end, bool reader) {
   });
 }
 
-void SimNetwork::cut(const std::string& from, const std::string& to) { cuts_.insert({from, to}); }
+void SimNetwork::cut(const std::string& from, const std::string& to) {
+  cuts_.insert({from, to});
+}
 
 void SimNetwork::partition(const std::string& a, const std::string& b) {
   cut(a, b);
@@ -352,8 +367,12 @@ void SimNetwork::crash(const std::string& host, bool told) {
   }
 }
 
-void SimNetwork::occupy(const std::string& host, std::uint16_t port) { occupied_.insert({host, port}); }
+void SimNetwork::occupy(const std::string& host, std::uint16_t port) {
+  occupied_.insert({host, port});
+}
 
-std::size_t SimNetwork::connections() const { return links_.size(); }
+std::size_t SimNetwork::connections() const {
+  return links_.size();
+}
 
 }  // namespace millrace::env::testing

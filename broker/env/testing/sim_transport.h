@@ -1,4 +1,5 @@
-// SimNetwork network(world);   auto transport = network.join(loop, "broker-1");   network.partition("broker-1", "broker-2");
+// SimNetwork network(world);   auto transport = network.join(loop, "broker-1");
+// network.partition("broker-1", "broker-2");
 //
 // A network whose links delay, stall and break.
 #pragma once
@@ -24,9 +25,9 @@ struct SimNetworkOptions {
   common::Duration stall_max = std::chrono::seconds(15);
 };
 
-/// Hosts, each with any number of transports, and streams between them. Bytes of one direction arrive in order,
-/// each piece after a random delay, or not at all while the way is cut: then they wait, as TCP would send them again.
-/// Loop-back connections of one host are never cut.
+/// Hosts, each with any number of transports, and streams between them. Bytes of one direction
+/// arrive in order, each piece after a random delay, or not at all while the way is cut: then they
+/// wait, as TCP would send them again. Loop-back connections of one host are never cut.
 class SimNetwork {
  public:
   explicit SimNetwork(SimWorld& world, SimNetworkOptions options = {});
@@ -34,7 +35,8 @@ class SimNetwork {
   SimNetwork(const SimNetwork&) = delete;
   SimNetwork& operator=(const SimNetwork&) = delete;
 
-  /// A transport of the host. Endpoints with an empty host, "localhost" or "127.0.0.1" mean the host itself.
+  /// A transport of the host. Endpoints with an empty host, "localhost" or "127.0.0.1" mean the
+  /// host itself.
   std::unique_ptr<Transport> join(SimLoop& loop, std::string host);
 
   /// Nothing gets from one to the other until heal(); the other way works.
@@ -45,12 +47,13 @@ class SimNetwork {
   void heal_all();
   /// Adds this to every delay from one host to another.
   void slow_down(const std::string& from, const std::string& to, common::Duration extra);
-  /// Breaks every connection between the two: both ends see kConnectionClosed, and bytes under way are lost.
+  /// Breaks every connection between the two: both ends see kConnectionClosed, and bytes under way
+  /// are lost.
   void reset_connections(const std::string& a, const std::string& b);
   /// Breaks connections with any other host, one in so many. For random faults.
   void reset_some(std::uint64_t one_in);
-  /// The host is gone without a word: its listeners vanish, its bytes under way are lost, its peers see a broken connection
-  /// if `told`, or nothing until their own bytes stall. It may join again.
+  /// The host is gone without a word: its listeners vanish, its bytes under way are lost, its peers
+  /// see a broken connection if `told`, or nothing until their own bytes stall. It may join again.
   void crash(const std::string& host, bool told);
   /// Somebody else's program takes the port: listen() answers kAddressInUse.
   void occupy(const std::string& host, std::uint16_t port);

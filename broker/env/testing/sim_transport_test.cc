@@ -15,8 +15,11 @@ using namespace std::chrono_literals;
 class SimNetworkTest : public ::testing::Test {
  protected:
   SimNetworkTest() {
-    listener = std::move(b->listen({"", 9092}, [this](std::unique_ptr<Connection> c) { server = std::move(c); })).value();
-    a->connect({"b", 9092}, [this](Result<std::unique_ptr<Connection>> r) { client = std::move(r).value(); });
+    listener = std::move(b->listen({"", 9092}, [this](std::unique_ptr<Connection> c) {
+                 server = std::move(c);
+               })).value();
+    a->connect({"b", 9092},
+               [this](Result<std::unique_ptr<Connection>> r) { client = std::move(r).value(); });
     CHECK(world.run_until([this] { return client != nullptr && server != nullptr; }));
   }
   bool send(Connection& connection, std::string_view text) {

@@ -14,8 +14,8 @@ constexpr std::uint64_t kSlotMask = (std::uint64_t{1} << kSlotBits) - 1;
 }  // namespace
 
 void SimLoop::post(Task task) {
-  const common::Duration delay{
-      static_cast<std::int64_t>(world_.random_.below(static_cast<std::uint64_t>(world_.post_delay_max.count()) + 1))};
+  const common::Duration delay{static_cast<std::int64_t>(
+      world_.random_.below(static_cast<std::uint64_t>(world_.post_delay_max.count()) + 1))};
   // Never before an earlier post: tasks of one thread keep their order.
   last_post_ = std::max(last_post_, world_.clock_.now() + delay);
   world_.schedule(this, last_post_ - world_.clock_.now(), std::move(task));
@@ -31,9 +31,13 @@ void SimLoop::cancel(TimerId timer) {
   world_.cancel(timer);
 }
 
-const common::Clock& SimLoop::clock() const { return world_.clock_; }
+const common::Clock& SimLoop::clock() const {
+  return world_.clock_;
+}
 
-bool SimLoop::here() const { return !world_.running_ || world_.current_ == this; }
+bool SimLoop::here() const {
+  return !world_.running_ || world_.current_ == this;
+}
 
 void SimLoop::stop() {
   stopped_ = true;

@@ -1,7 +1,7 @@
 // SimWorld world(seed);   SimLoop& loop = world.make_loop();   loop.post(...);   world.run();
 //
-// Simulated time and threads: everything that happens is an event of one queue, ordered by time and then by when it
-// was asked for, so that a seed replays a run exactly.
+// Simulated time and threads: everything that happens is an event of one queue, ordered by time and
+// then by when it was asked for, so that a seed replays a run exactly.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,8 @@ class SimLoop final : public Loop {
   const common::Clock& clock() const override;
   /// Also true between events, so that a test may call in directly.
   bool here() const override;
-  /// The thread ends: what is queued is destroyed unrun, and so is what comes later. Replies may be dropped by it.
+  /// The thread ends: what is queued is destroyed unrun, and so is what comes later. Replies may be
+  /// dropped by it.
   void stop();
   bool stopped() const { return stopped_; }
   SimWorld& world() { return world_; }
@@ -53,14 +54,18 @@ class SimWorld {
 
   /// Runs the next event. False: there is none.
   bool step();
-  /// Runs until nothing is left to happen. Ends the process after `events_max` events: something repeats for ever.
+  /// Runs until nothing is left to happen. Ends the process after `events_max` events: something
+  /// repeats for ever.
   void run(std::uint64_t events_max = 10'000'000);
   /// Runs all events of the next `span` and leaves the clock at its end.
   void run_for(common::Duration span);
-  /// Runs until the condition holds. False: `limit` passed, or nothing is left to happen, and it does not.
-  bool run_until(common::Function<bool()> condition, common::Duration limit = std::chrono::hours(1));
+  /// Runs until the condition holds. False: `limit` passed, or nothing is left to happen, and it
+  /// does not.
+  bool run_until(common::Function<bool()> condition,
+                 common::Duration limit = std::chrono::hours(1));
 
-  /// Runs the task on `loop` after `delay`; on no loop at all if that is null (disks, networks, the I/O pool).
+  /// Runs the task on `loop` after `delay`; on no loop at all if that is null (disks, networks, the
+  /// I/O pool).
   TimerId schedule(SimLoop* loop, common::Duration delay, Task task);
   void cancel(TimerId event);
   /// Destroys unrun everything scheduled for this loop.
