@@ -4,11 +4,13 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <optional>
 #include <set>
@@ -216,6 +218,48 @@ TEST(RealTransport, AcceptingPausesWithoutDescriptorsAndHeals) {
   ::close(second);
   ::close(client);
   loop.stop();
+}
+
+// Goal: ten thousand idle connections are cheap. Method: as many plain clients as descriptors
+// allow; the heap's growth per accepted connection, with both of its callbacks waiting.
+TEST(RealTransport, IdleConnectionCostsLessThanAKilobyte) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers have their own heap";
+#endif
+  rlimit limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+  const rlimit high{limit.rlim_max, limit.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &high), 0);
+  const std::size_t connections = std::min<std::size_t>(10'000, (limit.rlim_max - 100) / 2);
+  RealLoop loop;
+  RealNetwork network;
+  const auto transport = network.join(loop);
+  std::vector<std::unique_ptr<Connection>> accepted;
+  accepted.reserve(connections);
+  std::atomic<std::size_t> count{0};
+  const auto listener =
+      std::move(transport->listen({"127.0.0.1", 0}, [&](std::unique_ptr<Connection> connection) {
+        connection->when_readable([] {});
+        accepted.push_back(std::move(connection));
+        ++count;
+        count.notify_one();
+      })).value();
+  loop.start();
+  std::vector<int> clients(connections);
+  const std::size_t heap_before = ::mallinfo2().uordblks;
+  for (int& client : clients) {
+    client = dial(listener->endpoint().port);
+    ASSERT_GE(client, 0);
+  }
+  for (std::size_t seen = count; seen < connections; seen = count) count.wait(seen);
+  const std::size_t heap_after = ::mallinfo2().uordblks;
+  EXPECT_LT((heap_after - heap_before) / connections, 1024U);
+  RecordProperty("bytes_per_connection",
+                 static_cast<int>((heap_after - heap_before) / connections));
+  for (const int client : clients) ::close(client);
+  loop.stop();
+  accepted.clear();
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
 }
 
 }  // namespace
