@@ -8,6 +8,8 @@ import subprocess
 import tempfile
 import time
 
+# The broker reads MILLRACE_* as settings; those of the tests are not meant for it.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("MILLRACE_")}
 READY = re.compile(r"^ready kafka=(\S+) grpc=(\S+) http=(\S+)")
 START_SECONDS = 60
 
@@ -34,7 +36,8 @@ class Broker:
         arguments = [binary(), "--data", self.data] + ["--%s=%s" % item for item in self.settings.items()]
         started = time.monotonic()
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL,
+                                            env=ENVIRONMENT)
         self._await_ready(started + START_SECONDS)
         self.start_seconds = time.monotonic() - started
         return self

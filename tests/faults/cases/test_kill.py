@@ -1,9 +1,13 @@
 """kill -9 under load, again and again: what was acknowledged is there exactly once, in order, after every restart."""
 import os
+import signal
+import subprocess
 import time
 
-from harness.waiting import eventually
+from confluent_kafka.admin import AdminClient, NewTopic
 
+from harness.broker import ENVIRONMENT, binary
+from harness.waiting import eventually
 from history import Producing, RawProducing, check, read
 
 PARTITIONS = 4
@@ -12,7 +16,6 @@ RESTART_SECONDS = 10
 
 
 def create(broker, topic, partitions, **config):
-    from confluent_kafka.admin import AdminClient, NewTopic
     admin = AdminClient({"bootstrap.servers": broker.kafka})
     admin.create_topics([NewTopic(topic, partitions, 1, config=config)])[topic].result(20)
     eventually(lambda: topic in admin.list_topics(timeout=5).topics, "the topic is there")
@@ -105,10 +108,8 @@ def test_kill_while_starting(make_broker, dice):
 
 def impatient_start(broker, seconds):
     """Starts the process and kills it so many seconds later, wherever it is by then."""
-    import subprocess
-    from harness.broker import binary
     arguments = [binary(), "--data", broker.data] + ["--%s=%s" % item for item in broker.settings.items()]
-    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT)
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -137,7 +138,6 @@ def test_clean_stop_under_load(make_broker):
 
 def test_stopped_and_continued(make_broker):
     """SIGSTOP for longer than clients wait, then SIGCONT: nothing twice, nothing lost."""
-    import signal
     broker = make_broker().start()
     create(broker, "orders", PARTITIONS)
     load = Load(broker.kafka, "orders")

@@ -6,14 +6,14 @@ import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic
 
-from harness.broker import binary
+from harness.broker import ENVIRONMENT, binary
 
 SECONDS = 20
 
 
 def failed_start(*arguments):
     """What a start that must fail prints; it must not hang, and not end by a signal."""
-    done = subprocess.run([binary(), *arguments], capture_output=True, text=True, timeout=SECONDS)
+    done = subprocess.run([binary(), *arguments], capture_output=True, text=True, timeout=SECONDS, env=ENVIRONMENT)
     assert 0 < done.returncode < 128, "ended with %d:\n%s%s" % (done.returncode, done.stdout, done.stderr)
     assert "ready " not in done.stdout
     return (done.stdout + done.stderr).lower()
