@@ -5,7 +5,7 @@
 packages_of() {
   case $1 in
     build)
-      echo g++ cmake ninja-build ccache pkg-config python3 git libasio-dev libaio-dev libfmt-dev libspdlog-dev \
+      echo g++ cmake ninja-build ccache pkg-config python3 git libcpp-httplib-dev libfmt-dev libspdlog-dev \
         libprotobuf-dev protobuf-compiler libgrpc++-dev protobuf-compiler-grpc prometheus-cpp-dev \
         nlohmann-json3-dev libyaml-cpp-dev libcli11-dev zlib1g-dev libgtest-dev libgmock-dev liblz4-dev \
         libzstd-dev libisal-dev libsnappy-dev

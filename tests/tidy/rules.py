@@ -11,7 +11,7 @@ _CODE_RULES = [
     ("random", re.compile(r"\brandom_device\b|\b\w+_distribution\s*<|\bs?rand\s*\(\s*\)|\bgetrandom\s*\("),
      "randomness comes in through common::Random"),
     ("sleep", re.compile(r"\bsleep_(for|until)\b|\bu?sleep\s*\(|\bnanosleep\s*\("), "wait for a condition, or use a timer"),
-    ("thread", re.compile(r"\bstd::(j?thread|async)\b|\bpthread_create\b"), "threads are made by env and server only"),
+    ("thread", re.compile(r"\bstd::j?thread\b(?!::)|\bstd::async\b|\bpthread_create\b"), "threads are made by env and server only"),
     ("throw", re.compile(r"\bthrow\b"), "expected failures are a Result, wrong code is a CHECK"),
     ("using_namespace", re.compile(r"^\s*using\s+namespace\b", re.MULTILINE), "name what you use"),
 ]
