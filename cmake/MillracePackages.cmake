@@ -14,6 +14,8 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(LZ4 REQUIRED IMPORTED_TARGET liblz4)
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(ISAL REQUIRED IMPORTED_TARGET libisal)
+# Debian builds it as a library: the settings it was built with are part of its types.
+pkg_check_modules(HTTPLIB REQUIRED IMPORTED_TARGET cpp-httplib)
 find_library(SNAPPY_LIBRARY snappy REQUIRED)
 
 set(millrace_std_headers <algorithm> <array> <chrono> <cstdint> <cstring> <functional> <map> <memory> <optional> <span>
