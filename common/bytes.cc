@@ -66,6 +66,15 @@ Bytes Bytes::slice(std::size_t position, std::size_t length) const {
   return window;
 }
 
+Bytes Bytes::extended(std::size_t more) const {
+  CHECK(block_ != nullptr);
+  const std::uint8_t* end = reinterpret_cast<const std::uint8_t*>(block_ + 1) + block_->size;
+  CHECK(more <= static_cast<std::size_t>(end - data_) - size_, "a window grown by {} past its block", more);
+  Bytes window(*this);
+  window.size_ += more;
+  return window;
+}
+
 std::size_t Bytes::block_size() const { return block_ == nullptr ? 0 : block_->size; }
 
 bool Bytes::unique() const {

@@ -62,6 +62,8 @@ class Bytes {
   friend bool operator==(const Bytes& a, const Bytes& b) { return a.text() == b.text(); }
   /// The window [position, position + length) of this one. Requires it to lie inside.
   Bytes slice(std::size_t position, std::size_t length) const;
+  /// This window with the `more` bytes of the block that follow it. Requires them to lie inside the block.
+  Bytes extended(std::size_t more) const;
   /// Bytes of the whole underlying block: what keeping this window alive costs.
   std::size_t block_size() const;
   /// True when this is the only window on its block.

@@ -1,0 +1,74 @@
+#include "broker/storage/block_cache.h"
+
+namespace millrace::storage {
+
+using model::Offset;
+
+BlockCache::Entries::const_iterator BlockCache::covering(LogNumber log, Offset offset) const {
+  auto after = entries_.upper_bound(Key{.log = log, .base = offset});
+  if (after == entries_.begin()) return entries_.end();
+  --after;
+  const bool covers = after->first.log == log && offset < after->second.run.end;
+  return covers ? after : entries_.end();
+}
+
+const Run* BlockCache::find(LogNumber log, Offset offset) {
+  const auto found = covering(log, offset);
+  if (found == entries_.end()) return nullptr;
+  uses_.splice(uses_.begin(), uses_, found->second.use);
+  return &found->second.run;
+}
+
+bool BlockCache::holds(LogNumber log, Offset offset) const {
+  return covering(log, offset) != entries_.end();
+}
+
+const Run* BlockCache::find_before(LogNumber log, Offset offset) const {
+  auto after = entries_.lower_bound(Key{.log = log, .base = offset});
+  if (after == entries_.begin()) return nullptr;
+  --after;
+  const bool joins = after->first.log == log && after->second.run.end == offset;
+  return joins ? &after->second.run : nullptr;
+}
+
+void BlockCache::insert(LogNumber log, Run run) {
+  CHECK(!run.bytes.empty() && run.base < run.end);
+  const Key key{.log = log, .base = run.base};
+  const auto there = entries_.find(key);
+  if (there != entries_.end()) {
+    if (there->second.run.end >= run.end) return;
+    erase(there);
+  }
+  bytes_ += run.bytes.block_size();
+  uses_.push_front(key);
+  entries_.emplace(key, Entry{.run = std::move(run), .use = uses_.begin()});
+}
+
+BlockCache::Entries::iterator BlockCache::erase(Entries::iterator entry) {
+  CHECK(bytes_ >= entry->second.run.bytes.block_size());
+  bytes_ -= entry->second.run.bytes.block_size();
+  uses_.erase(entry->second.use);
+  return entries_.erase(entry);
+}
+
+void BlockCache::drop(LogNumber log) {
+  auto entry = entries_.lower_bound(Key{.log = log, .base = Offset{INT64_MIN}});
+  while (entry != entries_.end() && entry->first.log == log) entry = erase(entry);
+}
+
+void BlockCache::drop_from(LogNumber log, Offset offset) {
+  auto entry = entries_.lower_bound(Key{.log = log, .base = Offset{INT64_MIN}});
+  while (entry != entries_.end() && entry->first.log == log) {
+    entry = entry->second.run.end > offset ? erase(entry) : std::next(entry);
+  }
+}
+
+void BlockCache::shrink(std::size_t bytes) {
+  while (bytes_ > bytes) {
+    const auto oldest = entries_.find(uses_.back());
+    CHECK(oldest != entries_.end());
+    erase(oldest);
+  }
+}
+
+}  // namespace millrace::storage

@@ -1,0 +1,195 @@
+#include "broker/storage/checkpoint_file.h"
+
+#include <fmt/format.h>
+
+#include "common/crc32c.h"
+
+namespace millrace::storage {
+namespace {
+
+using common::ByteView;
+using model::ErrorCode;
+using model::Term;
+
+constexpr std::uint64_t kCheckpointMagic = 0x315450435f524c4dULL;  // "MLR_CPT1"
+constexpr std::uint32_t kCheckpointVersion = 1;
+
+constexpr std::uint8_t kFinished = 1;
+constexpr std::uint8_t kChecksumKnown = 2;
+
+Error corrupt(std::string_view what) {
+  return {ErrorCode::kCorruptLog, fmt::format("the checkpoint is damaged: {}", what)};
+}
+
+Result<Segment> read_segment(ByteReader& in) {
+  Segment segment;
+  segment.base = Offset{in.get<std::int64_t>()};
+  segment.end = Offset{in.get<std::int64_t>()};
+  segment.size = in.get<std::uint64_t>();
+  segment.max_timestamp = common::Timestamp{in.get<std::int64_t>()};
+  segment.created = common::Timestamp{in.get<std::int64_t>()};
+  segment.checksum = in.get<std::uint32_t>();
+  const auto flags = in.get<std::uint8_t>();
+  segment.finished = (flags & kFinished) != 0;
+  segment.checksum_known = (flags & kChecksumKnown) != 0;
+  const bool sound = segment.base >= Offset{0} && segment.base <= segment.end &&
+                     (segment.size == 0) == (segment.base == segment.end);
+  if (!sound) return corrupt("a segment makes no sense");
+  return segment;
+}
+
+Result<void> read_segments(ByteReader& in, PartitionLog::Restored& state) {
+  const auto count = in.get<std::uint32_t>();
+  for (std::uint32_t i = 0; i < count && !in.failed(); ++i) {
+    TRY_ASSIGN(Segment segment, read_segment(in));
+    if (i > 0 && state.segments.back().end != segment.base) return corrupt("segments do not join");
+    if (i + 1 < count && segment.size == 0) return corrupt("a sealed segment is empty");
+    state.segments.push_back(segment);
+  }
+  if (state.segments.empty()) return corrupt("a log has no segment");
+  return common::ok();
+}
+
+Result<CheckpointLog> read_log(ByteReader& in) {
+  CheckpointLog log;
+  log.number = LogNumber{in.get<std::uint32_t>()};
+  log.key = in.key();
+  log.topic = in.text();
+  log.folder_suffix = LogNumber{in.get<std::uint32_t>()};
+  const auto state = in.get<std::uint8_t>();
+  if (state > static_cast<std::uint8_t>(LogState::kQuarantining))
+    return corrupt("a log's state is unknown");
+  log.state.state = static_cast<LogState>(state);
+  log.state.start = Offset{in.get<std::int64_t>()};
+  TRY(read_segments(in, log.state));
+  const auto terms = in.get<std::uint32_t>();
+  for (std::uint32_t i = 0; i < terms && !in.failed(); ++i) {
+    const Term term{in.get<std::int32_t>()};
+    log.state.terms.push_back({.term = term, .offset = Offset{in.get<std::int64_t>()}});
+  }
+  const auto leftovers = in.get<std::uint32_t>();
+  for (std::uint32_t i = 0; i < leftovers && !in.failed(); ++i) {
+    log.state.leftovers.push_back(Offset{in.get<std::int64_t>()});
+  }
+  log.state.snapshot_at = Offset{in.get<std::int64_t>()};
+  log.state.snapshot = Bytes::copy_of(in.sized());
+  if (in.failed()) return corrupt("it ends early");
+  const bool inside = log.state.segments.front().base <= log.state.start &&
+                      log.state.start <= log.state.segments.back().end;
+  if (!inside) return corrupt("a log starts outside its segments");
+  return log;
+}
+
+}  // namespace
+
+CheckpointWriter::CheckpointWriter(std::uint32_t shard, std::uint64_t salt,
+                                   std::uint32_t last_number,
+                                   const std::vector<Removal>& removals) {
+  out_.put(kCheckpointMagic);
+  out_.put(kCheckpointVersion);
+  out_.put(shard);
+  out_.put(salt);
+  position_at_ = out_.size();
+  set_position({});
+  out_.put(last_number);
+  out_.put(static_cast<std::uint32_t>(removals.size()));
+  for (const Removal& removal : removals) {
+    out_.put(static_cast<std::uint8_t>(removal.folder ? 1 : 0));
+    out_.text(removal.path);
+  }
+  count_at_ = out_.size();
+  out_.put(count_);
+}
+
+void CheckpointWriter::set_position(const JournalPosition& position) {
+  if (out_.size() == position_at_) {
+    for (int i = 0; i < 3; ++i) out_.put(std::uint64_t{0});
+  }
+  out_.set(position_at_, position.file_sequence);
+  out_.set(position_at_ + 8, position.offset);
+  out_.set(position_at_ + 16, position.round);
+}
+
+void CheckpointWriter::add_segment(const Segment& segment) {
+  out_.put(segment.base.value());
+  out_.put(segment.end.value());
+  out_.put(segment.size);
+  out_.put(segment.max_timestamp.value());
+  out_.put(segment.created.value());
+  out_.put(segment.checksum);
+  out_.put(static_cast<std::uint8_t>((segment.finished ? kFinished : 0) |
+                                     (segment.checksum_known ? kChecksumKnown : 0)));
+}
+
+void CheckpointWriter::add(PartitionLog& log) {
+  CHECK(log.state() != LogState::kRemoved);
+  ++count_;
+  out_.put(log.number().value());
+  out_.key(log.key());
+  out_.text(log.topic_name());
+  out_.put(log.folder_suffix().value());
+  out_.put(static_cast<std::uint8_t>(log.state()));
+  out_.put(log.start_offset().value());
+  out_.put(static_cast<std::uint32_t>(log.segments().size()));
+  for (const Segment& segment : log.segments()) add_segment(segment);
+  out_.put(static_cast<std::uint32_t>(log.term_starts().size()));
+  for (const TermStart& start : log.term_starts()) {
+    out_.put(start.term.value());
+    out_.put(start.offset.value());
+  }
+  out_.put(static_cast<std::uint32_t>(log.leftovers().size()));
+  for (const Offset base : log.leftovers()) out_.put(base.value());
+  const PartitionLog::SnapshotAt producers = log.producers_for_checkpoint();
+  out_.put(producers.at.value());
+  out_.sized(producers.bytes);
+}
+
+common::Bytes CheckpointWriter::finish() {
+  out_.set(count_at_, count_);
+  out_.put(common::crc32c(out_.view()));
+  return Bytes::copy_of(out_.view());
+}
+
+Result<Checkpoint> read_checkpoint(ByteView bytes, std::uint32_t shard) {
+  ByteReader in(bytes);
+  if (in.get<std::uint64_t>() != kCheckpointMagic) return corrupt("it does not begin as one");
+  const auto version = in.get<std::uint32_t>();
+  if (version > kCheckpointVersion) {
+    return {ErrorCode::kForeignData,
+            fmt::format("the checkpoint has version {}, this program knows {}: a newer "
+                        "version wrote it",
+                        version, kCheckpointVersion)};
+  }
+  if (bytes.size() < 4 || common::load_little<std::uint32_t>(bytes.data() + bytes.size() - 4) !=
+                              common::crc32c(bytes.first(bytes.size() - 4))) {
+    return corrupt("its checksum is wrong");
+  }
+  Checkpoint checkpoint;
+  checkpoint.shard = in.get<std::uint32_t>();
+  if (checkpoint.shard != shard) {
+    return {ErrorCode::kForeignData,
+            fmt::format("the checkpoint is of shard {}, not {}", checkpoint.shard, shard)};
+  }
+  checkpoint.salt = in.get<std::uint64_t>();
+  checkpoint.position.file_sequence = in.get<std::uint64_t>();
+  checkpoint.position.offset = in.get<std::uint64_t>();
+  checkpoint.position.round = in.get<std::uint64_t>();
+  checkpoint.last_number = in.get<std::uint32_t>();
+  const auto removals = in.get<std::uint32_t>();
+  for (std::uint32_t i = 0; i < removals && !in.failed(); ++i) {
+    const bool folder = in.get<std::uint8_t>() != 0;
+    checkpoint.removals.push_back({.path = in.text(), .folder = folder});
+  }
+  const auto logs = in.get<std::uint32_t>();
+  for (std::uint32_t i = 0; i < logs && !in.failed(); ++i) {
+    TRY_ASSIGN(CheckpointLog log, read_log(in));
+    checkpoint.logs.push_back(std::move(log));
+  }
+  if (in.failed() || in.left() != 4) return corrupt("its length is wrong");
+  const bool aligned = checkpoint.position.offset % common::kDiskAlignment == 0;
+  if (!aligned || checkpoint.position.file_sequence == 0)
+    return corrupt("its place in the journal makes no sense");
+  return checkpoint;
+}
+
+}  // namespace millrace::storage

@@ -1,0 +1,155 @@
+#include "broker/storage/checkpointer.h"
+
+#include <algorithm>
+
+#include "broker/storage/shard.h"
+
+namespace millrace::storage {
+
+using common::Error;
+using common::Reply;
+using common::Result;
+using model::ErrorCode;
+
+Checkpointer::Checkpointer(Shard& shard, JournalPosition last) : shard_(shard), last_(last) {}
+
+Checkpointer::~Checkpointer() {
+  for (auto* group : {&now_, &later_}) {
+    for (auto& reply : *group) reply(model::error(ErrorCode::kShuttingDown));
+  }
+}
+
+std::uint64_t Checkpointer::live_bytes() const {
+  return shard_.journal_files.live_bytes(last_.file_sequence, last_.offset);
+}
+
+void Checkpointer::check() {
+  const std::uint64_t live = live_bytes();
+  shard_.stats.journal_live_bytes = live;
+  const bool hold = live > 2 * shard_.options.journal_bytes_max;
+  if (hold != shard_.journal.held()) shard_.journal.hold(hold);
+  if (phase_ == Phase::kIdle && live > shard_.options.journal_bytes_max / 2) begin();
+}
+
+void Checkpointer::request(Reply<Result<void>> done) {
+  if (shard_.failed()) return done(*shard_.refusal());
+  if (phase_ == Phase::kIdle) {
+    now_.push_back(std::move(done));
+    begin();
+  } else {
+    later_.push_back(std::move(done));
+  }
+}
+
+void Checkpointer::begin() {
+  CHECK(phase_ == Phase::kIdle && waiting_.empty());
+  // The producers that recovery found live nowhere else until the replicas have taken them.
+  for (const auto& [number, log] : shard_.logs()) {
+    if (!log->recovered_untaken()) continue;
+    return finish(Error{ErrorCode::kUnknownServerError, "recovered producers were not taken yet"});
+  }
+  phase_ = Phase::kMarking;
+  std::vector<Removal> removals = shard_.removals.pending();
+  for (const auto& [number, log] : shard_.logs()) {
+    if (log->state() == LogState::kRemoved)
+      removals.push_back({.path = log->folder(), .folder = true});
+  }
+  writer_.emplace(shard_.number, shard_.salt, shard_.last_number(), removals);
+  for (const auto& [number, log] : shard_.logs()) {
+    if (log->state() == LogState::kRemoved) continue;
+    writer_->add(*log);
+    if (log->written_stream() < log->stream_end()) {
+      waiting_.emplace(number, Target{.stream = log->stream_end(), .cuts = log->cuts()});
+    }
+  }
+  shard_.journal.mark(lifeline_.guard([this](JournalPosition position) { reached(position); }));
+}
+
+void Checkpointer::reached(JournalPosition position) {
+  CHECK(phase_ == Phase::kMarking);
+  CHECK(position.round >= last_.round);
+  phase_ = Phase::kWriting;
+  next_ = position;
+  writer_->set_position(position);
+  write_behind();
+}
+
+bool Checkpointer::written(const PartitionLog& log, const Target& target) const {
+  // What a truncation removed since needs no writing: the journal behind next_ tells of it.
+  return log.state() == LogState::kRemoved || log.cuts() != target.cuts ||
+         log.written_stream() >= target.stream;
+}
+
+void Checkpointer::write_behind() {
+  std::erase_if(waiting_, [&](const auto& entry) {
+    const PartitionLog* log = shard_.find(entry.first);
+    return log == nullptr || written(*log, entry.second);
+  });
+  std::vector<std::pair<PartitionLog*, std::uint64_t>> forced;
+  for (const auto& [number, target] : waiting_)
+    forced.emplace_back(shard_.find(number), target.stream);
+  if (forced.empty()) return store();
+  for (const auto& [log, stream] : forced) shard_.flusher.force(*log, stream);
+}
+
+void Checkpointer::progressed(PartitionLog& log) {
+  if (phase_ != Phase::kWriting) return;
+  const auto found = waiting_.find(log.number());
+  if (found == waiting_.end()) return;
+  if (!written(log, found->second)) return;
+  waiting_.erase(found);
+  if (waiting_.empty()) store();
+}
+
+void Checkpointer::store() {
+  CHECK(waiting_.empty());
+  phase_ = Phase::kStoring;
+  struct Job {
+    common::Bytes content;
+    Result<void> result;
+  };
+  auto job = std::make_shared<Job>();
+  CheckpointWriter copy = *writer_;
+  job->content = copy.finish();
+  const auto run = [&disk = shard_.disk, job,
+                    path = shard_.journal_folder + "/checkpoint"]() -> Result<void> {
+    TRY(disk.sync_all());
+    return env::replace_file(disk, path, job->content);
+  };
+  shard_.disk.offload([job, run] { job->result = run(); },
+                      lifeline_.guard([this, job] { stored(std::move(job->result)); }));
+}
+
+void Checkpointer::stored(Result<void> result) {
+  CHECK(phase_ == Phase::kStoring);
+  if (!result.ok() && result.error().code == ErrorCode::kNoSpace) {
+    phase_ = Phase::kStalled;
+    shard_.space.report_full();
+    return;
+  }
+  if (!result.ok()) {
+    shard_.fail(result.error());
+    return finish(result);
+  }
+  last_ = next_;
+  ++shard_.stats.checkpoints;
+  shard_.journal_files.release_before(last_.file_sequence);
+  finish(common::ok());
+}
+
+void Checkpointer::resume() {
+  if (phase_ == Phase::kStalled) store();
+}
+
+void Checkpointer::finish(const Result<void>& result) {
+  phase_ = Phase::kIdle;
+  writer_.reset();
+  auto answered = std::exchange(now_, std::move(later_));
+  later_.clear();
+  for (auto& reply : answered) reply(result);
+  if (phase_ != Phase::kIdle || shard_.failed()) return;
+  if (!now_.empty()) return begin();
+  if (result.ok()) check();
+}
+
+}  // namespace millrace::storage

@@ -1,0 +1,205 @@
+// One partition's log: what it holds, where that lies, and the entries that its changes put into
+// the journal.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "broker/model/batch.h"
+#include "broker/storage/index.h"
+#include "broker/storage/journal_writer.h"
+#include "broker/storage/log.h"
+#include "broker/storage/segment.h"
+#include "broker/storage/tail.h"
+
+namespace millrace::storage {
+
+class Shard;
+
+/// States of a log. Only kServing ones are to be found through the store.
+enum class LogState : std::uint8_t {
+  kServing,
+  kRemoved,       // its files go once nothing is under way
+  kQuarantining,  // its data is still written behind, then its folder is set aside
+};
+
+/// Positions: besides offsets every byte of the log has a position in its stream, which counts the
+/// bytes of all its segments from the oldest one that was there at start-up. written_stream() <=
+/// durable_stream() <= stream_end().
+class PartitionLog final : public Log, public JournalClient {
+ public:
+  /// An empty log, or one that recovery fills through the restore functions.
+  PartitionLog(Shard& shard, LogNumber number, const PartitionKey& key,
+               std::shared_ptr<const std::string> topic, LogNumber folder_suffix);
+  ~PartitionLog();
+
+  const PartitionKey& key() const override { return key_; }
+  const std::string& topic_name() const override { return *topic_; }
+  Offset start_offset() const override { return start_; }
+  Offset end_offset() const override { return end_; }
+  Offset durable_offset() const override { return durable_; }
+  std::uint64_t size_bytes() const override { return stream_end() - segments_.front().stream; }
+  void append(Bytes batches, Reply<Result<void>> durable) override;
+  void read(Offset from, ReadLimits limits, Reply<Result<ReadResult>> done) override;
+  void find_time(common::Timestamp target, Offset up_to,
+                 Reply<Result<std::optional<TimedOffset>>> done) override;
+  void find_max_time(Offset up_to, Reply<Result<std::optional<TimedOffset>>> done) override;
+  void delete_before(Offset offset, Reply<Result<void>> durable) override;
+  void truncate(Offset offset, Reply<Result<void>> durable) override;
+  void start_term(TermStart start, Reply<Result<void>> durable) override;
+  const std::vector<TermStart>& term_starts() const override { return terms_; }
+  void on_checkpoint(ProducerSnapshot snapshot) override { snapshot_ = std::move(snapshot); }
+  RecoveredProducers take_recovered_producers() override;
+  void set_settings(const LogSettings& settings) override;
+  const LogSettings& settings() const override { return settings_; }
+  std::optional<common::Error> damage() const override;
+
+  void entries_durable(Offset end, std::uint64_t stream) override;
+
+  // For the other parts of the store.
+  LogNumber number() const { return number_; }
+  LogNumber folder_suffix() const { return folder_suffix_; }
+  std::string folder() const { return log_folder(*topic_, key_, folder_suffix_); }
+  LogState state() const { return state_; }
+  void set_state(LogState state) { state_ = state; }
+  const std::shared_ptr<const std::string>& shared_topic() const { return topic_; }
+
+  const std::vector<Segment>& segments() const { return segments_; }
+  const Segment& active() const { return segments_.back(); }
+  /// The segment that holds this offset. Requires segments().front().base <= offset.
+  const Segment& segment_of(Offset offset) const;
+  std::uint64_t stream_end() const { return segments_.back().stream_end(); }
+  std::uint64_t durable_stream() const { return durable_stream_; }
+  std::uint64_t written_stream() const { return written_stream_; }
+  const Tail& tail() const { return tail_; }
+  /// In-memory index of the active segment; it tells of the positions from index_from() on.
+  const SegmentIndex& active_index() const { return index_; }
+  std::uint64_t index_from() const { return index_from_; }
+  /// Entries for what lies in front of index_from(), built by somebody who read the segment with
+  /// this base.
+  void complete_index(Offset segment_base, const SegmentIndex& front);
+  const std::vector<Offset>& leftovers() const { return leftovers_; }
+  bool settings_known() const { return settings_known_; }
+  bool recovered_untaken() const;
+
+  void set_damage(common::Error error);
+  /// Begins a new segment at the end, so that the one before can be sealed. Requires that the
+  /// active one is not empty.
+  void roll();
+  /// Removes segments that lie wholly in front of the start, as far as that is durable.
+  void drop_dead_segments();
+  /// Lets go of the tail's pieces up to this position as far as they are written behind. False:
+  /// some are not.
+  bool evict(std::uint64_t stream_end);
+  /// Lets go of all memory of a log that is being removed.
+  void drop_memory();
+
+  /// A sealed segment that still has to be cut to its size; nullptr: none is written behind so far.
+  const Segment* unfinished() const;
+  void finished(Offset segment_base);
+  /// What the write-behind has done so far; positions in front of a truncation are corrected by
+  /// `cuts`.
+  void written(std::uint64_t stream, std::uint64_t cuts);
+  /// Counts truncations.
+  std::uint64_t cuts() const { return cuts_; }
+  void file_made(Offset segment_base);
+  struct FlushState {
+    bool queued = false;
+    bool running = false;
+    /// Up to here the last partial block is written too.
+    std::uint64_t forced_to = 0;
+  };
+  FlushState& flush_state() { return flush_; }
+
+  /// Writes behind what is due: whole chunks, and sealed segments to their end.
+  void flush_if_due();
+  /// Answers when the entries added so far are durable. Requires that one was added for this.
+  void complete(Reply<Result<void>> durable);
+
+  /// Something asynchronous works on the log: it must not be destroyed.
+  void pin() { ++pins_; }
+  void unpin();
+  bool busy() const { return pins_ > 0 || completions_ > 0 || flush_.running || flush_.queued; }
+
+  // Recovery. The log must be as it was right before the entry when that was written.
+  struct Restored {
+    Offset start;
+    std::vector<Segment> segments;
+    std::vector<TermStart> terms;
+    std::vector<Offset> leftovers;
+    Bytes snapshot;
+    Offset snapshot_at;
+    LogState state = LogState::kServing;
+  };
+  void restore(Restored restored);
+  Result<void> replay_batch(const Bytes& bytes, const model::BatchView& batch, Arena& arena);
+  Result<void> replay_truncation(Offset offset, Offset segment_base, std::uint64_t position);
+  Result<void> replay_start(Offset start);
+  Result<void> replay_term(TermStart start);
+  Result<void> replay_segment(Offset base, common::Timestamp created);
+  /// All that was replayed is durable.
+  void replayed();
+
+  /// The producers' state at end_offset(), for a checkpoint.
+  struct SnapshotAt {
+    Bytes bytes;
+    Offset at;
+  };
+  SnapshotAt producers_for_checkpoint();
+
+ private:
+  struct Noted {
+    std::uint64_t arena = 0;
+    std::uint32_t use = 0;
+  };
+  std::optional<common::Error> refusal(const Bytes& batches) const;
+  void append_batch(const model::BatchView& batch);
+  void roll_if_due(std::size_t batch_bytes);
+  void begin_segment(Offset base, common::Timestamp created, bool file_expected);
+  void admit(Bytes placed, const model::BatchView& batch, bool joinable);
+  void note(Arena& arena, bool small);
+  void cut(Offset offset, std::size_t segment, std::uint64_t position);
+  Result<std::uint64_t> stream_of(Offset offset) const;
+  void add_term(TermStart start);
+  void prune_terms();
+  /// Answers once everything that was asked before is durable.
+  void answer_in_order(Reply<Result<void>> durable);
+  void remove_segment_files(Offset base);
+
+  Shard& shard_;
+  const LogNumber number_;
+  const LogNumber folder_suffix_;
+  LogState state_ = LogState::kServing;
+  bool settings_known_ = false;
+  const PartitionKey key_;
+  const std::shared_ptr<const std::string> topic_;
+  LogSettings settings_;
+
+  Offset start_;
+  Offset end_;
+  Offset durable_;
+  Offset durable_start_;
+  std::uint64_t durable_stream_ = 0;
+  std::uint64_t written_stream_ = 0;
+  std::vector<Segment> segments_;  // never empty; the last one is active
+  std::vector<TermStart> terms_;
+  /// Segments that a truncation removed; their files stay until the start has passed them, because
+  /// a segment with the same base may begin again.
+  std::vector<Offset> leftovers_;
+  Tail tail_;
+  std::array<Noted, 2> noted_;
+  SegmentIndex index_;
+  std::uint64_t index_from_ = 0;
+  std::uint64_t cuts_ = 0;
+  FlushState flush_;
+  std::uint32_t completions_ = 0;        // under way in the journal
+  std::uint32_t stale_completions_ = 0;  // of those, how many are from before a truncation
+  std::uint32_t pins_ = 0;
+  ProducerSnapshot snapshot_;
+  std::unique_ptr<RecoveredProducers> recovered_;
+  std::unique_ptr<common::Error> damage_;
+};
+
+}  // namespace millrace::storage

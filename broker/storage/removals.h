@@ -1,0 +1,61 @@
+// Files and folders that nothing needs any more and that go a while later, when no reader can be at
+// them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "broker/env/disk.h"
+#include "broker/env/loop.h"
+#include "broker/storage/lifeline.h"
+
+namespace millrace::storage {
+
+/// One path to remove, with all in it if it is a folder.
+struct Removal {
+  std::string path;
+  bool folder = false;
+};
+
+/// What was added is removed once, by jobs of the I/O pool; a checkpoint takes the rest over a
+/// restart. Shard thread only.
+class Removals {
+ public:
+  Removals(env::Disk& disk, env::Loop& loop) : disk_(disk), loop_(loop) {}
+
+  /// Begins to work; until then it only takes notes.
+  void start();
+  /// Files, durably unneeded from now on.
+  void add(std::vector<std::string> files, std::int64_t delay_ms);
+  /// The folder of a log. Its parent goes with the last one in it.
+  void add_folder(std::string path, std::int64_t delay_ms);
+  /// Whether this folder will go: a new log must not use it.
+  bool holds(const std::string& path) const;
+  /// A replayed log uses this folder, so that it went already.
+  void cancel(const std::string& path);
+  /// All that was not removed yet.
+  std::vector<Removal> pending() const;
+  /// Removes everything that is due; called by itself when time has come.
+  void run();
+  /// Makes all that waits due.
+  void hurry();
+
+ private:
+  struct Entry {
+    Removal removal;
+    common::Instant due;
+    bool running = false;
+  };
+  void schedule();
+
+  env::Disk& disk_;
+  env::Loop& loop_;
+  Lifeline lifeline_;
+  std::vector<Entry> entries_;
+  env::TimerId timer_ = env::TimerId::kNone;
+  bool running_ = false;
+  bool started_ = false;
+};
+
+}  // namespace millrace::storage

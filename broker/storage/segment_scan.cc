@@ -1,0 +1,140 @@
+#include "broker/storage/segment_scan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace millrace::storage {
+namespace {
+
+using common::ByteView;
+using common::Error;
+using model::BatchView;
+using model::ErrorCode;
+using model::Offset;
+
+constexpr std::size_t kScanBytes = 1 << 20;
+
+Error damaged(const std::string& path, std::uint64_t position, const std::string& what) {
+  return {ErrorCode::kCorruptLog,
+          fmt::format("{} is damaged at byte {}: {}", path, position, what)};
+}
+
+}  // namespace
+
+Result<VerifiedRun> verify_batches(ByteView bytes, Offset expected, std::uint64_t segment_left,
+                                   const std::string& path, std::uint64_t position) {
+  VerifiedRun run{.bytes = 0, .end = expected};
+  while (run.bytes < bytes.size()) {
+    const ByteView rest = bytes.subspan(run.bytes);
+    const std::uint64_t at = position + run.bytes;
+    if (rest.size() < model::kBatchHeaderBytes && rest.size() < segment_left - run.bytes)
+      return run;
+    const std::size_t size = BatchView::announced_size(rest);
+    if (size < model::kBatchHeaderBytes || size > segment_left - run.bytes) {
+      return damaged(path, at, fmt::format("no batch of {} bytes fits there", size));
+    }
+    if (size > rest.size()) {
+      run.next_batch_bytes = size;
+      return run;
+    }
+    const Result<BatchView> batch = BatchView::parse(rest);
+    if (!batch.ok()) return damaged(path, at, batch.error().detail);
+    if (batch->base_offset() != run.end) {
+      return damaged(path, at,
+                     fmt::format("a batch begins with offset {} where {} belongs",
+                                 batch->base_offset(), run.end));
+    }
+    if (!batch->crc_matches())
+      return damaged(path, at, fmt::format("the batch at offset {} has a wrong checksum", run.end));
+    run.bytes += size;
+    run.end = batch->next_offset();
+  }
+  return run;
+}
+
+Result<SegmentScan> SegmentScan::open(env::Disk& disk, const std::string& folder,
+                                      const Segment& segment, std::uint64_t until,
+                                      IndexEntry from) {
+  SegmentScan scan;
+  scan.path_ = folder + "/" + segment_name(segment.base);
+  auto file = disk.open(scan.path_, {});
+  if (!file.ok()) {
+    if (file.error().code != ErrorCode::kNotFound) return std::move(file).error();
+    return {ErrorCode::kCorruptLog, fmt::format("{} is missing", scan.path_)};
+  }
+  scan.file_ = std::move(file).value();
+  scan.until_ = until;
+  scan.position_ = from.position;
+  scan.expected_ = segment.base + from.relative_offset;
+  scan.buffer_ = Bytes::allocate(kScanBytes, common::kDiskAlignment);
+  return scan;
+}
+
+Result<std::optional<ByteView>> SegmentScan::next_run() {
+  if (position_ >= until_) return std::optional<ByteView>();
+  for (;;) {
+    const std::uint64_t start = round_down(position_, common::kDiskAlignment);
+    const std::uint64_t wanted =
+        std::min<std::uint64_t>(buffer_.size(), round_up(until_ - start, common::kDiskAlignment));
+    TRY_ASSIGN(const std::size_t got, file_->read_now(start, buffer_.mutable_view().first(wanted)));
+    const std::size_t skip = position_ - start;
+    const std::size_t there = std::min<std::uint64_t>(got, until_ - start);
+    if (there < std::min<std::uint64_t>(wanted, until_ - start)) {
+      return damaged(path_, start + there,
+                     fmt::format("the file ends there, {} bytes belong to it", until_));
+    }
+    const ByteView bytes = buffer_.view().subspan(skip, there - skip);
+    TRY_ASSIGN(const VerifiedRun run,
+               verify_batches(bytes, expected_, until_ - position_, path_, position_));
+    if (run.bytes == 0) {
+      const std::size_t needed = skip + std::max(run.next_batch_bytes, buffer_.size());
+      buffer_ =
+          Bytes::allocate(round_up(needed + 1, common::kDiskAlignment), common::kDiskAlignment);
+      continue;
+    }
+    run_position_ = position_;
+    position_ += run.bytes;
+    expected_ = run.end;
+    return std::optional(bytes.first(run.bytes));
+  }
+}
+
+Result<SegmentIndex> build_index(env::Disk& disk, const std::string& folder, const Segment& segment,
+                                 std::uint64_t until, std::uint32_t interval_bytes) {
+  TRY_ASSIGN(SegmentScan scan, SegmentScan::open(disk, folder, segment, until, {}));
+  SegmentIndex index;
+  common::Timestamp max_timestamp{-1};
+  for (;;) {
+    TRY_ASSIGN(const auto run, scan.next_run());
+    if (!run.has_value()) return index;
+    for (std::size_t at = 0; at < run->size();) {
+      const Result<BatchView> batch = BatchView::parse(run->subspan(at));
+      CHECK(batch.ok());
+      index.add(scan.run_position() + at, batch->base_offset(), segment.base, max_timestamp,
+                interval_bytes);
+      max_timestamp = std::max(max_timestamp, batch->max_timestamp());
+      at += batch->size();
+    }
+  }
+}
+
+Result<std::uint64_t> locate_now(env::Disk& disk, const std::string& folder, const Segment& segment,
+                                 Offset offset) {
+  TRY_ASSIGN(SegmentScan scan, SegmentScan::open(disk, folder, segment, segment.size, {}));
+  for (;;) {
+    TRY_ASSIGN(const auto run, scan.next_run());
+    if (!run.has_value()) {
+      return {ErrorCode::kCorruptLog,
+              fmt::format("no batch begins with offset {} in {}", offset, folder)};
+    }
+    for (std::size_t at = 0; at < run->size();) {
+      const Result<BatchView> batch = BatchView::parse(run->subspan(at));
+      CHECK(batch.ok());
+      if (batch->base_offset() == offset) return scan.run_position() + at;
+      at += batch->size();
+    }
+  }
+}
+
+}  // namespace millrace::storage

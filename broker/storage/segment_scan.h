@@ -1,0 +1,67 @@
+// Reading a segment's file batch by batch, with every check.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "broker/env/disk.h"
+#include "broker/model/batch.h"
+#include "broker/storage/index.h"
+#include "broker/storage/segment.h"
+
+namespace millrace::storage {
+
+using common::Bytes;
+using common::Result;
+
+/// What verify_batches() found.
+struct VerifiedRun {
+  std::size_t bytes = 0;  // whole batches from the front
+  model::Offset end;      // the offset behind them
+  std::size_t next_batch_bytes =
+      0;  // size of the batch that is not there as a whole; 0: not even that is known
+};
+
+/// Checks whole batches from the front of `bytes`: form, checksum, and that they begin with
+/// `expected` and join. The last one may be torn by the end of the bytes, not by the end of the
+/// segment, which is `segment_left` bytes away from the front. kCorruptLog names `path` and the
+/// place, which counts from `position`.
+Result<VerifiedRun> verify_batches(common::ByteView bytes, model::Offset expected,
+                                   std::uint64_t segment_left, const std::string& path,
+                                   std::uint64_t position);
+
+/// Walks a segment from a known batch on, blocking. For jobs of the I/O pool, recovery and rare
+/// searches.
+class SegmentScan {
+ public:
+  /// Reads `segment` up to `until` bytes from its front.
+  static Result<SegmentScan> open(env::Disk& disk, const std::string& folder,
+                                  const Segment& segment, std::uint64_t until, IndexEntry from);
+  /// The next run of whole batches; nullopt at the end. Valid until the next call.
+  Result<std::optional<common::ByteView>> next_run();
+  /// Position of the run that next_run() gave out last.
+  std::uint64_t run_position() const { return run_position_; }
+
+ private:
+  SegmentScan() = default;
+  std::unique_ptr<env::File> file_;
+  std::string path_;
+  std::uint64_t until_ = 0;
+  std::uint64_t position_ = 0;
+  std::uint64_t run_position_ = 0;
+  model::Offset expected_;
+  Bytes buffer_;
+};
+
+/// Builds a segment's index from its file; blocking.
+Result<SegmentIndex> build_index(env::Disk& disk, const std::string& folder, const Segment& segment,
+                                 std::uint64_t until, std::uint32_t interval_bytes);
+
+/// Position of the batch that begins with this offset; blocking. kCorruptLog: damage, or none
+/// begins there.
+Result<std::uint64_t> locate_now(env::Disk& disk, const std::string& folder, const Segment& segment,
+                                 model::Offset offset);
+
+}  // namespace millrace::storage
