@@ -159,6 +159,13 @@ class RealConnection final : public Connection, private Watcher {
     return address.text();
   }
 
+  std::string local() const override {
+    Address address;
+    address.length = sizeof(address.storage);
+    if (::getsockname(socket_.number(), reinterpret_cast<sockaddr*>(&address.storage), &address.length) != 0) return "";
+    return address.text();
+  }
+
  private:
   void remember_peer() {
     Address address;

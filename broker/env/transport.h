@@ -44,6 +44,8 @@ class Connection {
   virtual common::Result<std::size_t> write(std::span<const common::ByteView> pieces) = 0;
   /// The peer's address, as text for logs.
   virtual std::string peer() const = 0;
+  /// The address of this end, that the peer came to, in the same form.
+  virtual std::string local() const = 0;
 };
 
 using OnAccept = common::Function<void(std::unique_ptr<Connection>)>;

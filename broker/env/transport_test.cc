@@ -294,6 +294,8 @@ TEST_P(TransportTest, PeerIsNamed) {
   connect_pair();
   world->run([&] {
     EXPECT_TRUE(client->peer().ends_with(std::to_string(endpoint.port))) << client->peer();
+    EXPECT_EQ(client->peer(), servers[0]->local());
+    EXPECT_EQ(client->local(), servers[0]->peer());
   });
 }
 

@@ -6,6 +6,13 @@ namespace millrace::kafka {
 
 const Context& AnyCall::context() const { return ticket_.session->context(); }
 
+env::Endpoint AnyCall::advertised() const {
+  env::Endpoint endpoint = shard().identity().kafka_advertised;
+  if (!endpoint.host.empty()) return endpoint;
+  const auto local = env::Endpoint::parse(ticket_.session->local_address());
+  return local.ok() ? *local : endpoint;
+}
+
 void AnyCall::set_client_software(std::string_view name, std::string_view version) const {
   ticket_.session->set_client_software(name, version);
 }

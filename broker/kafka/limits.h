@@ -18,8 +18,6 @@ struct Limits {
   std::size_t response_bytes_waiting_max = std::size_t{8} << 20;
   /// Frames and waiting answers of all connections of this shard. Above it sockets are not read.
   std::size_t memory_bytes_max = std::size_t{128} << 20;
-  /// Connections of the whole broker (max.connections).
-  std::int32_t connections_max = 2147483647;
   /// A connection without traffic for this long is closed (connections.max.idle.ms).
   common::Duration idle_max = std::chrono::minutes(10);
   /// Most bytes of one Fetch answer (fetch.max.bytes).

@@ -27,13 +27,12 @@ std::string_view name_of(CloseReason reason) {
 
 }  // namespace
 
-Limits limits_from(const model::BrokerSettings& settings, std::size_t shards) {
+Limits limits_from(const model::BrokerSettings& settings, std::uint64_t memory_bytes, std::size_t shards) {
   Limits limits;
   if (settings.request_bytes_max > 0) limits.request_bytes_max = static_cast<std::size_t>(settings.request_bytes_max);
   if (settings.requests_in_flight_max > 0) {
     limits.requests_per_connection_max = static_cast<std::size_t>(settings.requests_in_flight_max);
   }
-  if (settings.connections_max > 0) limits.connections_max = settings.connections_max;
   if (settings.connection_idle_ms_max > 0) {
     limits.idle_max = std::chrono::milliseconds(settings.connection_idle_ms_max);
   }
@@ -42,9 +41,7 @@ Limits limits_from(const model::BrokerSettings& settings, std::size_t shards) {
     limits.fetch_sessions_max = static_cast<std::size_t>(settings.fetch_session_slots_max) / std::max<std::size_t>(shards, 1);
   }
   // A quarter of the broker's memory is for what is on its way; the rest holds records and everything else.
-  if (settings.memory_bytes > 0) {
-    limits.memory_bytes_max = static_cast<std::size_t>(settings.memory_bytes) / 4 / std::max<std::size_t>(shards, 1);
-  }
+  limits.memory_bytes_max = static_cast<std::size_t>(memory_bytes) / 4 / std::max<std::size_t>(shards, 1);
   return limits;
 }
 
@@ -85,21 +82,35 @@ common::Result<env::Endpoint> Server::listen(const env::Endpoint& endpoint) {
   return listeners_.back()->endpoint();
 }
 
-void Server::accept(std::unique_ptr<env::Connection> connection) {
-  if (connections_->fetch_add(1) >= limits_.connections_max) {
-    connections_->fetch_sub(1);
-    ++metrics_.closed.refused;
-    if (log_allowed()) {
-      log_(fmt::format("event=connection_refused peer={} reason=\"max.connections={} are open\"", connection->peer(),
-                       limits_.connections_max));
-    }
-    return;
+void Server::serve() {
+  CHECK(!serving_);
+  serving_ = true;
+  const auto sessions = sessions_;
+  for (const auto& session : sessions) session->start();
+}
+
+bool Server::admit(const env::Connection& connection) {
+  const model::BrokerSettings& settings = shard_.settings();
+  const ConnectionMaxima maxima{settings.connections_max, settings.connections_per_ip_max};
+  const auto verdict = connections_->open(connection.peer(), maxima);
+  if (verdict == ConnectionCount::Verdict::kOpened) return true;
+  ++metrics_.closed.refused;
+  if (log_allowed()) {
+    log_(fmt::format("event=connection_refused peer={} reason=\"{}\"", connection.peer(),
+                     verdict == ConnectionCount::Verdict::kTooMany
+                         ? fmt::format("max.connections={} are open", maxima.total)
+                         : fmt::format("max.connections.per.ip={} are open from there", maxima.per_address)));
   }
+  return false;
+}
+
+void Server::accept(std::unique_ptr<env::Connection> connection) {
+  if (!admit(*connection)) return;
   ++metrics_.connections_opened;
   auto session = std::make_shared<Session>(*this, std::move(connection));
   session->list_position = sessions_.size();
   sessions_.push_back(session);
-  session->start();
+  if (serving_) session->start();
   sweep_soon();
 }
 
@@ -136,6 +147,7 @@ void Server::flush_all() {
 void Server::forget(Session& session, std::unique_ptr<env::Connection> connection) {
   const std::size_t at = session.list_position;
   CHECK(at < sessions_.size() && sessions_[at].get() == &session);
+  connections_->close(connection->peer());
   closed_connections_.push_back(std::move(connection));
   closed_sessions_.push_back(std::move(sessions_[at]));
   if (at + 1 < sessions_.size()) {
@@ -143,7 +155,6 @@ void Server::forget(Session& session, std::unique_ptr<env::Connection> connectio
     sessions_[at]->list_position = at;
   }
   sessions_.pop_back();
-  connections_->fetch_sub(1);
   if (std::exchange(bury_posted_, true)) return;
   shard_.loop().post([this, here = std::weak_ptr<bool>(here_)] {
     if (!here.expired()) bury();

@@ -1,10 +1,9 @@
 // Server server({.shard = shard, .transport = transport, .limits = limits, .connections = count, .log = log});
-// TRY_ASSIGN(const env::Endpoint endpoint, server.listen(address));
+// TRY_ASSIGN(const env::Endpoint endpoint, server.listen(address));   ...   server.serve();
 //
 // The Kafka door of one shard: accepts connections, and holds what they share.
 #pragma once
 
-#include <atomic>
 #include <deque>
 #include <memory>
 #include <string_view>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "broker/env/transport.h"
+#include "broker/kafka/connection_count.h"
 #include "broker/kafka/fetch_sessions.h"
 #include "broker/kafka/limits.h"
 #include "broker/kafka/memory.h"
@@ -21,14 +21,12 @@
 
 namespace millrace::kafka {
 
-/// Open connections of all shards together: what max.connections limits. Shared by the shards' servers.
-using ConnectionCount = std::atomic<std::int32_t>;
-
 /// Takes one line, "key=value ...", for the log.
 using LogLine = common::Function<void(std::string_view)>;
 
-/// The limits that the broker's settings ask for. `shards`: how many share the memory.
-Limits limits_from(const model::BrokerSettings& settings, std::size_t shards);
+/// The limits that the broker's settings ask for. `memory_bytes`: what the whole broker may use for buffers, `shards`: how
+/// many share it. How many connections may be open can change at run time: the shard's settings say it.
+Limits limits_from(const model::BrokerSettings& settings, std::uint64_t memory_bytes, std::size_t shards);
 
 /// Loop thread only. Destroy it after the shard's close() has answered every request, before the shard itself.
 class Server {
@@ -45,8 +43,11 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  /// Accepts connections from now on; answers the real address. May be called for several addresses.
+  /// Takes connections from now on; answers the real address. May be called for several addresses. Nothing is read from
+  /// them before serve(): a broker that restarts has its port early and its answers when it knows everything again.
   common::Result<env::Endpoint> listen(const env::Endpoint& endpoint);
+  /// Begins to read requests.
+  void serve();
   /// Takes a connection as if it had been accepted.
   void accept(std::unique_ptr<env::Connection> connection);
   /// Stops accepting and reading, ends waiting fetches, closes each connection when what it asked is answered. Calls
@@ -80,6 +81,7 @@ class Server {
   void sweep();
   void relieve();
   Session* stalled_reader(common::Instant now);
+  bool admit(const env::Connection& connection);
   bool log_allowed();
 
   service::Shard& shard_;
@@ -103,6 +105,7 @@ class Server {
   std::vector<std::shared_ptr<Session>> closed_sessions_;
   common::Function<void()> drained_;
   env::TimerId sweep_timer_ = env::TimerId::kNone;
+  bool serving_ = false;
   bool flush_posted_ = false;
   bool bury_posted_ = false;
   bool resume_posted_ = false;

@@ -46,6 +46,8 @@ class Session : public std::enable_shared_from_this<Session> {
   void cancel_with_connection(std::uint64_t slot, std::shared_ptr<service::FetchHandle> waiting);
   void set_client_software(std::string_view name, std::string_view version);
   const Context& context() const;
+  /// The address that the client came to, HOST:PORT; empty once the connection is gone.
+  std::string local_address() const { return connection_ == nullptr ? "" : connection_->local(); }
 
   /// Called by the server: sends what is answered, then goes on with input. Once per turn of the loop.
   void flush();

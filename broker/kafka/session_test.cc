@@ -41,6 +41,17 @@ wire::FetchRequest long_poll(const model::TopicId& id, std::int32_t wait_ms, std
   return request;
 }
 
+// Goal: clients that come while the broker starts wait for its answers. Method: serve() after the request came.
+TEST(Session, EarlyClientsWait) {
+  TestBroker broker({.shards = 1, .limits = {}, .config = {}, .serve = false});
+  Client client = broker.connect();
+  const auto id = client.send(wire::ApiVersionsRequest{}, 0);
+  broker.world().run_for(seconds(5));
+  EXPECT_TRUE(client.end().received().empty());
+  broker.server().serve();
+  EXPECT_EQ(client.receive_as<wire::ApiVersionsRequest>(id, 0).error_code, 0);
+}
+
 // Goal: a request is understood however the network cuts it. Method: every cut of one request into two deliveries.
 TEST(Session, RequestsMayBeCutAnywhere) {
   TestBroker broker;
@@ -113,7 +124,7 @@ TEST(Session, LengthsThatAreTooLargeOrNegativeEndTheConnection) {
     EXPECT_EQ(broker.server().metrics().closed.oversized, 1u);
     ASSERT_EQ(broker.log().size(), 1u);
     EXPECT_THAT(broker.log()[0], ::testing::HasSubstr("cause=oversized"));
-    EXPECT_EQ(broker.connections(), 0);
+    EXPECT_EQ(broker.connections().now(), 0);
   }
 }
 
@@ -281,21 +292,22 @@ TEST(Session, IdleConnectionsEndAndBusyOnesStay) {
   }
   EXPECT_TRUE(idle.end().broker_closed());
   EXPECT_EQ(broker.server().metrics().closed.idle, 1u);
-  EXPECT_EQ(broker.connections(), 1);
+  EXPECT_EQ(broker.connections().now(), 1);
 }
 
 TEST(Session, ConnectionsBeyondTheMaximumAreRefused) {
-  TestBrokerOptions options;
-  options.limits.connections_max = 2;
-  TestBroker broker(options);
-  Client a = broker.connect();
-  Client b = broker.connect();
-  Client c = broker.connect();
-  EXPECT_TRUE(c.closed());
-  a.end().shut();
-  EXPECT_TRUE(a.closed());
-  Client d = broker.connect();
-  EXPECT_EQ(d.call(wire::ApiVersionsRequest{}, 0).error_code, 0);
+  for (const char* limit : {"max.connections", "max.connections.per.ip"}) {
+    TestBroker broker({.shards = 1, .limits = {}, .config = {{limit, "2"}}});
+    Client a = broker.connect();
+    Client b = broker.connect();
+    Client c = broker.connect();
+    EXPECT_TRUE(c.closed()) << limit;
+    EXPECT_THAT(broker.log(), ::testing::ElementsAre(::testing::HasSubstr(std::string(limit) + "=2 are open")));
+    a.end().shut();
+    EXPECT_TRUE(a.closed());
+    Client d = broker.connect();
+    EXPECT_EQ(d.call(wire::ApiVersionsRequest{}, 0).error_code, 0);
+  }
 }
 
 // Goal: a client that leaves while its fetch waits leaves nothing behind; one whose produce is under way neither.

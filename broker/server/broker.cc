@@ -76,6 +76,7 @@ class RealBroker final : public Broker {
     TRY(recover_metadata());
     TRY(open_doors());
     TRY(register_broker());
+    serve_kafka();
     ready_ = true;
     return common::ok();
   }
@@ -101,6 +102,7 @@ class RealBroker final : public Broker {
   Result<void> open_doors();
   Result<void> listen_kafka();
   Result<void> register_broker();
+  void serve_kafka();
   void close_shards();
   std::vector<service::Shard*> shards() const;
   std::vector<MetricSource> metric_sources() const;
@@ -238,8 +240,8 @@ Result<void> RealBroker::recover_metadata() {
 
 Result<void> RealBroker::listen_kafka() {
   kafka_endpoint_ = {settings_.kafka_listen.host, settings_.kafka_listen.port};
-  const kafka::Limits limits = kafka::limits_from(settings_, threads_.size());
-  auto connections = std::make_shared<kafka::ConnectionCount>(0);
+  const kafka::Limits limits = kafka::limits_from(settings_, plan_memory(settings_, directory_.shards).total_bytes, threads_.size());
+  auto connections = std::make_shared<kafka::ConnectionCount>();
   for (ShardThread& thread : threads_) {
     // The first shard finds out the port; the others then share it.
     TRY(run_on<Result<void>>(*thread.loop, [&, this](common::Reply<Result<void>> reply) {
@@ -271,6 +273,15 @@ env::Endpoint advertised(const model::ListenAddress& configured, const env::Endp
   if (!configured.host.empty()) return {configured.host, configured.port == 0 ? listening.port : configured.port};
   const bool any = listening.host.empty() || listening.host == "0.0.0.0" || listening.host == "::";
   return {any ? "" : listening.host, listening.port};
+}
+
+void RealBroker::serve_kafka() {
+  for (ShardThread& thread : threads_) {
+    run_on<bool>(*thread.loop, [&thread](common::Reply<bool> reply) {
+      thread.kafka->serve();
+      reply(true);
+    });
+  }
 }
 
 Result<void> RealBroker::register_broker() {

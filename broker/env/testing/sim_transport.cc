@@ -111,6 +111,10 @@ class SimConnection final : public Connection {
     const auto& theirs = link_->ends[1 - end_];
     return fmt::format("{}:{}", theirs.host, theirs.port);
   }
+  std::string local() const override {
+    const auto& mine = link_->ends[end_];
+    return fmt::format("{}:{}", mine.host, mine.port);
+  }
 
  private:
   std::size_t room() const {

@@ -113,8 +113,9 @@ template <>
 void handle(Request request, Call<Request> call) {
   service::Shard& shard = call.shard();
   const std::int16_t version = call.version();
+  const env::Endpoint own_address = call.advertised();
   auto work = std::make_shared<Work>(Work{std::move(call), shard, {}, request.include_topic_authorized_operations});
-  for (BrokerView& broker : broker_views(shard)) {
+  for (BrokerView& broker : broker_views(shard, own_address)) {
     work->response.brokers.push_back({broker.id, std::move(broker.host), broker.port, std::move(broker.rack)});
   }
   work->response.cluster_id = shard.identity().cluster_id;

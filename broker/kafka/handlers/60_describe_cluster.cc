@@ -28,7 +28,7 @@ void handle(wire::DescribeClusterRequest request, Call<wire::DescribeClusterRequ
   response.endpoint_type = kBrokers;
   response.cluster_id = shard.identity().cluster_id;
   response.controller_id = shard.identity().node.value();
-  for (BrokerView& broker : broker_views(shard)) {
+  for (BrokerView& broker : broker_views(shard, call.advertised())) {
     response.brokers.push_back({broker.id, std::move(broker.host), broker.port, std::move(broker.rack)});
   }
   if (request.include_cluster_authorized_operations) response.cluster_authorized_operations = kClusterOperations;

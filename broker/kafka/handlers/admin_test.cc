@@ -128,6 +128,13 @@ TEST_P(Admin, MetadataInEveryVersion) {
   }
 }
 
+TEST_P(Admin, WithoutAnAdvertisedHostClientsAreToldWhereTheyCame) {
+  TestBroker broker({.shards = 1, .limits = {}, .config = {}, .advertised = {"", 9092}});
+  const auto response = broker.connect().call(wire::MetadataRequest{});
+  EXPECT_EQ(response.brokers.at(0).host, "door.test");
+  EXPECT_EQ(response.brokers.at(0).port, 9999);
+}
+
 TEST_P(Admin, MetadataOfAllAndOfNone) {
   broker_.create_topic("orders");
   broker_.create_topic("zebra");

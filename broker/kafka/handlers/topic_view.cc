@@ -4,11 +4,11 @@
 
 namespace millrace::kafka {
 
-std::vector<BrokerView> broker_views(const service::Shard& shard) {
+std::vector<BrokerView> broker_views(const service::Shard& shard, const env::Endpoint& own_address) {
   const service::Identity& identity = shard.identity();
   const std::string& own_rack = shard.settings().rack;
   std::vector<BrokerView> views;
-  views.push_back({identity.node.value(), identity.kafka_advertised.host, identity.kafka_advertised.port,
+  views.push_back({identity.node.value(), own_address.host, own_address.port,
                    own_rack.empty() ? std::nullopt : std::optional(own_rack)});
   for (const auto& [id, broker] : shard.image().brokers()) {
     if (id == identity.node) continue;

@@ -23,8 +23,8 @@ struct BrokerView {
   std::optional<std::string> rack;
 };
 
-/// The brokers of the cluster that serve Kafka clients, by id; this one is always among them.
-std::vector<BrokerView> broker_views(const service::Shard& shard);
+/// The brokers of the cluster that serve Kafka clients, by id; this one is always among them, at `own_address`.
+std::vector<BrokerView> broker_views(const service::Shard& shard, const env::Endpoint& own_address);
 
 /// A partition as the image knows it. Replicas on other brokers are offline; who leads it is filled in by
 /// answer_with_leaders().

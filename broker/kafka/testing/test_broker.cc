@@ -21,13 +21,13 @@ class NoTransport final : public env::Transport {
   }
 };
 
-std::shared_ptr<const service::Identity> test_identity() {
+std::shared_ptr<const service::Identity> test_identity(env::Endpoint advertised) {
   auto identity = std::make_shared<service::Identity>();
   identity->cluster_uuid.bytes[0] = 7;
   identity->cluster_id = "test-cluster";
   identity->node = model::BrokerId{0};
   identity->directory.bytes[0] = 8;
-  identity->kafka_advertised = {"broker.test", 9092};
+  identity->kafka_advertised = std::move(advertised);
   identity->grpc_advertised = {"broker.test", 9094};
   identity->version = "test";
   return identity;
@@ -61,7 +61,7 @@ bool Client::closed(common::Duration limit) {
 TestBroker::TestBroker(TestBrokerOptions options) : transport_(std::make_unique<NoTransport>()) {
   options.config.emplace("data.dir", "/data");
   const auto config = std::make_shared<const model::ConfigMap>(options.config);
-  const auto identity = test_identity();
+  const auto identity = test_identity(options.advertised);
   std::vector<service::Shard*> peers;
   for (std::uint32_t i = 0; i < options.shards; ++i) {
     loops_.push_back(&world_.make_loop());
@@ -100,6 +100,7 @@ TestBroker::TestBroker(TestBrokerOptions options) : transport_(std::make_unique<
                       .limits = options.limits,
                       .connections = connections_,
                       .log = [this](std::string_view line) { log_.emplace_back(line); }}));
+    if (options.serve) servers_.back()->serve();
   }
 }
 

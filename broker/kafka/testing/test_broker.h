@@ -86,6 +86,9 @@ struct TestBrokerOptions {
   std::uint32_t shards = 1;
   Limits limits;
   model::ConfigMap config;
+  bool serve = true;
+  /// What clients are told to connect to; an empty host: where they came.
+  env::Endpoint advertised{"broker.test", 9092};
 };
 
 class TestBroker {
@@ -113,7 +116,7 @@ class TestBroker {
   std::vector<env::testing::SimLoop*> loops_;
   std::vector<std::unique_ptr<env::Disk>> disks_;
   std::shared_ptr<MemoryStoreOptions> storage_ = std::make_shared<MemoryStoreOptions>();
-  std::shared_ptr<ConnectionCount> connections_ = std::make_shared<ConnectionCount>(0);
+  std::shared_ptr<ConnectionCount> connections_ = std::make_shared<ConnectionCount>();
   std::unique_ptr<env::Transport> transport_;
   std::vector<std::unique_ptr<service::Shard>> shards_;
   std::unique_ptr<service::MetadataWriter> writer_;

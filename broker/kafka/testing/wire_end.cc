@@ -50,7 +50,8 @@ class WireConnection final : public env::Connection {
     if (written > 0) ++far_->writes_;
     return written;
   }
-  std::string peer() const override { return "test"; }
+  std::string local() const override { return "door.test:9999"; }
+  std::string peer() const override { return "test:1"; }
 
  private:
   std::shared_ptr<WireEnd> far_;
