@@ -10,7 +10,9 @@ RUN bash -c '. scripts/lib/common.sh && . scripts/lib/packages.sh && install_pac
 COPY . .
 # How many compilers run at once; empty: one per processor.
 ARG JOBS=
-RUN cmake --preset release -DMILLRACE_PRECOMPILE=ON \
+# OFF where a ccache is mounted: what it holds was compiled without.
+ARG PRECOMPILE=ON
+RUN cmake --preset release -DMILLRACE_PRECOMPILE=${PRECOMPILE} \
     && ninja -C build/release ${JOBS:+-j ${JOBS}} millrace millctl \
     && scripts/lib/collect_runtime.sh /out build/release/bin/millrace build/release/bin/millctl
 
