@@ -30,7 +30,7 @@ void ConnectionCount::close(std::string_view peer) {
   if (--from_host->second == 0) by_host_.erase(from_host);
 }
 
-std::int32_t ConnectionCount::now() const {
+std::int32_t ConnectionCount::open_now() const {
   const std::lock_guard lock(mutex_);
   return total_;
 }

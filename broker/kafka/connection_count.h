@@ -23,7 +23,7 @@ class ConnectionCount {
   Verdict open(std::string_view peer, ConnectionMaxima maxima);
   /// A connection that was counted has ended.
   void close(std::string_view peer);
-  std::int32_t now() const;
+  std::int32_t open_now() const;
 
  private:
   mutable std::mutex mutex_;  // guards the two below

@@ -124,7 +124,7 @@ TEST(Session, LengthsThatAreTooLargeOrNegativeEndTheConnection) {
     EXPECT_EQ(broker.server().metrics().closed.oversized, 1u);
     ASSERT_EQ(broker.log().size(), 1u);
     EXPECT_THAT(broker.log()[0], ::testing::HasSubstr("cause=oversized"));
-    EXPECT_EQ(broker.connections().now(), 0);
+    EXPECT_EQ(broker.connections().open_now(), 0);
   }
 }
 
@@ -292,7 +292,7 @@ TEST(Session, IdleConnectionsEndAndBusyOnesStay) {
   }
   EXPECT_TRUE(idle.end().broker_closed());
   EXPECT_EQ(broker.server().metrics().closed.idle, 1u);
-  EXPECT_EQ(broker.connections().now(), 1);
+  EXPECT_EQ(broker.connections().open_now(), 1);
 }
 
 TEST(Session, ConnectionsBeyondTheMaximumAreRefused) {
