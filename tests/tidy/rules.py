@@ -6,7 +6,7 @@ import sources
 
 # name, pattern on blanked C++ text, what to do instead
 _CODE_RULES = [
-    ("now", re.compile(r"::now\s*\(|\bclock_gettime\s*\(|\bgettimeofday\s*\(|\btime\s*\(\s*(nullptr|NULL|0)\s*\)"),
+    ("now", re.compile(r"[cC]lock::now\s*\(\s*\)(?!\s*const)|\bclock_gettime\s*\(|\bgettimeofday\s*\(|\btime\s*\(\s*(nullptr|NULL|0)\s*\)"),
      "time comes in through common::Clock"),
     ("random", re.compile(r"\brandom_device\b|\b\w+_distribution\s*<|\bs?rand\s*\(\s*\)|\bgetrandom\s*\("),
      "randomness comes in through common::Random"),
