@@ -42,7 +42,7 @@ format() {
   fi
   local path
   path=$(program millrace) || exit 1
-  env -u MILLRACE_BROKER -u MILLRACE_BIN "$path" format --data "$directory" "--cluster.id=$id"
+  env -u MILLRACE_BROKER -u MILLRACE_BIN "$path" format --config "$config" --data "$directory" "--cluster.id=$id"
 }
 
 case ${1:-} in

@@ -142,11 +142,11 @@ def test_retention_deletes_whole_old_segments(clients, make_topic, broker, limit
     with Broker(**{"log.retention.check.interval.ms": 100}) as own:
         java = Driver("java", own.kafka)
         try:
-            java.create_topic(topic="old", config={"segment.bytes": "16384", **limit})
-            java.create_topic(topic="forever", config={"segment.bytes": "16384", "retention.ms": "-1"})
+            java.create_topic(topic="old", config={"segment.bytes": "1048576", **limit})
+            java.create_topic(topic="forever", config={"segment.bytes": "1048576", "retention.ms": "-1"})
             for name in ("old", "forever"):
                 for n in range(20):
-                    java.produce(topic=name, records=[record("%d" % n + "x" * 4000, timestamp=1600000000000 + n)])
+                    java.produce(topic=name, records=[record("%d" % n + "x" * 200000, timestamp=1600000000000 + n)])
             eventually(lambda: java.offsets(topic="old")["earliest"] > 0, "old segments are deleted", seconds=30)
             assert java.offsets(topic="old")["latest"] == 20
             assert java.offsets(topic="forever") == {"earliest": 0, "latest": 20}

@@ -40,16 +40,25 @@ class Driver:
         return asyncio.run(self._consume(**arguments))
 
     async def _consume(self, bootstrap, topic, count, start="earliest", partitions=None, timeout_ms=20000, config=None):
-        topics = [topic] if partitions is None else []  # without a group a subscription is all partitions
-        async with AIOKafkaConsumer(*topics, bootstrap_servers=bootstrap, enable_auto_commit=False) as consumer:
-            await self._position(consumer, topic, start, partitions)
+        if partitions is None:
+            partitions = await self._partitions(bootstrap, topic)
+        async with AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False) as consumer:
+            await self._position(consumer, [TopicPartition(topic, p) for p in partitions], start)
             return {"records": await self._poll(consumer, count, timeout_ms)}
 
     @staticmethod
-    async def _position(consumer, topic, start, partitions):
-        if partitions is not None:
-            consumer.assign([TopicPartition(topic, p) for p in partitions])
-        assigned = consumer.assignment()
+    async def _partitions(bootstrap, topic):
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        await admin.start()
+        try:
+            return sorted(found["partition"] for found in (await admin.describe_topics([topic]))[0]["partitions"])
+        finally:
+            await admin.close()
+
+    @staticmethod
+    async def _position(consumer, assigned, start):
+        # Assigned and placed in one go: a subscription starts from its default place at once and may win against a seek.
+        consumer.assign(assigned)
         if start == "earliest":
             await consumer.seek_to_beginning(*assigned)
         elif start == "latest":
