@@ -12,6 +12,7 @@ Arena& Arenas::open(std::size_t size) {
   arena.number = ++last_number_;
   arena.buffer = pool_.take(size);
   bytes_ += arena.buffer.size();
+  bytes_not_asked_ += arena.buffer.size();
   CHECK(arena.buffer.size() >= size);
   return arena;
 }
@@ -45,17 +46,34 @@ Arena* Arenas::oldest_closed() {
   return found == arenas_.end() ? nullptr : &*found;
 }
 
-Arena* Arenas::closed_after(const Arena& arena) {
-  const auto found = std::find_if(arenas_.begin(), arenas_.end(), [&](const Arena& other) {
-    return other.number > arena.number && !other.open && !other.buffer.empty();
-  });
-  return found == arenas_.end() ? nullptr : &*found;
+Arena* Arenas::ask_next() {
+  if (arenas_.empty()) return nullptr;
+  // Numbers are consecutive from the front on: forgotten arenas keep their place until they reach it.
+  std::uint64_t number = std::max(ask_from_, arenas_.front().number);
+  for (; number <= arenas_.back().number; ++number) {
+    Arena& arena = arenas_[number - arenas_.front().number];
+    CHECK(arena.number == number);
+    // Open ones are few; who comes to evict one of them later asks for it then.
+    if (arena.open || arena.buffer.empty() || !ask(arena)) continue;
+    ask_from_ = number + 1;
+    return &arena;
+  }
+  ask_from_ = number;
+  return nullptr;
+}
+
+bool Arenas::ask(Arena& arena) {
+  if (std::exchange(arena.flush_asked, true)) return false;
+  CHECK(bytes_not_asked_ >= arena.buffer.size());
+  bytes_not_asked_ -= arena.buffer.size();
+  return true;
 }
 
 void Arenas::forget(Arena& arena) {
   CHECK(!arena.open && !arena.buffer.empty());
   CHECK(bytes_ >= arena.buffer.size());
   bytes_ -= arena.buffer.size();
+  if (!arena.flush_asked) bytes_not_asked_ -= arena.buffer.size();
   arena.buffer = {};
   arena.uses = {};
   while (!arenas_.empty() && arenas_.front().buffer.empty()) arenas_.pop_front();

@@ -43,8 +43,12 @@ class Arenas {
   Bytes place(common::ByteView bytes, Arena*& arena);
   /// The oldest that is not open any more; nullptr: none.
   Arena* oldest_closed();
-  /// The oldest closed one behind `arena`; nullptr: none.
-  Arena* closed_after(const Arena& arena);
+  /// Marks the oldest closed arena whose logs were not yet asked to write it behind, and answers it; nullptr: none.
+  Arena* ask_next();
+  /// Marks this one; false if it was marked before.
+  bool ask(Arena& arena);
+  /// Bytes of the arenas that are not marked.
+  std::size_t bytes_not_asked() const { return bytes_not_asked_; }
   /// Requires that no log has a piece in it.
   void forget(Arena& arena);
   /// Stops filling the arena of small batches if somebody waits to have it back.
@@ -58,6 +62,9 @@ class Arenas {
   Arena* small_ = nullptr;
   std::uint64_t last_number_ = 0;
   std::size_t bytes_ = 0;
+  std::size_t bytes_not_asked_ = 0;
+  // Arenas below this number were offered by ask_next(): rounds must not search them again and again.
+  std::uint64_t ask_from_ = 0;
 };
 
 }  // namespace millrace::storage

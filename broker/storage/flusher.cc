@@ -128,7 +128,7 @@ void Flusher::write(PartitionLog& log, const Range& range) {
   const std::uint64_t end = range.end - segment.stream;
   write->position = round_down(begin, kBlock);
   const std::uint64_t length = round_up(end, kBlock) - write->position;
-  write->bytes = shard_.pool.take(length).slice(0, length);
+  write->bytes = shard_.passing_pool.take(length).slice(0, length);
   std::uint8_t* const out = write->bytes.mutable_data();
   const std::size_t front = begin - write->position;
   const std::uint64_t front_stream = range.begin - front;

@@ -26,6 +26,7 @@ Shard::Shard(StoreWorld world, const StoreOptions& given, std::uint64_t store_sa
       salt(store_salt),
       journal_folder(fmt::format("journal/{}", world.shard)),
       pool(buffer_bytes(given)),
+      passing_pool(buffer_bytes(given)),
       arenas(pool),
       journal_files(world.disk, journal_folder,
                     round_up(given.journal_file_bytes, common::kDiskAlignment)),
@@ -136,21 +137,25 @@ void Shard::reclaim() {
           PartitionLog* log = find(use.log);
           return log == nullptr || log->evict(use.stream_end);
         });
-    if (!clean) break;
+    if (!clean) {
+      if (arenas.ask(*oldest)) write_behind(*oldest);
+      break;
+    }
     arenas.forget(*oldest);
   }
-  std::size_t held = arenas.bytes();
-  for (Arena* arena = arenas.oldest_closed(); arena != nullptr && held > budget / 2;
-       arena = arenas.closed_after(*arena)) {
-    held -= arena->buffer.size();
-    if (std::exchange(arena->flush_asked, true)) continue;
-    for (const Arena::Use& use : arena->uses) {
-      PartitionLog* log = find(use.log);
-      if (log != nullptr && log->written_stream() < use.stream_end)
-        flusher.force(*log, use.stream_end);
-    }
+  while (arenas.bytes_not_asked() > budget / 2) {
+    const Arena* next = arenas.ask_next();
+    if (next == nullptr) break;
+    write_behind(*next);
   }
   reclaiming_ = false;
+}
+
+void Shard::write_behind(const Arena& arena) {
+  for (const Arena::Use& use : arena.uses) {
+    PartitionLog* log = find(use.log);
+    if (log != nullptr && log->written_stream() < use.stream_end) flusher.force(*log, use.stream_end);
+  }
 }
 
 }  // namespace millrace::storage

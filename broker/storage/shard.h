@@ -39,6 +39,9 @@ class Shard {
   StoreStats stats;
 
   BufferPool pool;
+  /// For buffers that are held only while the disk has them: between the long-lived ones of `pool` they would not be found
+  /// again.
+  BufferPool passing_pool;
   Arenas arenas;
   JournalFiles journal_files;
   SpaceWatch space;
@@ -78,6 +81,8 @@ class Shard {
 
   /// Keeps memory within its budget: writes behind and evicts the oldest.
   void reclaim();
+  /// Has the logs with pieces in this arena write them behind.
+  void write_behind(const Arena& arena);
   /// Called when a round is done: checkpoints and the like are looked at.
   void set_on_round(common::Function<void()> callback) { on_round_ = std::move(callback); }
 

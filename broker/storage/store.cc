@@ -114,7 +114,10 @@ void ShardStore::retention_tick() {
 void ShardStore::trim_tick() {
   const bool quiet = rounds_at_trim_ == shard_->journal.rounds();
   rounds_at_trim_ = shard_->journal.rounds();
-  if (quiet) shard_->pool.trim(kBuffersKept);
+  if (quiet) {
+    shard_->pool.trim(kBuffersKept);
+    shard_->passing_pool.trim(kBuffersKept);
+  }
   shard_->loop.after(kTrimInterval, lifeline_.guard([this] { trim_tick(); }));
 }
 
