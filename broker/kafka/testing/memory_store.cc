@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "broker/model/compression.h"
 #include "broker/model/record.h"
 
 namespace millrace::kafka::testing {
@@ -16,6 +17,8 @@ using model::Offset;
 using storage::LogSettings;
 using storage::TermStart;
 using storage::TimedOffset;
+
+constexpr std::size_t kPlainBytesMax = std::size_t{64} << 20;
 
 class MemoryLog final : public storage::Log {
  public:
@@ -102,8 +105,11 @@ class MemoryLog final : public storage::Log {
     for (const Bytes& bytes : batches_) {
       const BatchView batch = BatchView::parse(bytes).value();
       if (batch.next_offset() > up_to) break;
-      model::RecordReader records(batch.payload(), batch.record_count());
-      while (const auto record = records.next().value()) {
+      const auto plain = model::plain_records(batch, kPlainBytesMax);
+      if (!plain.ok()) continue;
+      model::RecordReader records(plain->records, batch.record_count());
+      for (auto next = records.next(); next.ok() && next->has_value(); next = records.next()) {
+        const auto& record = *next;
         if (record->offset(batch) < start_ || !matches(record->timestamp(batch))) continue;
         return TimedOffset{record->timestamp(batch), record->offset(batch), batch.leader_epoch()};
       }
