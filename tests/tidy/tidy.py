@@ -16,6 +16,7 @@ import headers
 import lint
 import registered
 import rules
+import settings_page
 import sizes
 
 
@@ -34,6 +35,7 @@ def main():
         ("traps of coroutines", coroutines.check),
         ("no dead file", registered.check),
         ("pages agree with the source", documented.check),
+        ("the page of settings is what the tables say", settings_page.check),
     ]
     if options.all:
         checks += [
