@@ -19,12 +19,14 @@ Client::Client(const Global& global) : global_(global) {
   arguments.SetMaxSendMessageSize(kMessageBytesMax);
   // A proxy named in the environment is for the web, not for the broker next door.
   arguments.SetInt("grpc.enable_http_proxy", 0);
-  channel_ = ::grpc::CreateCustomChannel(global.broker, ::grpc::InsecureChannelCredentials(), arguments);
+  channel_ =
+      ::grpc::CreateCustomChannel(global.broker, ::grpc::InsecureChannelCredentials(), arguments);
 }
 
 std::unique_ptr<::grpc::ClientContext> Client::context() const {
   auto context = endless_context();
-  context->set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(global_.timeout_ms));
+  context->set_deadline(std::chrono::system_clock::now() +
+                        std::chrono::milliseconds(global_.timeout_ms));
   return context;
 }
 
@@ -39,7 +41,8 @@ Exit Client::report(const ::grpc::Status& status) const {
     case ::grpc::StatusCode::UNAVAILABLE:
     case ::grpc::StatusCode::DEADLINE_EXCEEDED:
       fmt::print(stderr,
-                 "millctl: no answer from {} ({}). Is the broker running, and is this its gRPC port? Name another with "
+                 "millctl: no answer from {} ({}). Is the broker running, and is this its gRPC "
+                 "port? Name another with "
                  "--broker HOST:PORT or MILLRACE_BROKER.\n",
                  global_.broker, status.error_message());
       return Exit::kUnreachable;

@@ -13,10 +13,10 @@ namespace millrace::cli {
 /// Exit codes, for scripts. docs/millctl.md lists them.
 enum class Exit : int {
   kOk = 0,
-  kFailed = 1,        // the broker refused or an error came back
-  kUsage = 2,         // the command line is wrong
-  kNotFound = 3,      // the topic, partition or broker does not exist
-  kUnreachable = 4,   // no broker answered in time
+  kFailed = 1,       // the broker refused or an error came back
+  kUsage = 2,        // the command line is wrong
+  kNotFound = 3,     // the topic, partition or broker does not exist
+  kUnreachable = 4,  // no broker answered in time
 };
 
 /// Options that every command has.

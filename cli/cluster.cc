@@ -17,7 +17,8 @@ Exit info(const Global& global) {
   v1::DescribeClusterResponse response;
   const auto context = client.context();
   const ::grpc::Status status =
-      v1::Admin::NewStub(client.channel())->DescribeCluster(context.get(), v1::DescribeClusterRequest(), &response);
+      v1::Admin::NewStub(client.channel())
+          ->DescribeCluster(context.get(), v1::DescribeClusterRequest(), &response);
   if (!status.ok()) return client.report(status);
   if (global.json) {
     nlohmann::json brokers = nlohmann::json::array();
@@ -40,10 +41,10 @@ Exit info(const Global& global) {
                            .dump());
     return Exit::kOk;
   }
-  fmt::print("cluster {}  controller {}  topics {}  partitions {}\n", response.cluster_id(), response.controller(),
-             response.topics(), response.partitions());
-  fmt::print("logs {}  disk free {} of {}\n", human_bytes(response.log_bytes()), human_bytes(response.disk_free_bytes()),
-             human_bytes(response.disk_total_bytes()));
+  fmt::print("cluster {}  controller {}  topics {}  partitions {}\n", response.cluster_id(),
+             response.controller(), response.topics(), response.partitions());
+  fmt::print("logs {}  disk free {} of {}\n", human_bytes(response.log_bytes()),
+             human_bytes(response.disk_free_bytes()), human_bytes(response.disk_total_bytes()));
   Table table({"BROKER", "KAFKA", "GRPC", "RACK", "VERSION"});
   for (const v1::Broker& broker : response.brokers()) {
     table.add({std::to_string(broker.id()), broker.kafka_endpoint(), broker.grpc_endpoint(),
@@ -67,19 +68,26 @@ Exit offsets(const Global& global, const std::string& topic, const std::string& 
     try {
       request.set_timestamp_ms(std::stoll(at));
     } catch (const std::exception&) {
-      fmt::print(stderr, "millctl: --at takes earliest, latest, max-timestamp or milliseconds since 1970, not {}\n", at);
+      fmt::print(stderr,
+                 "millctl: --at takes earliest, latest, max-timestamp or milliseconds since 1970, "
+                 "not {}\n",
+                 at);
       return Exit::kUsage;
     }
   }
   v1::ListOffsetsResponse response;
   const auto context = client.context();
-  const ::grpc::Status status = v1::Admin::NewStub(client.channel())->ListOffsets(context.get(), request, &response);
+  const ::grpc::Status status =
+      v1::Admin::NewStub(client.channel())->ListOffsets(context.get(), request, &response);
   if (!status.ok()) return client.report(status);
   nlohmann::json rows = nlohmann::json::array();
   Table table({"PARTITION", "OFFSET", "TIME"});
   for (const v1::PartitionOffset& row : response.offsets()) {
-    rows.push_back({{"partition", row.partition()}, {"offset", row.offset()}, {"timestamp_ms", row.timestamp_ms()}});
-    table.add({std::to_string(row.partition()), std::to_string(row.offset()), human_time(row.timestamp_ms())});
+    rows.push_back({{"partition", row.partition()},
+                    {"offset", row.offset()},
+                    {"timestamp_ms", row.timestamp_ms()}});
+    table.add({std::to_string(row.partition()), std::to_string(row.offset()),
+               human_time(row.timestamp_ms())});
   }
   fmt::print("{}", global.json ? rows.dump() + "\n" : table.text());
   return Exit::kOk;
@@ -90,12 +98,15 @@ Exit offsets(const Global& global, const std::string& topic, const std::string& 
 void add_cluster_commands(CLI::App& app, const Global& global, Exit& exit) {
   CLI::App* cluster = app.add_subcommand("cluster", "Show the cluster");
   cluster->require_subcommand(1);
-  cluster->add_subcommand("info", "Brokers, addresses, sizes")->callback([&global, &exit] { exit = info(global); });
+  cluster->add_subcommand("info", "Brokers, addresses, sizes")->callback([&global, &exit] {
+    exit = info(global);
+  });
   auto topic = std::make_shared<std::string>();
   auto at = std::make_shared<std::string>("latest");
   CLI::App* where = app.add_subcommand("offsets", "Show offsets of a topic's partitions by time");
   where->add_option("topic", *topic, "name of the topic")->required();
-  where->add_option("--at", *at, "earliest, latest (default), max-timestamp, or milliseconds since 1970");
+  where->add_option("--at", *at,
+                    "earliest, latest (default), max-timestamp, or milliseconds since 1970");
   where->callback([topic, at, &global, &exit] { exit = offsets(global, *topic, *at); });
 }
 

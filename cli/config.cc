@@ -31,18 +31,21 @@ Exit describe(const Global& global, const ConfigOptions& options) {
   request.set_name(options.name);
   v1::DescribeConfigsResponse response;
   const auto context = client.context();
-  const ::grpc::Status status = v1::Admin::NewStub(client.channel())->DescribeConfigs(context.get(), request, &response);
+  const ::grpc::Status status =
+      v1::Admin::NewStub(client.channel())->DescribeConfigs(context.get(), request, &response);
   if (!status.ok()) return client.report(status);
   nlohmann::json rows = nlohmann::json::array();
   Table table({"NAME", "VALUE", "SOURCE", "MEANING"});
   for (const v1::Config& config : response.configs()) {
     if (!options.all && config.source() == "default") continue;
-    const std::string value = config.has_value() ? config.value() : (config.sensitive() ? "(hidden)" : "-");
+    const std::string value =
+        config.has_value() ? config.value() : (config.sensitive() ? "(hidden)" : "-");
     table.add({config.name(), value, config.source(), config.documentation()});
-    rows.push_back({{"name", config.name()},
-                    {"value", config.has_value() ? nlohmann::json(config.value()) : nlohmann::json(nullptr)},
-                    {"source", config.source()},
-                    {"read_only", config.read_only()}});
+    rows.push_back(
+        {{"name", config.name()},
+         {"value", config.has_value() ? nlohmann::json(config.value()) : nlohmann::json(nullptr)},
+         {"source", config.source()},
+         {"read_only", config.read_only()}});
   }
   if (global.json) {
     fmt::print("{}\n", rows.dump());
@@ -75,7 +78,8 @@ Exit alter(const Global& global, const ConfigOptions& options) {
   }
   v1::AlterConfigsResponse response;
   const auto context = client.context();
-  const ::grpc::Status status = v1::Admin::NewStub(client.channel())->AlterConfigs(context.get(), request, &response);
+  const ::grpc::Status status =
+      v1::Admin::NewStub(client.channel())->AlterConfigs(context.get(), request, &response);
   if (!status.ok()) return client.report(status);
   if (!global.json) fmt::print("altered {} {}\n", options.kind, options.name);
   return Exit::kOk;
@@ -88,8 +92,11 @@ void add_config_commands(CLI::App& app, const Global& global, Exit& exit) {
   config->require_subcommand(1);
   auto options = std::make_shared<ConfigOptions>();
   const auto add_resource = [options](CLI::App* command) {
-    command->add_option("kind", options->kind, "topic or broker")->required()->check(CLI::IsMember({"topic", "broker"}));
-    command->add_option("name", options->name, "topic name, or broker id (empty: the defaults of all brokers)");
+    command->add_option("kind", options->kind, "topic or broker")
+        ->required()
+        ->check(CLI::IsMember({"topic", "broker"}));
+    command->add_option("name", options->name,
+                        "topic name, or broker id (empty: the defaults of all brokers)");
   };
   CLI::App* show = config->add_subcommand("describe", "Show settings");
   add_resource(show);
@@ -98,7 +105,8 @@ void add_config_commands(CLI::App& app, const Global& global, Exit& exit) {
   CLI::App* change = config->add_subcommand("alter", "Change settings");
   add_resource(change);
   change->add_option("-s,--set", options->set, "NAME=VALUE; may be given several times");
-  change->add_option("-u,--unset", options->unset, "NAME: back to its default; may be given several times");
+  change->add_option("-u,--unset", options->unset,
+                     "NAME: back to its default; may be given several times");
   change->callback([options, &global, &exit] { exit = alter(global, *options); });
 }
 

@@ -24,8 +24,8 @@ struct ConsumeOptions {
   bool verbose = false;
 };
 
-/// The call that Ctrl-C cancels. TryCancel is safe in a handler only through a thread of gRPC's own, so the handler just notes it
-/// and cancels: the stream then ends as any other.
+/// The call that Ctrl-C cancels. TryCancel is safe in a handler only through a thread of gRPC's
+/// own, so the handler just notes it and cancels: the stream then ends as any other.
 std::atomic<::grpc::ClientContext*> g_context{nullptr};
 
 void on_interrupt(int) {
@@ -62,7 +62,8 @@ nlohmann::json text_or_null(bool has, const std::string& bytes) {
 void print_json(const v1::Record& record) {
   nlohmann::json headers = nlohmann::json::array();
   for (const v1::Header& header : record.headers()) {
-    headers.push_back({{"key", header.key()}, {"value", text_or_null(header.has_value(), header.value())}});
+    headers.push_back(
+        {{"key", header.key()}, {"value", text_or_null(header.has_value(), header.value())}});
   }
   const nlohmann::json row{{"topic", record.topic()},
                            {"partition", record.partition()},
@@ -78,7 +79,8 @@ void print_plain(const v1::Record& record, bool verbose) {
   if (verbose) {
     fmt::print("{}[{}] @ {}  {}  {}  ", record.topic(), record.partition(), record.offset(),
                human_time(record.timestamp_ms()), record.has_key() ? record.key() : "(no key)");
-    for (const v1::Header& header : record.headers()) fmt::print("{}={} ", header.key(), header.value());
+    for (const v1::Header& header : record.headers())
+      fmt::print("{}={} ", header.key(), header.value());
   }
   fmt::print("{}\n", record.has_value() ? record.value() : "(null)");
 }
@@ -91,7 +93,9 @@ Exit consume(const Global& global, const ConsumeOptions& options) {
   request.set_until_end(options.until_end);
   for (const int partition : options.partitions) request.add_partitions(partition);
   if (!parse_start(options.from, *request.mutable_start())) {
-    fmt::print(stderr, "millctl: --from takes earliest, latest, an offset, or @MILLISECONDS, not {}\n", options.from);
+    fmt::print(stderr,
+               "millctl: --from takes earliest, latest, an offset, or @MILLISECONDS, not {}\n",
+               options.from);
     return Exit::kUsage;
   }
   const auto stub = v1::Subscriber::NewStub(client.channel());
@@ -123,12 +127,18 @@ void add_consume_command(CLI::App& app, const Global& global, Exit& exit) {
   auto options = std::make_shared<ConsumeOptions>();
   CLI::App* command = app.add_subcommand("consume", "Print records as they are committed");
   command->add_option("topic", options->topic, "name of the topic")->required();
-  command->add_option("-f,--from", options->from, "earliest, latest (default), an offset, or @MILLISECONDS since 1970");
-  command->add_option("-p,--partition", options->partitions, "only this one; may be given several times");
-  command->add_option("-n,--max", options->records_max, "end after so many records")->check(CLI::PositiveNumber);
-  command->add_flag("-e,--until-end", options->until_end, "end at the records that are there now, instead of waiting");
+  command->add_option("-f,--from", options->from,
+                      "earliest, latest (default), an offset, or @MILLISECONDS since 1970");
+  command->add_option("-p,--partition", options->partitions,
+                      "only this one; may be given several times");
+  command->add_option("-n,--max", options->records_max, "end after so many records")
+      ->check(CLI::PositiveNumber);
+  command->add_flag("-e,--until-end", options->until_end,
+                    "end at the records that are there now, instead of waiting");
   command->add_flag("--verbose", options->verbose, "with partition, offset, time, key and headers");
-  command->footer("examples:\n  millctl consume orders --from earliest --until-end\n  millctl consume orders -o json | jq .value");
+  command->footer(
+      "examples:\n  millctl consume orders --from earliest --until-end\n  millctl consume orders "
+      "-o json | jq .value");
   command->callback([options, &global, &exit] { exit = consume(global, *options); });
 }
 

@@ -11,10 +11,12 @@ int main(int argc, char** argv) {
   app.fallthrough();
   Global global;
   std::string output = "table";
-  app.add_option("-b,--broker", global.broker, "HOST:PORT of a broker's gRPC door (default localhost:9094)")
+  app.add_option("-b,--broker", global.broker,
+                 "HOST:PORT of a broker's gRPC door (default localhost:9094)")
       ->envname("MILLRACE_BROKER");
   app.add_option("-o,--output", output, "table or json")->check(CLI::IsMember({"table", "json"}));
-  app.add_option("--timeout-ms", global.timeout_ms, "how long a call may take")->check(CLI::PositiveNumber);
+  app.add_option("--timeout-ms", global.timeout_ms, "how long a call may take")
+      ->check(CLI::PositiveNumber);
   app.parse_complete_callback([&] { global.json = output == "json"; });
   Exit exit = Exit::kOk;
   add_topic_commands(app, global, exit);

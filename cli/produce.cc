@@ -34,7 +34,10 @@ struct ProduceOptions {
 class Producing {
  public:
   Producing(const Global& global, const ProduceOptions& options)
-      : global_(global), options_(options), client_(global), stub_(v1::Publisher::NewStub(client_.channel())) {
+      : global_(global),
+        options_(options),
+        client_(global),
+        stub_(v1::Publisher::NewStub(client_.channel())) {
     clear();
   }
 
@@ -72,7 +75,8 @@ class Producing {
     Exit exit = Exit::kOk;
     for (const v1::RecordPosition& position : response.positions()) {
       if (!position.error().empty()) {
-        fmt::print(stderr, "millctl: a record was refused: {}: {}\n", position.error(), position.error_message());
+        fmt::print(stderr, "millctl: a record was refused: {}: {}\n", position.error(),
+                   position.error_message());
         exit = Exit::kFailed;
       } else if (!options_.quiet && global_.json) {
         fmt::print("{}\n", nlohmann::json{{"topic", response.topic()},
@@ -90,7 +94,8 @@ class Producing {
   void clear() {
     request_.Clear();
     request_.set_topic(options_.topic);
-    request_.set_acks(options_.acks == "leader" || options_.acks == "1" ? v1::ACKS_LEADER : v1::ACKS_ALL);
+    request_.set_acks(options_.acks == "leader" || options_.acks == "1" ? v1::ACKS_LEADER
+                                                                        : v1::ACKS_ALL);
     request_.set_compression(options_.compression);
     bytes_ = 0;
   }
@@ -128,19 +133,27 @@ Exit produce(const Global& global, const ProduceOptions& options) {
 
 void add_produce_command(CLI::App& app, const Global& global, Exit& exit) {
   auto options = std::make_shared<ProduceOptions>();
-  CLI::App* command = app.add_subcommand("produce", "Send records: each line of standard input, or the values given");
+  CLI::App* command = app.add_subcommand(
+      "produce", "Send records: each line of standard input, or the values given");
   command->add_option("topic", options->topic, "name of the topic")->required();
-  command->add_option("-v,--value", options->values, "a record's value, instead of standard input; may be given several times");
+  command->add_option("-v,--value", options->values,
+                      "a record's value, instead of standard input; may be given several times");
   CLI::Option* key = command->add_option("-k,--key", options->key, "the key of all records");
-  command->add_option("--key-separator", options->key_separator, "what stands between key and value in a line, such as :");
+  command->add_option("--key-separator", options->key_separator,
+                      "what stands between key and value in a line, such as :");
   command->add_option("-H,--header", options->headers, "NAME=VALUE; may be given several times");
-  command->add_option("-p,--partition", options->partition, "the partition of all records")->check(CLI::NonNegativeNumber);
-  command->add_option("--acks", options->acks, "all (default) or leader")->check(CLI::IsMember({"all", "leader", "1", "-1"}));
+  command->add_option("-p,--partition", options->partition, "the partition of all records")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--acks", options->acks, "all (default) or leader")
+      ->check(CLI::IsMember({"all", "leader", "1", "-1"}));
   command->add_option("--compression", options->compression, "none, gzip, snappy, lz4 or zstd")
       ->check(CLI::IsMember({"none", "gzip", "snappy", "lz4", "zstd"}));
-  command->add_flag("--tombstone", options->null_value, "send one record without value, for the key given with --key");
+  command->add_flag("--tombstone", options->null_value,
+                    "send one record without value, for the key given with --key");
   command->add_flag("-q,--quiet", options->quiet, "do not print where records went");
-  command->footer("examples:\n  echo '{\"id\": 1}' | millctl produce orders\n  millctl produce orders -k customer-7 -v '{\"id\": 2}'");
+  command->footer(
+      "examples:\n  echo '{\"id\": 1}' | millctl produce orders\n  millctl produce orders -k "
+      "customer-7 -v '{\"id\": 2}'");
   command->callback([options, key, &global, &exit] {
     options->has_key = key->count() > 0;
     exit = produce(global, *options);

@@ -14,7 +14,9 @@ namespace {
 
 using nlohmann::json;
 
-std::unique_ptr<v1::Admin::Stub> admin(const Client& client) { return v1::Admin::NewStub(client.channel()); }
+std::unique_ptr<v1::Admin::Stub> admin(const Client& client) {
+  return v1::Admin::NewStub(client.channel());
+}
 
 json summary_json(const v1::TopicSummary& topic) {
   return {{"name", topic.name()},
@@ -57,7 +59,8 @@ Exit create(const Global& global, const CreateOptions& options) {
   for (const std::string& setting : options.configs) {
     std::string name;
     std::string value;
-    if (!split_setting(setting, name, value)) return usage(fmt::format("--config takes NAME=VALUE, not {}", setting));
+    if (!split_setting(setting, name, value))
+      return usage(fmt::format("--config takes NAME=VALUE, not {}", setting));
     (*request.mutable_configs())[name] = value;
   }
   v1::CreateTopicResponse response;
@@ -76,8 +79,8 @@ Exit create(const Global& global, const CreateOptions& options) {
                            .dump());
   } else {
     fmt::print("{} topic {}: {} partition(s), replication factor {}\n",
-               options.validate_only ? "would create" : "created", response.name(), response.partitions(),
-               response.replication_factor());
+               options.validate_only ? "would create" : "created", response.name(),
+               response.partitions(), response.replication_factor());
   }
   return Exit::kOk;
 }
@@ -98,8 +101,8 @@ Exit list(const Global& global, bool internal) {
   }
   Table table({"TOPIC", "PARTITIONS", "REPLICATION", "TOPIC ID"});
   for (const v1::TopicSummary& topic : response.topics()) {
-    table.add({topic.name(), std::to_string(topic.partitions()), std::to_string(topic.replication_factor()),
-               topic.topic_id()});
+    table.add({topic.name(), std::to_string(topic.partitions()),
+               std::to_string(topic.replication_factor()), topic.topic_id()});
   }
   fmt::print("{}", table.text());
   return Exit::kOk;
@@ -111,16 +114,20 @@ std::string joined(const Numbers& numbers) {
 }
 
 void print_description(const v1::DescribeTopicResponse& response) {
-  fmt::print("topic {}  id {}  partitions {}  replication {}\n", response.topic().name(), response.topic().topic_id(),
-             response.topic().partitions(), response.topic().replication_factor());
-  for (const auto& [name, value] : std::map<std::string, std::string>(response.configs().begin(), response.configs().end())) {
+  fmt::print("topic {}  id {}  partitions {}  replication {}\n", response.topic().name(),
+             response.topic().topic_id(), response.topic().partitions(),
+             response.topic().replication_factor());
+  for (const auto& [name, value] :
+       std::map<std::string, std::string>(response.configs().begin(), response.configs().end())) {
     fmt::print("  {} = {}\n", name, value);
   }
-  Table table({"PARTITION", "LEADER", "EPOCH", "REPLICAS", "IN SYNC", "START", "HIGH WATERMARK", "SIZE"});
+  Table table(
+      {"PARTITION", "LEADER", "EPOCH", "REPLICAS", "IN SYNC", "START", "HIGH WATERMARK", "SIZE"});
   for (const v1::PartitionDescription& row : response.partitions()) {
-    table.add({std::to_string(row.partition()), std::to_string(row.leader()), std::to_string(row.leader_epoch()),
-               joined(row.replicas()), joined(row.in_sync()), std::to_string(row.log_start_offset()),
-               std::to_string(row.high_watermark()), human_bytes(row.size_bytes())});
+    table.add({std::to_string(row.partition()), std::to_string(row.leader()),
+               std::to_string(row.leader_epoch()), joined(row.replicas()), joined(row.in_sync()),
+               std::to_string(row.log_start_offset()), std::to_string(row.high_watermark()),
+               human_bytes(row.size_bytes())});
   }
   fmt::print("{}", table.text());
 }
@@ -138,7 +145,8 @@ Exit describe(const Global& global, const std::string& name) {
     return Exit::kOk;
   }
   json topic = summary_json(response.topic());
-  topic["configs"] = std::map<std::string, std::string>(response.configs().begin(), response.configs().end());
+  topic["configs"] =
+      std::map<std::string, std::string>(response.configs().begin(), response.configs().end());
   json rows = json::array();
   for (const v1::PartitionDescription& row : response.partitions()) {
     rows.push_back({{"partition", row.partition()},
@@ -177,7 +185,8 @@ Exit alter(const Global& global, const AlterOptions& options) {
     change.set_name(name);
     change.set_operation(v1::CONFIG_OPERATION_DELETE);
   }
-  if (request.changes().empty()) return usage("nothing to change: give --set NAME=VALUE or --unset NAME");
+  if (request.changes().empty())
+    return usage("nothing to change: give --set NAME=VALUE or --unset NAME");
   v1::AlterConfigsResponse response;
   const auto context = client.context();
   const ::grpc::Status status = admin(client)->AlterConfigs(context.get(), request, &response);
@@ -219,7 +228,8 @@ Exit trim(const Global& global, const std::string& name, const std::vector<std::
   for (const std::string& entry : before) {
     std::string partition;
     std::string offset;
-    if (!split_setting(entry, partition, offset)) return usage(fmt::format("--before takes PARTITION=OFFSET, not {}", entry));
+    if (!split_setting(entry, partition, offset))
+      return usage(fmt::format("--before takes PARTITION=OFFSET, not {}", entry));
     try {
       (*request.mutable_before())[std::stoi(partition)] = offset == "end" ? -1 : std::stoll(offset);
     } catch (const std::exception&) {
@@ -230,14 +240,17 @@ Exit trim(const Global& global, const std::string& name, const std::vector<std::
   const auto context = client.context();
   const ::grpc::Status status = admin(client)->DeleteRecords(context.get(), request, &response);
   if (!status.ok()) return client.report(status);
-  const std::map<int, std::int64_t> starts(response.log_start_offsets().begin(), response.log_start_offsets().end());
+  const std::map<int, std::int64_t> starts(response.log_start_offsets().begin(),
+                                           response.log_start_offsets().end());
   if (global.json) {
     json rows = json::array();
-    for (const auto& [partition, start] : starts) rows.push_back({{"partition", partition}, {"log_start_offset", start}});
+    for (const auto& [partition, start] : starts)
+      rows.push_back({{"partition", partition}, {"log_start_offset", start}});
     fmt::print("{}\n", rows.dump());
     return Exit::kOk;
   }
-  for (const auto& [partition, start] : starts) fmt::print("partition {} starts at offset {} now\n", partition, start);
+  for (const auto& [partition, start] : starts)
+    fmt::print("partition {} starts at offset {} now\n", partition, start);
   return Exit::kOk;
 }
 
@@ -245,13 +258,20 @@ void add_create(CLI::App& topic, const Global& global, Exit& exit) {
   auto options = std::make_shared<CreateOptions>();
   CLI::App* command = topic.add_subcommand("create", "Create a topic");
   command->add_option("name", options->name, "name of the topic")->required();
-  command->add_option("-p,--partitions", options->partitions, "number of partitions (default: the broker's num.partitions)")
+  command
+      ->add_option("-p,--partitions", options->partitions,
+                   "number of partitions (default: the broker's num.partitions)")
       ->check(CLI::PositiveNumber);
-  command->add_option("-r,--replication-factor", options->replication_factor, "copies of each partition")
+  command
+      ->add_option("-r,--replication-factor", options->replication_factor,
+                   "copies of each partition")
       ->check(CLI::PositiveNumber);
-  command->add_option("-c,--config", options->configs, "a topic setting, NAME=VALUE; may be given several times");
-  command->add_flag("--if-not-exists", options->if_not_exists, "succeed when the topic is there already");
-  command->add_flag("--validate-only", options->validate_only, "check everything and create nothing");
+  command->add_option("-c,--config", options->configs,
+                      "a topic setting, NAME=VALUE; may be given several times");
+  command->add_flag("--if-not-exists", options->if_not_exists,
+                    "succeed when the topic is there already");
+  command->add_flag("--validate-only", options->validate_only,
+                    "check everything and create nothing");
   command->footer("example: millctl topic create orders -p 6 -c retention.ms=86400000");
   command->callback([options, &global, &exit] { exit = create(global, *options); });
 }
@@ -261,14 +281,17 @@ void add_alter(CLI::App& topic, const Global& global, Exit& exit) {
   CLI::App* command = topic.add_subcommand("alter", "Change settings of a topic");
   command->add_option("name", options->name, "name of the topic")->required();
   command->add_option("-s,--set", options->set, "NAME=VALUE; may be given several times");
-  command->add_option("-u,--unset", options->unset, "NAME: back to its default; may be given several times");
-  command->footer("example: millctl topic alter orders --set retention.ms=3600000 --unset max.message.bytes");
+  command->add_option("-u,--unset", options->unset,
+                      "NAME: back to its default; may be given several times");
+  command->footer(
+      "example: millctl topic alter orders --set retention.ms=3600000 --unset max.message.bytes");
   command->callback([options, &global, &exit] { exit = alter(global, *options); });
 }
 
 void add_named(CLI::App& topic, const Global& global, Exit& exit) {
   auto name = std::make_shared<std::string>();
-  CLI::App* one = topic.add_subcommand("describe", "Show partitions, offsets, sizes and settings of a topic");
+  CLI::App* one =
+      topic.add_subcommand("describe", "Show partitions, offsets, sizes and settings of a topic");
   one->add_option("name", *name, "name of the topic")->required();
   one->callback([name, &global, &exit] { exit = describe(global, *name); });
 
@@ -279,15 +302,19 @@ void add_named(CLI::App& topic, const Global& global, Exit& exit) {
   gone->callback([name, if_exists, &global, &exit] { exit = remove(global, *name, *if_exists); });
 
   auto total = std::make_shared<int>(0);
-  CLI::App* more = topic.add_subcommand("add-partitions", "Raise the number of partitions (it can never fall)");
+  CLI::App* more =
+      topic.add_subcommand("add-partitions", "Raise the number of partitions (it can never fall)");
   more->add_option("name", *name, "name of the topic")->required();
-  more->add_option("--total", *total, "the new number of partitions")->required()->check(CLI::PositiveNumber);
+  more->add_option("--total", *total, "the new number of partitions")
+      ->required()
+      ->check(CLI::PositiveNumber);
   more->callback([name, total, &global, &exit] { exit = add_partitions(global, *name, *total); });
 
   auto before = std::make_shared<std::vector<std::string>>();
   CLI::App* cut = topic.add_subcommand("trim", "Delete records from the front of partitions");
   cut->add_option("name", *name, "name of the topic")->required();
-  cut->add_option("--before", *before, "PARTITION=OFFSET or PARTITION=end: what is below goes")->required();
+  cut->add_option("--before", *before, "PARTITION=OFFSET or PARTITION=end: what is below goes")
+      ->required();
   cut->footer("example: millctl topic trim orders --before 0=1000 --before 1=end");
   cut->callback([name, before, &global, &exit] { exit = trim(global, *name, *before); });
 }

@@ -15,13 +15,17 @@ std::size_t header_bytes(std::size_t alignment, std::size_t header) {
 
 }  // namespace
 
-std::size_t live_block_bytes() { return g_live_block_bytes.load(std::memory_order_relaxed); }
+std::size_t live_block_bytes() {
+  return g_live_block_bytes.load(std::memory_order_relaxed);
+}
 
 Bytes Bytes::allocate(std::size_t size, std::size_t alignment) {
   CHECK(std::has_single_bit(alignment) && alignment >= alignof(Block));
   const std::size_t header = header_bytes(alignment, sizeof(Block));
-  auto* raw = static_cast<std::uint8_t*>(::operator new(header + size, std::align_val_t{alignment}));
-  auto* block = new (raw + header - sizeof(Block)) Block{1, static_cast<std::uint32_t>(alignment), size};
+  auto* raw =
+      static_cast<std::uint8_t*>(::operator new (header + size, std::align_val_t{alignment}));
+  auto* block =
+      new (raw + header - sizeof(Block)) Block{1, static_cast<std::uint32_t>(alignment), size};
   g_live_block_bytes.fetch_add(size, std::memory_order_relaxed);
   return Bytes(block, raw + header, size);
 }
@@ -59,7 +63,8 @@ Bytes& Bytes::operator=(Bytes&& other) noexcept {
 }
 
 Bytes Bytes::slice(std::size_t position, std::size_t length) const {
-  CHECK(position <= size_ && length <= size_ - position, "slice [{}, +{}) of {}", position, length, size_);
+  CHECK(position <= size_ && length <= size_ - position, "slice [{}, +{}) of {}", position, length,
+        size_);
   Bytes window(*this);
   window.data_ += position;
   window.size_ = length;
@@ -69,20 +74,24 @@ Bytes Bytes::slice(std::size_t position, std::size_t length) const {
 Bytes Bytes::extended(std::size_t more) const {
   CHECK(block_ != nullptr);
   const std::uint8_t* end = reinterpret_cast<const std::uint8_t*>(block_ + 1) + block_->size;
-  CHECK(more <= static_cast<std::size_t>(end - data_) - size_, "a window grown by {} past its block", more);
+  CHECK(more <= static_cast<std::size_t>(end - data_) - size_,
+        "a window grown by {} past its block", more);
   Bytes window(*this);
   window.size_ += more;
   return window;
 }
 
-std::size_t Bytes::block_size() const { return block_ == nullptr ? 0 : block_->size; }
+std::size_t Bytes::block_size() const {
+  return block_ == nullptr ? 0 : block_->size;
+}
 
 bool Bytes::unique() const {
   return block_ != nullptr && block_->references.load(std::memory_order_acquire) == 1;
 }
 
 void Bytes::release() noexcept {
-  if (block_ != nullptr && block_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy(block_);
+  if (block_ != nullptr && block_->references.fetch_sub(1, std::memory_order_acq_rel) == 1)
+    destroy(block_);
   block_ = nullptr;
   data_ = nullptr;
   size_ = 0;
@@ -91,8 +100,9 @@ void Bytes::release() noexcept {
 void Bytes::destroy(Block* block) noexcept {
   const std::size_t alignment = block->alignment;
   g_live_block_bytes.fetch_sub(block->size, std::memory_order_relaxed);
-  auto* raw = reinterpret_cast<std::uint8_t*>(block) + sizeof(Block) - header_bytes(alignment, sizeof(Block));
-  ::operator delete(raw, std::align_val_t{alignment});
+  auto* raw = reinterpret_cast<std::uint8_t*>(block) + sizeof(Block) -
+              header_bytes(alignment, sizeof(Block));
+  ::operator delete (raw, std::align_val_t{alignment});
 }
 
 }  // namespace millrace::common

@@ -1,6 +1,7 @@
 // Bytes batch = frame.slice(position, length);   // shares the frame's memory
 //
-// Byte strings: a view, and a reference-counted block that sockets, disk, cache and peers share without copying.
+// Byte strings: a view, and a reference-counted block that sockets, disk, cache and peers share
+// without copying.
 #pragma once
 
 #include <atomic>
@@ -26,12 +27,14 @@ inline std::string_view as_text(ByteView bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-/// Memory of a direct disk write starts at a multiple of this, and so do its file position and length.
+/// Memory of a direct disk write starts at a multiple of this, and so do its file position and
+/// length.
 inline constexpr std::size_t kDiskAlignment = 4096;
 
-/// A window on reference-counted memory. Copying shares; the memory is freed with its last window, on whichever
-/// thread that happens. The bytes may be written only by the one who allocated them and before (or, for fields
-/// that no one else reads, while) they are shared: mutable_data() does not check that.
+/// A window on reference-counted memory. Copying shares; the memory is freed with its last window,
+/// on whichever thread that happens. The bytes may be written only by the one who allocated them
+/// and before (or, for fields that no one else reads, while) they are shared: mutable_data() does
+/// not check that.
 class Bytes {
  public:
   Bytes() = default;
@@ -62,7 +65,8 @@ class Bytes {
   friend bool operator==(const Bytes& a, const Bytes& b) { return a.text() == b.text(); }
   /// The window [position, position + length) of this one. Requires it to lie inside.
   Bytes slice(std::size_t position, std::size_t length) const;
-  /// This window with the `more` bytes of the block that follow it. Requires them to lie inside the block.
+  /// This window with the `more` bytes of the block that follow it. Requires them to lie inside the
+  /// block.
   Bytes extended(std::size_t more) const;
   /// Bytes of the whole underlying block: what keeping this window alive costs.
   std::size_t block_size() const;
@@ -75,7 +79,8 @@ class Bytes {
     std::uint32_t alignment;
     std::size_t size;
   };
-  Bytes(Block* block, std::uint8_t* data, std::size_t size) : block_(block), data_(data), size_(size) {}
+  Bytes(Block* block, std::uint8_t* data, std::size_t size)
+      : block_(block), data_(data), size_(size) {}
   void release() noexcept;
   static void destroy(Block* block) noexcept;
 

@@ -13,10 +13,13 @@ std::chrono::nanoseconds read_clock(clockid_t id) {
 
 }  // namespace
 
-Instant SystemClock::now() const { return Instant{read_clock(CLOCK_MONOTONIC)}; }
+Instant SystemClock::now() const {
+  return Instant{read_clock(CLOCK_MONOTONIC)};
+}
 
 Timestamp SystemClock::wall() const {
-  return Timestamp{std::chrono::duration_cast<std::chrono::milliseconds>(read_clock(CLOCK_REALTIME)).count()};
+  return Timestamp{
+      std::chrono::duration_cast<std::chrono::milliseconds>(read_clock(CLOCK_REALTIME)).count()};
 }
 
 }  // namespace millrace::common

@@ -1,4 +1,5 @@
-// Time comes in through a Clock: the machine's in production, a hand-driven one in tests and simulation.
+// Time comes in through a Clock: the machine's in production, a hand-driven one in tests and
+// simulation.
 #pragma once
 
 #include <chrono>
@@ -40,7 +41,8 @@ class SystemClock final : public Clock {
 /// Moves only when told to. Not thread-safe.
 class ManualClock final : public Clock {
  public:
-  explicit ManualClock(Timestamp wall_start = Timestamp{1'700'000'000'000}) : wall_start_(wall_start) {}
+  explicit ManualClock(Timestamp wall_start = Timestamp{1'700'000'000'000})
+      : wall_start_(wall_start) {}
   Instant now() const override { return Instant{elapsed_}; }
   Timestamp wall() const override {
     return wall_start_ + std::chrono::duration_cast<std::chrono::milliseconds>(elapsed_).count();

@@ -31,7 +31,8 @@ TEST(Varint, RoundTripAtEveryBoundary) {
       ByteView view{buffer, size};
       EXPECT_EQ(read_varint(view), value);
       EXPECT_TRUE(view.empty());
-      EXPECT_EQ(unzigzag(zigzag(static_cast<std::int64_t>(value))), static_cast<std::int64_t>(value));
+      EXPECT_EQ(unzigzag(zigzag(static_cast<std::int64_t>(value))),
+                static_cast<std::int64_t>(value));
     }
   }
   ByteView cut{reinterpret_cast<const std::uint8_t*>("\xff\xff"), 2};

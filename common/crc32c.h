@@ -7,7 +7,8 @@
 
 namespace millrace::common {
 
-/// The checksum of `bytes`, continued from `before` (the value for what came in front of them; 0 at the start).
+/// The checksum of `bytes`, continued from `before` (the value for what came in front of them; 0 at
+/// the start).
 std::uint32_t crc32c(ByteView bytes, std::uint32_t before = 0);
 
 }  // namespace millrace::common

@@ -23,7 +23,8 @@ constexpr T byte_swap(T value) {
   }
 }
 
-static_assert(std::endian::native == std::endian::little, "the loads below assume a little-endian machine");
+static_assert(std::endian::native == std::endian::little,
+              "the loads below assume a little-endian machine");
 
 template <std::integral T>
 T load_big(const std::uint8_t* at) {

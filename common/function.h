@@ -1,6 +1,7 @@
 // common::Function<void(int)> f = [owned = std::make_unique<int>(1)](int n) { ... };
 //
-// A callable held by value that may own move-only things (std::function may not; std::move_only_function is C++23).
+// A callable held by value that may own move-only things (std::function may not;
+// std::move_only_function is C++23).
 #pragma once
 
 #include <cstddef>
@@ -15,15 +16,17 @@ namespace millrace::common {
 template <typename Signature>
 class Function;
 
-/// Move-only. Callables of up to six words live inside, larger ones on the heap. Calling an empty one ends the process.
+/// Move-only. Callables of up to six words live inside, larger ones on the heap. Calling an empty
+/// one ends the process.
 template <typename R, typename... Args>
 class Function<R(Args...)> {
  public:
   Function() = default;
   Function(std::nullptr_t) {}  // NOLINT: implicit on purpose
   template <typename F>
-    requires(!std::is_same_v<std::decay_t<F>, Function> && std::is_invocable_r_v<R, std::decay_t<F>&, Args...>)
-  Function(F&& callable) {  // NOLINT: implicit on purpose
+  requires(!std::is_same_v<std::decay_t<F>, Function> &&
+           std::is_invocable_r_v<R, std::decay_t<F>&, Args...>)
+      Function(F&& callable) {  // NOLINT: implicit on purpose
     using Stored = std::decay_t<F>;
     if constexpr (sizeof(Stored) <= kInlineBytes && alignof(Stored) <= alignof(std::max_align_t) &&
                   std::is_nothrow_move_constructible_v<Stored>) {
@@ -65,7 +68,9 @@ class Function<R(Args...)> {
   };
   template <typename Stored>
   static constexpr Operations kInline = {
-      [](void* at, Args&&... args) -> R { return (*static_cast<Stored*>(at))(std::forward<Args>(args)...); },
+      [](void* at, Args&&... args) -> R {
+        return (*static_cast<Stored*>(at))(std::forward<Args>(args)...);
+      },
       [](void* from, void* to) noexcept {
         auto* source = static_cast<Stored*>(from);
         new (to) Stored(std::move(*source));
@@ -74,8 +79,12 @@ class Function<R(Args...)> {
       [](void* at) noexcept { static_cast<Stored*>(at)->~Stored(); }};
   template <typename Stored>
   static constexpr Operations kHeap = {
-      [](void* at, Args&&... args) -> R { return (**static_cast<Stored**>(at))(std::forward<Args>(args)...); },
-      [](void* from, void* to) noexcept { *static_cast<Stored**>(to) = *static_cast<Stored**>(from); },
+      [](void* at, Args&&... args) -> R {
+        return (**static_cast<Stored**>(at))(std::forward<Args>(args)...);
+      },
+      [](void* from, void* to) noexcept {
+        *static_cast<Stored**>(to) = *static_cast<Stored**>(from);
+      },
       [](void* at) noexcept { delete *static_cast<Stored**>(at); }};
 
   void take(Function& other) noexcept {

@@ -30,7 +30,8 @@ std::uint64_t Random::next() {
 
 std::uint64_t Random::below(std::uint64_t bound) {
   CHECK(bound > 0);
-  // Draws from the incomplete last stretch of bounds are thrown away: every value is equally likely.
+  // Draws from the incomplete last stretch of bounds are thrown away: every value is equally
+  // likely.
   const std::uint64_t limit = UINT64_MAX - UINT64_MAX % bound;
   std::uint64_t draw = next();
   while (draw >= limit) draw = next();

@@ -1,4 +1,5 @@
-// The only source of chance. Code takes a Random& and never asks the machine, so that a seed replays a run.
+// The only source of chance. Code takes a Random& and never asks the machine, so that a seed
+// replays a run.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +8,8 @@
 
 namespace millrace::common {
 
-/// xoshiro256** (Blackman and Vigna, 2018), seeded through splitmix64. Not for secrets. Not thread-safe.
+/// xoshiro256** (Blackman and Vigna, 2018), seeded through splitmix64. Not for secrets. Not
+/// thread-safe.
 class Random {
  public:
   explicit Random(std::uint64_t seed);
@@ -18,7 +20,9 @@ class Random {
   /// Uniform over [low, high], both included. Requires low <= high.
   std::int64_t between(std::int64_t low, std::int64_t high);
   /// True with probability numerator/denominator.
-  bool chance(std::uint64_t numerator, std::uint64_t denominator) { return below(denominator) < numerator; }
+  bool chance(std::uint64_t numerator, std::uint64_t denominator) {
+    return below(denominator) < numerator;
+  }
   /// A generator of its own, whose draws do not disturb this one's further sequence.
   Random fork() { return Random(next()); }
 

@@ -2,8 +2,8 @@
 // ...
 // TRY_ASSIGN(const int n, parse(text));   // returns the error to the caller
 //
-// Expected failures are values. An Error is a code, which alone drives behaviour, and a text for people.
-// Shaped like std::expected, which g++ 12 has only under C++23.
+// Expected failures are values. An Error is a code, which alone drives behaviour, and a text for
+// people. Shaped like std::expected, which g++ 12 has only under C++23.
 #pragma once
 
 #include <optional>
@@ -31,8 +31,10 @@ template <typename T>
 class [[nodiscard]] Result {
  public:
   using value_type = T;
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}        // NOLINT: implicit on purpose
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}    // NOLINT: implicit on purpose
+  Result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit on purpose
+  Result(Error error)
+      : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit on purpose
   Result(model::ErrorCode code, std::string detail)
       : state_(std::in_place_index<1>, Error{code, std::move(detail)}) {}
 
@@ -91,7 +93,9 @@ class [[nodiscard]] Result<void> {
   std::optional<Error> error_;
 };
 
-inline Result<void> ok() { return {}; }
+inline Result<void> ok() {
+  return {};
+}
 
 }  // namespace millrace::common
 
@@ -99,16 +103,17 @@ inline Result<void> ok() { return {}; }
 #define MILLRACE_CONCAT(a, b) MILLRACE_CONCAT_INNER(a, b)
 
 /// Returns the error of a Result<void> (or of any Result whose value is not needed) to the caller.
-#define TRY(expression)                                               \
-  do {                                                                \
+#define TRY(expression)                                                \
+  do {                                                                 \
     if (auto try_result = (expression); !try_result.ok()) [[unlikely]] \
-      return std::move(try_result).error();                           \
+      return std::move(try_result).error();                            \
   } while (false)
 
 /// Declares or assigns `target` from a Result<T>, or returns its error to the caller.
 #define TRY_ASSIGN(target, expression) \
   TRY_ASSIGN_INNER(MILLRACE_CONCAT(try_result_, __LINE__), target, expression)
-#define TRY_ASSIGN_INNER(result, target, expression)            \
-  auto result = (expression);                                   \
-  if (!result.ok()) [[unlikely]] return std::move(result).error(); \
+#define TRY_ASSIGN_INNER(result, target, expression) \
+  auto result = (expression);                        \
+  if (!result.ok()) [[unlikely]]                     \
+    return std::move(result).error();                \
   target = std::move(result).value()

@@ -19,7 +19,8 @@ class Random;
 struct Uuid {
   std::array<std::uint8_t, 16> bytes{};
 
-  /// A random version-4 UUID whose text does not begin with '-' (command lines would take it for an option).
+  /// A random version-4 UUID whose text does not begin with '-' (command lines would take it for an
+  /// option).
   static Uuid random(Random& random);
   /// nullopt unless the text is exactly 22 characters of the alphabet and decodes to 16 bytes.
   static std::optional<Uuid> parse(std::string_view text);

@@ -38,7 +38,8 @@ inline std::size_t write_varint(std::uint8_t* out, std::uint64_t value) {
   return size;
 }
 
-/// Reads from the front of `bytes` and drops what it read. nullopt: they end early or more than ten bytes continue.
+/// Reads from the front of `bytes` and drops what it read. nullopt: they end early or more than ten
+/// bytes continue.
 inline std::optional<std::uint64_t> read_varint(ByteView& bytes) {
   std::uint64_t value = 0;
   for (std::size_t i = 0; i < kVarintBytesMax && i < bytes.size(); ++i) {

@@ -1,5 +1,6 @@
-// millrace-limits: what this machine can do without any protocol. Receives from loopback TCP, checksums, writes
-// durably around the page cache, and says what that cost: the reference that the broker's CPU per GB is held against.
+// millrace-limits: what this machine can do without any protocol. Receives from loopback TCP,
+// checksums, writes durably around the page cache, and says what that cost: the reference that the
+// broker's CPU per GB is held against.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
@@ -24,9 +25,11 @@ constexpr std::size_t kSmallCommit = 4096;
 
 void print_received(const char* name, const Received& received) {
   const double gb = static_cast<double>(received.bytes) / 1e9;
-  fmt::print(R"({{"limit":"{}","gb":{:.3f},"rounds":{},"mb_per_s":{:.1f},"cpu_s_per_gb":{:.4f},"checksum":{}}})"
-             "\n",
-             name, gb, received.rounds, gb * 1000 / received.seconds, received.cpu_s / gb, received.checksum);
+  fmt::print(
+      R"({{"limit":"{}","gb":{:.3f},"rounds":{},"mb_per_s":{:.1f},"cpu_s_per_gb":{:.4f},"checksum":{}}})"
+      "\n",
+      name, gb, received.rounds, gb * 1000 / received.seconds, received.cpu_s / gb,
+      received.checksum);
 }
 
 void print_commits(const DurableFile& file, std::size_t bytes) {
@@ -41,11 +44,14 @@ void print_commits(const DurableFile& file, std::size_t bytes) {
 
 int main(int argc, char** argv) {
   Settings settings;
-  CLI::App app("What receiving and durable writing cost on this machine. Prints JSON lines.", "millrace-limits");
-  app.add_option("--folder", settings.folder, "where its 256 MiB file goes: the disk that is measured");
+  CLI::App app("What receiving and durable writing cost on this machine. Prints JSON lines.",
+               "millrace-limits");
+  app.add_option("--folder", settings.folder,
+                 "where its 256 MiB file goes: the disk that is measured");
   app.add_option("--gb", settings.gb, "volume of each run")->check(CLI::Range(0.01, 100.0));
   app.add_option("--connections", settings.connections)->check(CLI::Range(1, 1000));
-  app.add_option("--round-kib", settings.round_kib, "bytes of one durable write")->check(CLI::Range(4, 16384));
+  app.add_option("--round-kib", settings.round_kib, "bytes of one durable write")
+      ->check(CLI::Range(4, 16384));
   CLI11_PARSE(app, argc, argv);
   if (settings.round_kib % 4 != 0) fail("--round-kib is not a multiple of 4");
 

@@ -26,11 +26,13 @@ constexpr std::size_t kBuffers = 2;
 /// A file that is written whole before use, so that its blocks are allocated and initialised.
 class PreparedFile {
  public:
-  explicit PreparedFile(const DurableFile& file) : path_(file.folder + "/millrace-limits.data"), size_(file.bytes) {
+  explicit PreparedFile(const DurableFile& file)
+      : path_(file.folder + "/millrace-limits.data"), size_(file.bytes) {
     fd_ = open(path_.c_str(), O_CREAT | O_TRUNC | O_RDWR | O_DIRECT | O_CLOEXEC, 0644);
     if (fd_ < 0) fail("{}: {}", path_, std::strerror(errno));
     const auto zeros = common::Bytes::zeros(file.round_bytes, common::kDiskAlignment);
-    for (std::int64_t at = 0; at < size_; at += static_cast<std::int64_t>(zeros.size())) write(zeros, at);
+    for (std::int64_t at = 0; at < size_; at += static_cast<std::int64_t>(zeros.size()))
+      write(zeros, at);
     sync();
   }
   ~PreparedFile() {
@@ -63,12 +65,14 @@ class PreparedFile {
 /// Reads from all sockets as they have something; one place for both kinds of run.
 class Sockets {
  public:
-  explicit Sockets(std::span<const int> sockets) : poller_(epoll_create1(EPOLL_CLOEXEC)), open_(sockets.size()) {
+  explicit Sockets(std::span<const int> sockets)
+      : poller_(epoll_create1(EPOLL_CLOEXEC)), open_(sockets.size()) {
     for (const int fd : sockets) {
       epoll_event event{};
       event.events = EPOLLIN;
       event.data.fd = fd;
-      if (epoll_ctl(poller_, EPOLL_CTL_ADD, fd, &event) != 0) fail("epoll: {}", std::strerror(errno));
+      if (epoll_ctl(poller_, EPOLL_CTL_ADD, fd, &event) != 0)
+        fail("epoll: {}", std::strerror(errno));
     }
   }
   ~Sockets() { close(poller_); }
@@ -80,7 +84,8 @@ class Sockets {
   std::size_t read(common::MutableByteView space) {
     if (next_ == count_) {
       next_ = 0;
-      count_ = std::max(epoll_wait(poller_, events_.data(), static_cast<int>(events_.size()), -1), 0);
+      count_ =
+          std::max(epoll_wait(poller_, events_.data(), static_cast<int>(events_.size()), -1), 0);
       if (count_ == 0) return 0;
     }
     const int fd = events_[static_cast<std::size_t>(next_++)].data.fd;
@@ -116,7 +121,8 @@ class RoundWriter {
   RoundWriter(const RoundWriter&) = delete;
   RoundWriter& operator=(const RoundWriter&) = delete;
 
-  /// Waits for the round before to be durable, then takes this one; the bytes stay untouched until the next call.
+  /// Waits for the round before to be durable, then takes this one; the bytes stay untouched until
+  /// the next call.
   void write(common::ByteView round) {
     {
       std::unique_lock lock(mutex_);
@@ -163,7 +169,8 @@ Received receive_durably(std::span<const int> sockets, const DurableFile& file) 
   PreparedFile prepared(file);
   Sockets input(sockets);
   std::array<common::Bytes, kBuffers> buffers;
-  for (auto& buffer : buffers) buffer = common::Bytes::zeros(file.round_bytes, common::kDiskAlignment);
+  for (auto& buffer : buffers)
+    buffer = common::Bytes::zeros(file.round_bytes, common::kDiskAlignment);
   Received result;
   const double cpu_before = own_cpu_s();
   const std::int64_t start = monotonic_ns();
@@ -178,7 +185,8 @@ Received receive_durably(std::span<const int> sockets, const DurableFile& file) 
       result.bytes += static_cast<std::int64_t>(n);
       if (filled < file.round_bytes && input.any_open()) continue;
       if (filled == 0) break;
-      const std::size_t aligned = (filled + common::kDiskAlignment - 1) / common::kDiskAlignment * common::kDiskAlignment;
+      const std::size_t aligned =
+          (filled + common::kDiskAlignment - 1) / common::kDiskAlignment * common::kDiskAlignment;
       writer.write(buffers[turn].view().first(aligned));
       ++result.rounds;
       filled = 0;

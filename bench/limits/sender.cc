@@ -28,7 +28,8 @@ constexpr std::size_t kChunkBytes = 256 << 10;
     for (std::size_t i = 0; i < waiting.size(); ++i) {
       if (waiting[i].revents == 0) continue;
       const auto size = std::min<std::int64_t>(left[i], static_cast<std::int64_t>(chunk.size()));
-      const ssize_t n = send(waiting[i].fd, chunk.data(), static_cast<std::size_t>(size), MSG_DONTWAIT | MSG_NOSIGNAL);
+      const ssize_t n = send(waiting[i].fd, chunk.data(), static_cast<std::size_t>(size),
+                             MSG_DONTWAIT | MSG_NOSIGNAL);
       if (n < 0 && errno != EAGAIN) _exit(1);
       if (n > 0) left[i] -= n;
       if (left[i] > 0) continue;
@@ -58,7 +59,8 @@ Sender start_sender(int connections, std::int64_t bytes) {
   std::vector<int> far_ends;
   for (int i = 0; i < connections; ++i) {
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, generic, size) != 0) fail("loopback connect: {}", std::strerror(errno));
+    if (fd < 0 || connect(fd, generic, size) != 0)
+      fail("loopback connect: {}", std::strerror(errno));
     far_ends.push_back(fd);
     sender.sockets.push_back(accept(listener, nullptr, nullptr));
     if (sender.sockets.back() < 0) fail("loopback accept: {}", std::strerror(errno));

@@ -87,7 +87,8 @@ std::vector<Endpoint> find_leaders(const Options& options) {
     }
     std::this_thread::sleep_for(kPause);
   }
-  fail("no leaders for all {} partitions of '{}' within {} s", options.partitions, options.topic, options.timeout_s);
+  fail("no leaders for all {} partitions of '{}' within {} s", options.partitions, options.topic,
+       options.timeout_s);
 }
 
 std::optional<int> ask_create(Session& session, const Options& options) {
@@ -126,7 +127,8 @@ void create_topic(const Options& options) {
   // Metadata may name a leader that has not opened the partition yet.
   const std::int64_t deadline = deadline_of(options);
   while (!end_offsets(options, find_leaders(options))) {
-    if (monotonic_ns() > deadline) fail("'{}' is not served within {} s", options.topic, options.timeout_s);
+    if (monotonic_ns() > deadline)
+      fail("'{}' is not served within {} s", options.topic, options.timeout_s);
     std::this_thread::sleep_for(kPause);
   }
 }
@@ -144,7 +146,8 @@ void delete_topic(const Options& options) {
   reader.i32();
   if (reader.i32() != 1) fail("an answer about no topic");
   reader.text();
-  if (const int error = reader.i16(); error != 0) fail("delete of '{}': error {}", options.topic, error);
+  if (const int error = reader.i16(); error != 0)
+    fail("delete of '{}': error {}", options.topic, error);
 }
 
 Producer new_producer(const Options& options) {
@@ -166,13 +169,16 @@ Producer new_producer(const Options& options) {
       producer.sequence = 0;
       return producer;
     }
-    if (error != kLoadInProgress || monotonic_ns() > deadline) fail("no producer id: error {}", error);
+    if (error != kLoadInProgress || monotonic_ns() > deadline)
+      fail("no producer id: error {}", error);
     std::this_thread::sleep_for(kPause);
   }
 }
 
-std::optional<std::vector<std::int64_t>> end_offsets(const Options& options, const std::vector<Endpoint>& leaders) {
-  const bool one = std::all_of(leaders.begin(), leaders.end(), [&](const auto& l) { return l == leaders.front(); });
+std::optional<std::vector<std::int64_t>> end_offsets(const Options& options,
+                                                     const std::vector<Endpoint>& leaders) {
+  const bool one = std::all_of(leaders.begin(), leaders.end(),
+                               [&](const auto& l) { return l == leaders.front(); });
   if (!one) fail("the partitions of '{}' have several leaders", options.topic);
   Buffer body;
   append_client_id(body);

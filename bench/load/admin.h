@@ -12,13 +12,14 @@
 
 namespace millrace::bench {
 
-/// Who leads each partition of the topic, by partition. Waits until all have a leader, within options.timeout_s.
+/// Who leads each partition of the topic, by partition. Waits until all have a leader, within
+/// options.timeout_s.
 std::vector<Endpoint> find_leaders(const Options& options);
 /// The same asked once: nullopt when the connection is lost or any partition is without a leader.
 std::optional<std::vector<Endpoint>> ask_leaders(Session& session, const Options& options);
 
-/// Asks once for the topic with options.partitions and options.topic_configs. nullopt: the connection is lost.
-/// Otherwise the error number; 36 (exists already) comes back as 0.
+/// Asks once for the topic with options.partitions and options.topic_configs. nullopt: the
+/// connection is lost. Otherwise the error number; 36 (exists already) comes back as 0.
 std::optional<int> ask_create(Session& session, const Options& options);
 void create_topic(const Options& options);
 void delete_topic(const Options& options);
@@ -26,8 +27,10 @@ void delete_topic(const Options& options);
 /// A new id without transactions.
 Producer new_producer(const Options& options);
 
-/// First free offset of every partition; nullopt while one of them is not served yet. All must have one leader.
-std::optional<std::vector<std::int64_t>> end_offsets(const Options& options, const std::vector<Endpoint>& leaders);
+/// First free offset of every partition; nullopt while one of them is not served yet. All must have
+/// one leader.
+std::optional<std::vector<std::int64_t>> end_offsets(const Options& options,
+                                                     const std::vector<Endpoint>& leaders);
 
 /// What one produce answer says. error: the first that is not 0.
 struct ProduceAnswer {

@@ -12,7 +12,8 @@
 
 namespace millrace::bench {
 
-/// Nanoseconds of CLOCK_MONOTONIC, which all processes of the machine share: a driver may stamp a start with it.
+/// Nanoseconds of CLOCK_MONOTONIC, which all processes of the machine share: a driver may stamp a
+/// start with it.
 inline std::int64_t monotonic_ns() {
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
@@ -39,7 +40,8 @@ inline double own_cpu_s() {
 inline constexpr int kExitFailed = 1;
 inline constexpr int kExitUsage = 2;
 
-/// Says why on standard error and ends the program. A measurement that went wrong must not look like a result.
+/// Says why on standard error and ends the program. A measurement that went wrong must not look
+/// like a result.
 template <typename... Args>
 [[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) {
   fmt::print(stderr, "bench: {}\n", fmt::format(format, std::forward<Args>(args)...));

@@ -22,9 +22,11 @@ constexpr std::size_t kAnswerBytesMax = 256 << 20;
 constexpr std::size_t kGatherMax = 128;
 constexpr int kEventsMax = 256;
 
-std::array<std::uint8_t, kHeadBytes> make_head(Api api, std::int32_t correlation, std::size_t body_bytes) {
+std::array<std::uint8_t, kHeadBytes> make_head(Api api, std::int32_t correlation,
+                                               std::size_t body_bytes) {
   std::array<std::uint8_t, kHeadBytes> head;
-  common::store_big<std::int32_t>(head.data(), static_cast<std::int32_t>(kHeadBytes - 4 + body_bytes));
+  common::store_big<std::int32_t>(head.data(),
+                                  static_cast<std::int32_t>(kHeadBytes - 4 + body_bytes));
   common::store_big<std::int16_t>(head.data() + 4, api.key);
   common::store_big<std::int16_t>(head.data() + 6, api.version);
   common::store_big<std::int32_t>(head.data() + 8, correlation);
@@ -33,7 +35,8 @@ std::array<std::uint8_t, kHeadBytes> make_head(Api api, std::int32_t correlation
 
 std::size_t answer_size(const std::uint8_t* at) {
   const auto size = common::load_big<std::int32_t>(at);
-  if (size < 4 || static_cast<std::size_t>(size) > kAnswerBytesMax) fail("an answer of {} bytes", size);
+  if (size < 4 || static_cast<std::size_t>(size) > kAnswerBytesMax)
+    fail("an answer of {} bytes", size);
   return static_cast<std::size_t>(size);
 }
 
@@ -55,7 +58,8 @@ int dial(const Endpoint& endpoint) {
   return fd;
 }
 
-Session::Session(const Endpoint& endpoint, std::chrono::milliseconds timeout) : fd_(dial(endpoint)) {
+Session::Session(const Endpoint& endpoint, std::chrono::milliseconds timeout)
+    : fd_(dial(endpoint)) {
   if (fd_ < 0) return;
   const timeval limit{timeout.count() / 1000, (timeout.count() % 1000) * 1000};
   setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
@@ -89,7 +93,8 @@ std::optional<Buffer> Session::call(Api api, const Buffer& body) {
   }
   std::uint8_t front[8];
   if (!receive(front)) return std::nullopt;
-  if (common::load_big<std::int32_t>(front + 4) != correlation) fail("an answer to another request");
+  if (common::load_big<std::int32_t>(front + 4) != correlation)
+    fail("an answer to another request");
   Buffer answer(answer_size(front) - 4);
   if (!receive(answer)) return std::nullopt;
   return answer;
@@ -100,7 +105,9 @@ Connection::Connection(const Endpoint& endpoint) : fd_(dial(endpoint)), incoming
   fcntl(fd_, F_SETFL, fcntl(fd_, F_GETFL) | O_NONBLOCK);
 }
 
-Connection::~Connection() { close(fd_); }
+Connection::~Connection() {
+  close(fd_);
+}
 
 void Connection::queue(Api api, std::int32_t correlation, common::ByteView body) {
   outgoing_.push_back({make_head(api, correlation, body.size()), body});
@@ -114,9 +121,11 @@ int Connection::flush() {
     std::size_t skip = front_sent_;
     for (auto it = outgoing_.begin(); it != outgoing_.end() && count + 2 <= kGatherMax; ++it) {
       const std::size_t head_skip = std::min(skip, kHeadBytes);
-      if (head_skip < kHeadBytes) parts[count++] = {it->head.data() + head_skip, kHeadBytes - head_skip};
+      if (head_skip < kHeadBytes)
+        parts[count++] = {it->head.data() + head_skip, kHeadBytes - head_skip};
       const std::size_t body_skip = skip - head_skip;
-      parts[count++] = {const_cast<std::uint8_t*>(it->body.data()) + body_skip, it->body.size() - body_skip};
+      parts[count++] = {const_cast<std::uint8_t*>(it->body.data()) + body_skip,
+                        it->body.size() - body_skip};
       skip = 0;
     }
     msghdr message{};
@@ -145,7 +154,8 @@ std::size_t Connection::read_some(common::MutableByteView bytes) {
 }
 
 void Connection::read_answers(const std::function<void(common::ByteView)>& on_answer) {
-  incoming_size_ += read_some({incoming_.data() + incoming_size_, incoming_.size() - incoming_size_});
+  incoming_size_ +=
+      read_some({incoming_.data() + incoming_size_, incoming_.size() - incoming_size_});
   std::size_t at = 0;
   while (incoming_size_ - at >= 4) {
     const std::size_t size = answer_size(incoming_.data() + at);
@@ -162,7 +172,9 @@ Poller::Poller() : fd_(epoll_create1(EPOLL_CLOEXEC)) {
   if (fd_ < 0) fail("epoll: {}", std::strerror(errno));
 }
 
-Poller::~Poller() { close(fd_); }
+Poller::~Poller() {
+  close(fd_);
+}
 
 void Poller::control(int operation, int fd, std::uint32_t tag, std::uint32_t events) {
   epoll_event event{};
@@ -171,7 +183,9 @@ void Poller::control(int operation, int fd, std::uint32_t tag, std::uint32_t eve
   if (epoll_ctl(fd_, operation, fd, &event) != 0) fail("epoll: {}", std::strerror(errno));
 }
 
-void Poller::add(int fd, std::uint32_t tag) { control(EPOLL_CTL_ADD, fd, tag, EPOLLIN); }
+void Poller::add(int fd, std::uint32_t tag) {
+  control(EPOLL_CTL_ADD, fd, tag, EPOLLIN);
+}
 
 void Poller::watch_writable(int fd, std::uint32_t tag, bool wanted) {
   control(EPOLL_CTL_MOD, fd, tag, wanted ? EPOLLIN | EPOLLOUT : EPOLLIN);
@@ -186,7 +200,8 @@ std::span<const Poller::Ready> Poller::wait(std::chrono::nanoseconds timeout) {
   ready_.clear();
   for (int i = 0; i < count; ++i) {
     const std::uint32_t what = events[i].events;
-    ready_.push_back({events[i].data.u32, (what & ~static_cast<std::uint32_t>(EPOLLOUT)) != 0, (what & EPOLLOUT) != 0});
+    ready_.push_back({events[i].data.u32, (what & ~static_cast<std::uint32_t>(EPOLLOUT)) != 0,
+                      (what & EPOLLOUT) != 0});
   }
   return ready_;
 }

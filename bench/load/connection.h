@@ -1,4 +1,5 @@
-// Sockets to the broker: one that blocks, for the few questions before a run, and one that never does, for the run.
+// Sockets to the broker: one that blocks, for the few questions before a run, and one that never
+// does, for the run.
 #pragma once
 
 #include <array>
@@ -21,7 +22,8 @@ namespace millrace::bench {
 /// A connected TCP socket without delay, or -1 where nothing answers. The caller closes it.
 int dial(const Endpoint& endpoint);
 
-/// One request, one answer, blocking for at most the given time. nullopt: the connection is of no use any more.
+/// One request, one answer, blocking for at most the given time. nullopt: the connection is of no
+/// use any more.
 class Session {
  public:
   Session(const Endpoint& endpoint, std::chrono::milliseconds timeout);
@@ -49,14 +51,17 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
 
   int fd() const { return fd_; }
-  /// Puts a request at the end of what is to be sent. The body must stay unchanged until it is sent.
+  /// Puts a request at the end of what is to be sent. The body must stay unchanged until it is
+  /// sent.
   void queue(Api api, std::int32_t correlation, common::ByteView body);
   /// Sends as much as the socket takes. Returns how many requests left it entirely.
   int flush();
   bool all_sent() const { return outgoing_.empty(); }
-  /// Reads once what is there and calls `on_answer` with each whole answer, correlation id included.
+  /// Reads once what is there and calls `on_answer` with each whole answer, correlation id
+  /// included.
   void read_answers(const std::function<void(common::ByteView)>& on_answer);
-  /// Reads once into `bytes`. 0: nothing there. Ends the program when the broker closed the connection.
+  /// Reads once into `bytes`. 0: nothing there. Ends the program when the broker closed the
+  /// connection.
   std::size_t read_some(common::MutableByteView bytes);
 
  private:

@@ -52,7 +52,8 @@ class FetchRun {
       lanes_.push_back(std::make_unique<Lane>(options, leaders[at], partition));
       Lane& lane = *lanes_.back();
       lane.end = (*ends)[at];
-      if (options.last_records >= 0) lane.first = std::max<std::int64_t>(0, lane.end - options.last_records);
+      if (options.last_records >= 0)
+        lane.first = std::max<std::int64_t>(0, lane.end - options.last_records);
       if (lane.first >= lane.end) fail("partition {} of '{}' is empty", partition, options.topic);
       lane.stream.seek(lane.first);
       poller_.add(lane.connection.fd(), static_cast<std::uint32_t>(i));
@@ -73,7 +74,8 @@ class FetchRun {
         read(*lanes_[event.tag], now, now >= end);
         if (lanes_[event.tag]->done) --open;
       }
-      if (monotonic_ns() > end + kGraceNs) fail("no fetch answers for {} s", kGraceNs / 1'000'000'000);
+      if (monotonic_ns() > end + kGraceNs)
+        fail("no fetch answers for {} s", kGraceNs / 1'000'000'000);
     }
     report({static_cast<double>(now - start) * 1e-9, own_cpu_s() - cpu_before});
     return bytes_ > 0 ? 0 : kExitFailed;
@@ -125,6 +127,8 @@ class FetchRun {
 
 }  // namespace
 
-int run_fetch(const Options& options) { return FetchRun(options).run(); }
+int run_fetch(const Options& options) {
+  return FetchRun(options).run();
+}
 
 }  // namespace millrace::bench

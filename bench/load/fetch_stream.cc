@@ -12,8 +12,8 @@ namespace {
 
 // size, correlation id, throttle, error, session, count of topics
 constexpr std::size_t kFrontBytes = 4 + 4 + 4 + 2 + 4 + 4;
-// length of the name, count of partitions, partition, error, high watermark, last stable offset, log start,
-// count of aborted transactions, preferred replica, size of the records
+// length of the name, count of partitions, partition, error, high watermark, last stable offset,
+// log start, count of aborted transactions, preferred replica, size of the records
 constexpr std::size_t kPartitionBytes = 2 + 4 + 4 + 2 + 8 + 8 + 8 + 4 + 4 + 4;
 constexpr std::int64_t kBatchFrontBytes = 61;
 constexpr std::int64_t kLengthEnd = 12;
@@ -21,7 +21,8 @@ constexpr std::size_t kLastDeltaPosition = 23;
 
 }  // namespace
 
-FetchStream::FetchStream(std::size_t topic_bytes) : topic_bytes_(topic_bytes), wanted_(kFrontBytes) {
+FetchStream::FetchStream(std::size_t topic_bytes)
+    : topic_bytes_(topic_bytes), wanted_(kFrontBytes) {
   if (kPartitionBytes + topic_bytes > kHeldMax) fail("too long a topic name");
 }
 
@@ -72,7 +73,8 @@ void FetchStream::read_partition() {
   reader.text();
   if (const int count = reader.i32(); count != 1) fail("a fetch answer about {} partitions", count);
   const int partition = reader.i32();
-  if (const int error = reader.i16(); error != 0) fail("fetch error {} on partition {}", error, partition);
+  if (const int error = reader.i16(); error != 0)
+    fail("fetch error {} on partition {}", error, partition);
   high_watermark_ = reader.i64();
   reader.take(16);
   if (reader.i32() > 0) fail("aborted transactions, though uncommitted records were asked for");
@@ -99,12 +101,15 @@ void FetchStream::expect_batch() {
 void FetchStream::read_batch(const OnBatch& on_batch) {
   const auto base = common::load_big<std::int64_t>(held_.data());
   const std::int64_t size = common::load_big<std::int32_t>(held_.data() + 8) + kLengthEnd;
-  const std::int64_t last = base + common::load_big<std::int32_t>(held_.data() + kLastDeltaPosition);
-  if (size < kBatchFrontBytes || last < base) fail("a batch of {} bytes with offsets {} to {}", size, base, last);
+  const std::int64_t last =
+      base + common::load_big<std::int32_t>(held_.data() + kLastDeltaPosition);
+  if (size < kBatchFrontBytes || last < base)
+    fail("a batch of {} bytes with offsets {} to {}", size, base, last);
   const bool whole = size <= records_left_;
   if (whole) {
     // The first batch of an answer may begin before the offset that was asked for, never after it.
-    if (base > offset_ || last < offset_) fail("offset {} was due, the batch has {} to {}", offset_, base, last);
+    if (base > offset_ || last < offset_)
+      fail("offset {} was due, the batch has {} to {}", offset_, base, last);
     on_batch(base, last);
     offset_ = last + 1;
     batch_bytes_ += size;

@@ -15,7 +15,8 @@ double Histogram::upper_end(std::size_t bucket) {
 
 double Histogram::percentile(double percent) const {
   if (count_ == 0) return 0;
-  const auto wanted = static_cast<std::int64_t>(std::ceil(percent / 100 * static_cast<double>(count_)));
+  const auto wanted =
+      static_cast<std::int64_t>(std::ceil(percent / 100 * static_cast<double>(count_)));
   std::int64_t seen = 0;
   for (std::size_t i = 0; i < counts_.size(); ++i) {
     seen += counts_[i];

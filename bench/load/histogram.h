@@ -27,7 +27,8 @@ class Histogram {
   std::int64_t count() const { return count_; }
   double mean() const { return count_ == 0 ? 0 : sum_ / static_cast<double>(count_); }
   double max() const { return static_cast<double>(max_); }
-  /// The smallest value that at least `percent` of the values do not exceed, rounded up to its step. 0 when empty.
+  /// The smallest value that at least `percent` of the values do not exceed, rounded up to its
+  /// step. 0 when empty.
   double percentile(double percent) const;
 
  private:
@@ -38,7 +39,8 @@ class Histogram {
   static std::size_t bucket_of(std::uint64_t value) {
     if (value < kSteps) return value;
     const int shift = std::bit_width(value) - 1 - kStepBits;
-    return static_cast<std::size_t>((static_cast<std::uint64_t>(shift) << kStepBits) + (value >> shift));
+    return static_cast<std::size_t>((static_cast<std::uint64_t>(shift) << kStepBits) +
+                                    (value >> shift));
   }
   static double upper_end(std::size_t bucket);
 

@@ -1,5 +1,5 @@
-// Goal: what the load generator sends is valid and what it reports is right. Method: its encodings and its histogram
-// against values worked out by hand; fetch answers fed in pieces of every size.
+// Goal: what the load generator sends is valid and what it reports is right. Method: its encodings
+// and its histogram against values worked out by hand; fetch answers fed in pieces of every size.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -18,7 +18,9 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::Pair;
 
-std::uint32_t stored_crc(common::ByteView batch) { return common::load_big<std::uint32_t>(batch.data() + 17); }
+std::uint32_t stored_crc(common::ByteView batch) {
+  return common::load_big<std::uint32_t>(batch.data() + 17);
+}
 
 TEST(Histogram, IsExactForSmallValues) {
   Histogram histogram;
@@ -41,7 +43,8 @@ TEST(Histogram, StaysWithinOneStepForLargeValues) {
 TEST(Batch, CarriesItsLengthAndChecksum) {
   Buffer batch;
   append_batch(batch, {.records = 3, .record_bytes = 200}, Producer{});
-  EXPECT_EQ(common::load_big<std::int32_t>(batch.data() + 8), static_cast<std::int32_t>(batch.size()) - 12);
+  EXPECT_EQ(common::load_big<std::int32_t>(batch.data() + 8),
+            static_cast<std::int32_t>(batch.size()) - 12);
   EXPECT_EQ(stored_crc(batch), common::crc32c(common::ByteView(batch).subspan(21)));
   EXPECT_EQ(common::load_big<std::int32_t>(batch.data() + 23), 2);
   EXPECT_EQ(common::load_big<std::int32_t>(batch.data() + 57), 3);
@@ -64,11 +67,13 @@ TEST(ProduceBody, SaysWhereItsBatchesLie) {
   for (const auto& slot : body.batches) {
     const common::ByteView batch = common::ByteView(body.bytes).subspan(slot.position, slot.size);
     EXPECT_EQ(stored_crc(batch), common::crc32c(batch.subspan(21)));
-    EXPECT_EQ(common::load_big<std::int32_t>(body.bytes.data() + slot.position - 8), slot.partition);
+    EXPECT_EQ(common::load_big<std::int32_t>(body.bytes.data() + slot.position - 8),
+              slot.partition);
   }
 }
 
-/// A fetch answer on topic "t" with two batches of three records at offset 10, and the front of a third.
+/// A fetch answer on topic "t" with two batches of three records at offset 10, and the front of a
+/// third.
 Buffer fetch_answer() {
   Buffer records;
   for (const std::int64_t base : {10, 13, 16}) {
@@ -104,8 +109,9 @@ TEST(FetchStream, FindsWholeBatchesInPiecesOfEverySize) {
     std::vector<std::pair<std::int64_t, std::int64_t>> batches;
     for (std::size_t at = 0; at < answer.size(); at += piece) {
       EXPECT_FALSE(stream.complete());
-      stream.take(common::ByteView(answer).subspan(at, std::min(piece, answer.size() - at)),
-                  [&](std::int64_t first, std::int64_t last) { batches.emplace_back(first, last); });
+      stream.take(
+          common::ByteView(answer).subspan(at, std::min(piece, answer.size() - at)),
+          [&](std::int64_t first, std::int64_t last) { batches.emplace_back(first, last); });
     }
     EXPECT_TRUE(stream.complete());
     EXPECT_THAT(batches, ElementsAre(Pair(10, 12), Pair(13, 15)));
@@ -124,7 +130,8 @@ TEST(FetchStreamDeathTest, RefusesAGap) {
 
 TEST(EndpointDeathTest, IsOnThisMachineOnly) {
   EXPECT_EQ(parse_endpoint("localhost:9092"), (Endpoint{"127.0.0.1", 9092}));
-  EXPECT_EXIT(parse_endpoint("192.0.2.1:9092"), ::testing::ExitedWithCode(1), "loopback addresses only");
+  EXPECT_EXIT(parse_endpoint("192.0.2.1:9092"), ::testing::ExitedWithCode(1),
+              "loopback addresses only");
   EXPECT_EXIT(parse_endpoint("127.0.0.1:0"), ::testing::ExitedWithCode(1), "has no port");
 }
 

@@ -1,5 +1,6 @@
-// millrace-load: puts load on a Kafka-compatible broker of this machine with requests that are encoded before the
-// run, so that it costs little and the broker is what is measured. bench/README.md tells of the modes.
+// millrace-load: puts load on a Kafka-compatible broker of this machine with requests that are
+// encoded before the run, so that it costs little and the broker is what is measured.
+// bench/README.md tells of the modes.
 #include "bench/load/admin.h"
 #include "bench/load/options.h"
 #include "bench/load/runs.h"

@@ -23,25 +23,32 @@ void add_records(CLI::App& mode, Options& options) {
   mode.add_option("--batch-records", options.batch_records)->check(CLI::Range(1, 1'000'000));
   mode.add_option("--acks", options.acks)->check(CLI::IsMember({-1, 0, 1}));
   mode.add_option("--seconds", options.seconds)->check(CLI::Range(0.01, kSecondsMax));
-  mode.add_option("--requests", options.requests_max, "stops after that many")->check(CLI::PositiveNumber);
+  mode.add_option("--requests", options.requests_max, "stops after that many")
+      ->check(CLI::PositiveNumber);
 }
 
 void add_produce(CLI::App& app, Options& options) {
-  CLI::App& mode = *app.add_subcommand("produce", "closed loop: in-flight requests on every connection");
+  CLI::App& mode =
+      *app.add_subcommand("produce", "closed loop: in-flight requests on every connection");
   add_records(mode, options);
-  mode.add_option("--request-partitions", options.request_partitions, "partitions written by one request")
+  mode.add_option("--request-partitions", options.request_partitions,
+                  "partitions written by one request")
       ->check(CLI::Range(1, 10'000));
   mode.add_flag("--idempotent", options.idempotent, "producer id and sequences");
-  mode.add_flag_callback("--in-turn", [&options] { options.spread = Spread::kInTurn; },
-                         "each request to the next partition, instead of one partition per connection");
+  mode.add_flag_callback(
+      "--in-turn", [&options] { options.spread = Spread::kInTurn; },
+      "each request to the next partition, instead of one partition per connection");
   mode.callback([&options] { options.mode = Mode::kProduce; });
 }
 
 void add_rate(CLI::App& app, Options& options) {
-  CLI::App& mode = *app.add_subcommand("rate", "open loop: latency from the intended time of each request");
+  CLI::App& mode =
+      *app.add_subcommand("rate", "open loop: latency from the intended time of each request");
   add_records(mode, options);
-  mode.add_option("--rate", options.rate, "requests per second in all")->check(CLI::Range(0.1, 1e6));
-  mode.add_flag("--end-to-end", options.end_to_end, "also until a consumer has the record (1 connection, 1 partition)");
+  mode.add_option("--rate", options.rate, "requests per second in all")
+      ->check(CLI::Range(0.1, 1e6));
+  mode.add_flag("--end-to-end", options.end_to_end,
+                "also until a consumer has the record (1 connection, 1 partition)");
   mode.callback([&options] {
     options.mode = Mode::kRate;
     options.in_flight = kInFlightMax;
@@ -49,18 +56,22 @@ void add_rate(CLI::App& app, Options& options) {
 }
 
 void add_fetch(CLI::App& app, Options& options) {
-  CLI::App& mode = *app.add_subcommand("fetch", "reads; connection i reads partition i modulo their number");
+  CLI::App& mode =
+      *app.add_subcommand("fetch", "reads; connection i reads partition i modulo their number");
   mode.add_option("--connections", options.connections)->check(CLI::Range(1, kConnectionsMax));
   mode.add_option("--bytes", options.bytes_max, "stops after that many, all connections together");
-  mode.add_option("--fetch-bytes", options.fetch_bytes, "limit per request")->check(CLI::Range(1, 64 << 20));
-  mode.add_option("--last-records", options.last_records, "starts that many before each partition's end");
+  mode.add_option("--fetch-bytes", options.fetch_bytes, "limit per request")
+      ->check(CLI::Range(1, 64 << 20));
+  mode.add_option("--last-records", options.last_records,
+                  "starts that many before each partition's end");
   mode.add_flag("--again", options.again, "at the end, starts over");
   mode.add_option("--seconds", options.seconds)->check(CLI::Range(0.01, kSecondsMax));
   mode.callback([&options] { options.mode = Mode::kFetch; });
 }
 
 void add_admin(CLI::App& app, Options& options) {
-  CLI::App& create = *app.add_subcommand("create", "creates the topic and waits until it has leaders");
+  CLI::App& create =
+      *app.add_subcommand("create", "creates the topic and waits until it has leaders");
   create.add_option("--config", options.topic_configs, "name=value, may be repeated");
   create.add_option("--timeout", options.timeout_s);
   create.callback([&options] { options.mode = Mode::kCreate; });
@@ -69,7 +80,8 @@ void add_admin(CLI::App& app, Options& options) {
   remove.callback([&options] { options.mode = Mode::kDelete; });
   CLI::App& first = *app.add_subcommand("first-produce", "tries until one produce is acknowledged");
   first.add_option("--timeout", options.timeout_s);
-  first.add_option("--since-ns", options.since_ns, "CLOCK_MONOTONIC at the start of the broker; now without it");
+  first.add_option("--since-ns", options.since_ns,
+                   "CLOCK_MONOTONIC at the start of the broker; now without it");
   first.add_flag("--existing", options.existing, "the topic is there: do not create it");
   first.callback([&options] { options.mode = Mode::kFirstProduce; });
 }
@@ -93,7 +105,8 @@ Endpoint parse_endpoint(const std::string& text) {
 Options parse_options(int argc, char** argv) {
   Options options;
   std::string bootstrap = "127.0.0.1:9092";
-  CLI::App app("Load on a Kafka-compatible broker on this machine. Prints one JSON line.", "millrace-load");
+  CLI::App app("Load on a Kafka-compatible broker on this machine. Prints one JSON line.",
+               "millrace-load");
   app.require_subcommand(1);
   app.fallthrough();
   app.add_option("--bootstrap", bootstrap, "HOST:PORT, loopback only");
@@ -113,9 +126,11 @@ Options parse_options(int argc, char** argv) {
     fail("a batch of more than {} MiB", kBatchBytesMax >> 20);
   }
   if (options.end_to_end && (options.connections != 1 || options.partitions != 1)) {
-    fail("--end-to-end wants one connection and one partition: offsets tell which record came back");
+    fail(
+        "--end-to-end wants one connection and one partition: offsets tell which record came back");
   }
-  if (options.request_partitions > options.partitions) fail("more --request-partitions than --partitions");
+  if (options.request_partitions > options.partitions)
+    fail("more --request-partitions than --partitions");
   return options;
 }
 

@@ -7,7 +7,8 @@
 
 namespace millrace::bench {
 
-/// An IPv4 loopback address. The program refuses all others: it is no tool to point at strangers' machines.
+/// An IPv4 loopback address. The program refuses all others: it is no tool to point at strangers'
+/// machines.
 struct Endpoint {
   std::string host;
   std::uint16_t port = 0;
@@ -34,30 +35,32 @@ struct Options {
   std::vector<std::string> topic_configs;  // "name=value", create only
 
   int connections = 1;
-  int in_flight = 1;          // requests on one connection that have no answer yet
-  int record_bytes = 100;     // value size; records have no key
-  int batch_records = 1;      // records in a batch
-  int request_partitions = 1; // batches (of as many partitions) in one request
+  int in_flight = 1;           // requests on one connection that have no answer yet
+  int record_bytes = 100;      // value size; records have no key
+  int batch_records = 1;       // records in a batch
+  int request_partitions = 1;  // batches (of as many partitions) in one request
   int acks = -1;
   bool idempotent = false;
   Spread spread = Spread::kFixed;
 
-  double seconds = 10;                  // stops issuing after that long
+  double seconds = 10;                    // stops issuing after that long
   std::int64_t requests_max = INT64_MAX;  // and after that many requests
-  double rate = 500;                    // open loop: requests per second
-  bool end_to_end = false;              // open loop: also time until a consumer has the record
+  double rate = 500;                      // open loop: requests per second
+  bool end_to_end = false;                // open loop: also time until a consumer has the record
 
   std::int64_t bytes_max = INT64_MAX;  // fetch: stops after that many
   int fetch_bytes = 1 << 20;           // fetch: limit per request
-  std::int64_t last_records = -1;      // fetch: starts that many records before the end; -1: at offset 0
-  bool again = false;                  // fetch: starts over at the end, until bytes_max
+  std::int64_t last_records =
+      -1;              // fetch: starts that many records before the end; -1: at offset 0
+  bool again = false;  // fetch: starts over at the end, until bytes_max
 
-  double timeout_s = 60;           // create, delete, first-produce: gives up after that long
-  std::int64_t since_ns = 0;       // first-produce: CLOCK_MONOTONIC at the start of the broker
-  bool existing = false;           // first-produce: the topic is there already
+  double timeout_s = 60;      // create, delete, first-produce: gives up after that long
+  std::int64_t since_ns = 0;  // first-produce: CLOCK_MONOTONIC at the start of the broker
+  bool existing = false;      // first-produce: the topic is there already
 };
 
-/// Parses the command line. Prints help or the mistake and ends the program where that is called for.
+/// Parses the command line. Prints help or the mistake and ends the program where that is called
+/// for.
 Options parse_options(int argc, char** argv);
 
 }  // namespace millrace::bench

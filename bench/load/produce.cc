@@ -11,7 +11,8 @@ namespace {
 using std::chrono::nanoseconds;
 
 constexpr nanoseconds kWait = std::chrono::milliseconds(100);
-constexpr std::int64_t kDrainNs = 60'000'000'000;  // Kafka may take long to answer the last ones under fsync
+constexpr std::int64_t kDrainNs =
+    60'000'000'000;  // Kafka may take long to answer the last ones under fsync
 
 /// Fills the lanes as answers come, until time or count is up.
 class ClosedLoop {
@@ -42,11 +43,13 @@ class ClosedLoop {
   void fill(std::size_t i, std::int64_t now) {
     ProduceLane& lane = lanes_.lane(i);
     do {
-      while (lane.has_room() && now < end_ns_ && totals_.issued < options_.requests_max) lane.issue(now, totals_);
+      while (lane.has_room() && now < end_ns_ && totals_.issued < options_.requests_max)
+        lane.issue(now, totals_);
       lanes_.flush(i, totals_);
-      // Without acknowledgements a sent request makes room at once; the socket's buffer is the limit then.
-    } while (options_.acks == 0 && lane.has_room() && lane.all_sent() && totals_.issued < options_.requests_max &&
-             (now = monotonic_ns()) < end_ns_);
+      // Without acknowledgements a sent request makes room at once; the socket's buffer is the
+      // limit then.
+    } while (options_.acks == 0 && lane.has_room() && lane.all_sent() &&
+             totals_.issued < options_.requests_max && (now = monotonic_ns()) < end_ns_);
   }
 
   const Options& options_;
@@ -57,6 +60,8 @@ class ClosedLoop {
 
 }  // namespace
 
-int run_produce(const Options& options) { return ClosedLoop(options).run(); }
+int run_produce(const Options& options) {
+  return ClosedLoop(options).run();
+}
 
 }  // namespace millrace::bench

@@ -18,10 +18,11 @@ std::vector<ProduceBody> encode_bodies(const Options& options) {
   return bodies;
 }
 
-ProduceLane::ProduceLane(const Options& options, const Endpoint& leader, const std::vector<ProduceBody>& bodies,
-                         int index)
+ProduceLane::ProduceLane(const Options& options, const Endpoint& leader,
+                         const std::vector<ProduceBody>& bodies, int index)
     : options_(options), bodies_(bodies), connection_(leader) {
-  // In turn, the lanes start evenly apart, so that they do not all write the same partition at once.
+  // In turn, the lanes start evenly apart, so that they do not all write the same partition at
+  // once.
   const auto at = static_cast<std::size_t>(index);
   next_ = options.spread == Spread::kFixed
               ? at % bodies.size()
@@ -71,7 +72,8 @@ void ProduceLane::read(std::int64_t now_ns, ProduceTotals& totals) {
     if (under_way_.empty() || answer.correlation != under_way_.front().correlation) {
       fail("answers out of order: request {}", answer.correlation);
     }
-    if (answer.partitions != options_.request_partitions) fail("an answer about {} partitions", answer.partitions);
+    if (answer.partitions != options_.request_partitions)
+      fail("an answer about {} partitions", answer.partitions);
     totals.latency_ns.add(now_ns - under_way_.front().stamp_ns);
     under_way_.pop_front();
     last_base_offset_ = answer.base_offset;
@@ -82,10 +84,15 @@ void ProduceLane::read(std::int64_t now_ns, ProduceTotals& totals) {
   });
 }
 
-ProduceLanes::ProduceLanes(const Options& options) : bodies_(encode_bodies(options)), leaders_(find_leaders(options)) {
+ProduceLanes::ProduceLanes(const Options& options)
+    : bodies_(encode_bodies(options)), leaders_(find_leaders(options)) {
   if (options.spread == Spread::kInTurn || options.request_partitions > 1) {
-    const bool one = std::all_of(leaders_.begin(), leaders_.end(), [&](const auto& l) { return l == leaders_[0]; });
-    if (!one) fail("the partitions of a connection have several leaders: write one partition per connection");
+    const bool one = std::all_of(leaders_.begin(), leaders_.end(),
+                                 [&](const auto& l) { return l == leaders_[0]; });
+    if (!one)
+      fail(
+          "the partitions of a connection have several leaders: write one partition per "
+          "connection");
   }
   watching_.resize(static_cast<std::size_t>(options.connections));
   for (int i = 0; i < options.connections; ++i) {

@@ -19,19 +19,20 @@ struct ProduceTotals {
   Histogram latency_ns;
   std::int64_t issued = 0;
   std::int64_t answered = 0;
-  std::int64_t errors = 0;     // answers with an error number
+  std::int64_t errors = 0;  // answers with an error number
   int first_error = 0;
 };
 
-/// All bodies that a run sends, encoded once: body i writes partitions [i * k, (i + 1) * k) modulo their number,
-/// where k is options.request_partitions.
+/// All bodies that a run sends, encoded once: body i writes partitions [i * k, (i + 1) * k) modulo
+/// their number, where k is options.request_partitions.
 std::vector<ProduceBody> encode_bodies(const Options& options);
 
 /// Owned by one run; not thread-safe.
 class ProduceLane {
  public:
   /// index: which connection of the run it is. bodies must outlive the lane.
-  ProduceLane(const Options& options, const Endpoint& leader, const std::vector<ProduceBody>& bodies, int index);
+  ProduceLane(const Options& options, const Endpoint& leader,
+              const std::vector<ProduceBody>& bodies, int index);
 
   int fd() const { return connection_.fd(); }
   bool has_room() const { return static_cast<int>(under_way_.size()) < options_.in_flight; }
@@ -58,7 +59,7 @@ class ProduceLane {
   const std::vector<ProduceBody>& bodies_;
   Connection connection_;
   std::deque<Request> under_way_;
-  std::size_t next_;                     // body of the next request
+  std::size_t next_;  // body of the next request
   std::int32_t correlation_ = 0;
   std::int64_t last_base_offset_ = -1;
   Producer producer_;                    // idempotent runs only, as the three below
@@ -67,7 +68,8 @@ class ProduceLane {
   std::size_t slot_ = 0;
 };
 
-/// The lanes of a run, with a poller: connection i goes to the leader of the first partition it writes.
+/// The lanes of a run, with a poller: connection i goes to the leader of the first partition it
+/// writes.
 class ProduceLanes {
  public:
   explicit ProduceLanes(const Options& options);
@@ -77,7 +79,9 @@ class ProduceLanes {
   /// Sends what the lane has queued; asks the poller for writability where the socket is full.
   void flush(std::size_t i, ProduceTotals& totals);
   bool all_idle() const;
-  const Endpoint& leader(int partition) const { return leaders_[static_cast<std::size_t>(partition)]; }
+  const Endpoint& leader(int partition) const {
+    return leaders_[static_cast<std::size_t>(partition)];
+  }
 
  private:
   std::vector<ProduceBody> bodies_;

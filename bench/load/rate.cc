@@ -44,7 +44,8 @@ class Consumer {
   void read(const OnRecord& on_record) {
     stream_.take({buffer_.data(), connection_.read_some({buffer_.data(), buffer_.size()})},
                  [&](std::int64_t first, std::int64_t last) {
-                   for (std::int64_t offset = std::max(first, stream_.offset()); offset <= last; ++offset) {
+                   for (std::int64_t offset = std::max(first, stream_.offset()); offset <= last;
+                        ++offset) {
                      on_record(offset);
                    }
                  });
@@ -83,17 +84,21 @@ class OpenLoop {
     const std::int64_t start = monotonic_ns();
     period_ns_ = 1e9 / options_.rate;
     start_ns_ = start;
-    count_ = std::min(options_.requests_max, static_cast<std::int64_t>(options_.seconds * options_.rate));
+    count_ = std::min(options_.requests_max,
+                      static_cast<std::int64_t>(options_.seconds * options_.rate));
     const std::int64_t deadline = intended(count_) + kDrainNs;
     std::int64_t now = start;
     while (totals_.issued < count_ || !settled()) {
       issue_due(now);
-      const auto wait = totals_.issued < count_ ? nanoseconds(intended(totals_.issued) - monotonic_ns()) : kWaitMax;
+      const auto wait = totals_.issued < count_
+                            ? nanoseconds(intended(totals_.issued) - monotonic_ns())
+                            : kWaitMax;
       const auto ready = lanes_.poller().wait(std::min(wait, kWaitMax));
       now = monotonic_ns();
       for (const auto& event : ready) handle(event, now);
-      if (now > deadline) fail("{} of {} requests unanswered: the rate was not sustained",
-                               count_ - totals_.answered, count_);
+      if (now > deadline)
+        fail("{} of {} requests unanswered: the rate was not sustained", count_ - totals_.answered,
+             count_);
     }
     report({static_cast<double>(now - start) * 1e-9, own_cpu_s() - cpu_before});
     return totals_.errors == 0 && totals_.answered == count_ ? 0 : kExitFailed;
@@ -104,13 +109,15 @@ class OpenLoop {
     return start_ns_ + static_cast<std::int64_t>(static_cast<double>(request) * period_ns_);
   }
   bool settled() const {
-    return lanes_.all_idle() && (!consumer_ || consumed_.count() >= count_ * options_.batch_records);
+    return lanes_.all_idle() &&
+           (!consumer_ || consumed_.count() >= count_ * options_.batch_records);
   }
 
   void issue_due(std::int64_t now) {
     while (totals_.issued < count_ && intended(totals_.issued) <= now) {
       const auto i = static_cast<std::size_t>(totals_.issued) % lanes_.size();
-      if (!lanes_.lane(i).has_room()) return;  // sent when there is room, and still counted from now
+      if (!lanes_.lane(i).has_room())
+        return;  // sent when there is room, and still counted from now
       lanes_.lane(i).issue(intended(totals_.issued), totals_);
       lanes_.flush(i, totals_);
     }
@@ -133,7 +140,8 @@ class OpenLoop {
     if (consumer_) {
       // Offsets tell which record came back, so nobody else may have written.
       const std::int64_t last = consumer_->base() + (count_ - 1) * options_.batch_records;
-      if (lanes_.lane(0).last_base_offset() != last) fail("someone else writes to '{}'", options_.topic);
+      if (lanes_.lane(0).last_base_offset() != last)
+        fail("someone else writes to '{}'", options_.topic);
       line["end_to_end_us"] = describe(consumed_);
     }
     print_line(line);
@@ -151,6 +159,8 @@ class OpenLoop {
 
 }  // namespace
 
-int run_rate(const Options& options) { return OpenLoop(options).run(); }
+int run_rate(const Options& options) {
+  return OpenLoop(options).run();
+}
 
 }  // namespace millrace::bench

@@ -16,7 +16,8 @@ struct Spent {
   double seconds;
   double client_cpu_s;
 };
-nlohmann::ordered_json describe(const Options& options, const ProduceTotals& totals, const Spent& spent);
+nlohmann::ordered_json describe(const Options& options, const ProduceTotals& totals,
+                                const Spent& spent);
 void print_line(const nlohmann::ordered_json& line);
 
 }  // namespace millrace::bench

@@ -1,5 +1,5 @@
-// The kinds of load. Each runs once, prints one JSON line and returns the exit code: 0 only when every answer was
-// there and none named an error.
+// The kinds of load. Each runs once, prints one JSON line and returns the exit code: 0 only when
+// every answer was there and none named an error.
 #pragma once
 
 #include "bench/load/options.h"
@@ -8,11 +8,13 @@ namespace millrace::bench {
 
 /// Closed loop: every connection keeps options.in_flight requests under way.
 int run_produce(const Options& options);
-/// Open loop: requests leave at their intended times whatever the answers do, and latency counts from those times.
+/// Open loop: requests leave at their intended times whatever the answers do, and latency counts
+/// from those times.
 int run_rate(const Options& options);
 /// Reads partitions as fast as the broker gives them. Checks that batches join without a gap.
 int run_fetch(const Options& options);
-/// Tries to connect, create the topic and produce until one produce is acknowledged; prints when that was.
+/// Tries to connect, create the topic and produce until one produce is acknowledged; prints when
+/// that was.
 int run_first_produce(const Options& options);
 
 }  // namespace millrace::bench

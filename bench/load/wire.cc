@@ -27,7 +27,8 @@ void append_big(Buffer& out, T value) {
 }
 
 void seal(common::MutableByteView batch) {
-  common::store_big<std::uint32_t>(batch.data() + kCrcPosition, common::crc32c(batch.subspan(kCrcFrom)));
+  common::store_big<std::uint32_t>(batch.data() + kCrcPosition,
+                                   common::crc32c(batch.subspan(kCrcFrom)));
 }
 
 Buffer random_value(std::size_t size) {
@@ -39,9 +40,15 @@ Buffer random_value(std::size_t size) {
 
 }  // namespace
 
-void Writer::i16(std::int16_t value) { append_big(out_, value); }
-void Writer::i32(std::int32_t value) { append_big(out_, value); }
-void Writer::i64(std::int64_t value) { append_big(out_, value); }
+void Writer::i16(std::int16_t value) {
+  append_big(out_, value);
+}
+void Writer::i32(std::int32_t value) {
+  append_big(out_, value);
+}
+void Writer::i64(std::int64_t value) {
+  append_big(out_, value);
+}
 void Writer::varint(std::int64_t value) {
   std::uint8_t bytes[common::kVarintBytesMax];
   raw({bytes, common::write_varint(bytes, common::zigzag(value))});
@@ -52,17 +59,25 @@ void Writer::text(std::string_view value) {
 }
 
 common::ByteView Reader::take(std::size_t size) {
-  if (size > rest_.size()) fail("a response ended early: {} bytes wanted, {} there", size, rest_.size());
+  if (size > rest_.size())
+    fail("a response ended early: {} bytes wanted, {} there", size, rest_.size());
   const auto front = rest_.first(size);
   rest_ = rest_.subspan(size);
   return front;
 }
-std::int16_t Reader::i16() { return common::load_big<std::int16_t>(take(2).data()); }
-std::int32_t Reader::i32() { return common::load_big<std::int32_t>(take(4).data()); }
-std::int64_t Reader::i64() { return common::load_big<std::int64_t>(take(8).data()); }
+std::int16_t Reader::i16() {
+  return common::load_big<std::int16_t>(take(2).data());
+}
+std::int32_t Reader::i32() {
+  return common::load_big<std::int32_t>(take(4).data());
+}
+std::int64_t Reader::i64() {
+  return common::load_big<std::int64_t>(take(8).data());
+}
 std::string Reader::text() {
   const std::int16_t size = i16();
-  return size < 0 ? std::string() : std::string(common::as_text(take(static_cast<std::size_t>(size))));
+  return size < 0 ? std::string()
+                  : std::string(common::as_text(take(static_cast<std::size_t>(size))));
 }
 void Reader::skip_i32s() {
   const std::int32_t count = i32();
@@ -113,7 +128,9 @@ void set_producer(common::MutableByteView batch, const Producer& producer) {
   seal(batch);
 }
 
-void append_client_id(Buffer& out) { Writer(out).text(kClientId); }
+void append_client_id(Buffer& out) {
+  Writer(out).text(kClientId);
+}
 
 ProduceBody produce_body(const ProduceTarget& target, const BatchShape& shape) {
   ProduceBody body;
@@ -132,7 +149,8 @@ ProduceBody produce_body(const ProduceTarget& target, const BatchShape& shape) {
     const std::size_t position = body.bytes.size();
     append_batch(body.bytes, shape, Producer{});
     const std::size_t size = body.bytes.size() - position;
-    common::store_big<std::int32_t>(body.bytes.data() + size_position, static_cast<std::int32_t>(size));
+    common::store_big<std::int32_t>(body.bytes.data() + size_position,
+                                    static_cast<std::int32_t>(size));
     body.batches.push_back({partition, position, size});
   }
   return body;
@@ -158,7 +176,7 @@ FetchBody fetch_body(const FetchTarget& target) {
   writer.i64(0);
   writer.i64(-1);  // log start: for followers
   writer.i32(target.bytes_max);
-  writer.i32(0);   // nothing to forget
+  writer.i32(0);    // nothing to forget
   writer.text("");  // no rack
   return body;
 }

@@ -1,5 +1,6 @@
-// The few Kafka messages that the load needs, in versions that brokers from 2.4 to 4.3 all speak and that have no
-// tagged fields: Produce 8, Fetch 11, ListOffsets 2, Metadata 5, CreateTopics 4, DeleteTopics 3, InitProducerId 1.
+// The few Kafka messages that the load needs, in versions that brokers from 2.4 to 4.3 all speak
+// and that have no tagged fields: Produce 8, Fetch 11, ListOffsets 2, Metadata 5, CreateTopics 4,
+// DeleteTopics 3, InitProducerId 1.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +27,8 @@ inline constexpr Api kCreateTopicsApi{19, 4};
 inline constexpr Api kDeleteTopicsApi{20, 3};
 inline constexpr Api kInitProducerIdApi{22, 1};
 
-/// Size, API key, version and correlation id: the front of a request, which differs from one use of a body to the next.
+/// Size, API key, version and correlation id: the front of a request, which differs from one use of
+/// a body to the next.
 inline constexpr std::size_t kHeadBytes = 12;
 
 /// Appends big-endian fields to a buffer.
@@ -45,7 +47,8 @@ class Writer {
   Buffer& out_;
 };
 
-/// Reads big-endian fields. Ends the program where a response ends early: its values could not be trusted.
+/// Reads big-endian fields. Ends the program where a response ends early: its values could not be
+/// trusted.
 class Reader {
  public:
   explicit Reader(common::ByteView bytes) : rest_(bytes) {}
@@ -68,7 +71,8 @@ struct Producer {
   std::int32_t sequence = -1;
 };
 
-/// What a batch holds: `records` values of `record_bytes` random printable bytes, without keys or headers.
+/// What a batch holds: `records` values of `record_bytes` random printable bytes, without keys or
+/// headers.
 struct BatchShape {
   int records;
   int record_bytes;

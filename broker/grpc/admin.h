@@ -11,11 +11,14 @@ class Admin final : public v1::Admin::CallbackService {
   explicit Admin(Dealer& dealer) : dealer_(dealer) {}
 
   // admin_topics.cc
-  ::grpc::ServerUnaryReactor* CreateTopic(::grpc::CallbackServerContext* context, const v1::CreateTopicRequest* request,
+  ::grpc::ServerUnaryReactor* CreateTopic(::grpc::CallbackServerContext* context,
+                                          const v1::CreateTopicRequest* request,
                                           v1::CreateTopicResponse* response) override;
-  ::grpc::ServerUnaryReactor* DeleteTopic(::grpc::CallbackServerContext* context, const v1::DeleteTopicRequest* request,
+  ::grpc::ServerUnaryReactor* DeleteTopic(::grpc::CallbackServerContext* context,
+                                          const v1::DeleteTopicRequest* request,
                                           v1::DeleteTopicResponse* response) override;
-  ::grpc::ServerUnaryReactor* ListTopics(::grpc::CallbackServerContext* context, const v1::ListTopicsRequest* request,
+  ::grpc::ServerUnaryReactor* ListTopics(::grpc::CallbackServerContext* context,
+                                         const v1::ListTopicsRequest* request,
                                          v1::ListTopicsResponse* response) override;
   ::grpc::ServerUnaryReactor* DescribeTopic(::grpc::CallbackServerContext* context,
                                             const v1::DescribeTopicRequest* request,
@@ -27,7 +30,8 @@ class Admin final : public v1::Admin::CallbackService {
   ::grpc::ServerUnaryReactor* DeleteRecords(::grpc::CallbackServerContext* context,
                                             const v1::DeleteRecordsRequest* request,
                                             v1::DeleteRecordsResponse* response) override;
-  ::grpc::ServerUnaryReactor* ListOffsets(::grpc::CallbackServerContext* context, const v1::ListOffsetsRequest* request,
+  ::grpc::ServerUnaryReactor* ListOffsets(::grpc::CallbackServerContext* context,
+                                          const v1::ListOffsetsRequest* request,
                                           v1::ListOffsetsResponse* response) override;
   ::grpc::ServerUnaryReactor* InitProducer(::grpc::CallbackServerContext* context,
                                            const v1::InitProducerRequest* request,
@@ -39,7 +43,8 @@ class Admin final : public v1::Admin::CallbackService {
   ::grpc::ServerUnaryReactor* DescribeConfigs(::grpc::CallbackServerContext* context,
                                               const v1::DescribeConfigsRequest* request,
                                               v1::DescribeConfigsResponse* response) override;
-  ::grpc::ServerUnaryReactor* AlterConfigs(::grpc::CallbackServerContext* context, const v1::AlterConfigsRequest* request,
+  ::grpc::ServerUnaryReactor* AlterConfigs(::grpc::CallbackServerContext* context,
+                                           const v1::AlterConfigsRequest* request,
                                            v1::AlterConfigsResponse* response) override;
   ::grpc::ServerUnaryReactor* DescribeCluster(::grpc::CallbackServerContext* context,
                                               const v1::DescribeClusterRequest* request,
@@ -50,7 +55,8 @@ class Admin final : public v1::Admin::CallbackService {
 };
 
 /// The topic, or nullptr after the call was failed with kUnknownTopicOrPartition.
-std::shared_ptr<const metadata::Topic> find_topic(const service::Shard& here, const std::string& name,
+std::shared_ptr<const metadata::Topic> find_topic(const service::Shard& here,
+                                                  const std::string& name,
                                                   const UnaryAnswer& answer);
 
 }  // namespace millrace::grpc

@@ -12,7 +12,8 @@ using model::Offset;
 using model::PartitionIndex;
 
 /// The partitions a request names, or all of the topic when it names none.
-std::vector<std::int32_t> chosen(const google::protobuf::RepeatedField<std::int32_t>& named, const metadata::Topic& topic) {
+std::vector<std::int32_t> chosen(const google::protobuf::RepeatedField<std::int32_t>& named,
+                                 const metadata::Topic& topic) {
   if (!named.empty()) return {named.begin(), named.end()};
   std::vector<std::int32_t> all;
   for (std::int32_t i = 0; i < topic.partition_count(); ++i) all.push_back(i);
@@ -38,22 +39,25 @@ common::Timestamp time_of(const v1::ListOffsetsRequest& request) {
                                                  const v1::DeleteRecordsRequest* request,
                                                  v1::DeleteRecordsResponse* response) {
   return on_shard(context, dealer_, [request, response](service::Shard& shard, UnaryAnswer answer) {
-    if (request->before().empty()) return answer.fail(ErrorCode::kInvalidRequest, "before must name a partition");
+    if (request->before().empty())
+      return answer.fail(ErrorCode::kInvalidRequest, "before must name a partition");
     std::vector<service::DeleteRecordsItem> items;
     std::vector<std::int32_t> partitions;
     for (const auto& [partition, offset] : request->before()) {
       items.push_back({{{}, request->topic(), PartitionIndex{partition}}, Offset{offset}});
       partitions.push_back(partition);
     }
-    service::delete_records(
-        shard, std::move(items),
-        [partitions = std::move(partitions), response, answer](std::vector<service::DeleteRecordsOutcome> outcomes) {
-          for (std::size_t i = 0; i < outcomes.size(); ++i) {
-            if (outcomes[i].code != ErrorCode::kNone) return answer.fail(outcomes[i].code, outcomes[i].detail);
-            (*response->mutable_log_start_offsets())[partitions[i]] = outcomes[i].low_watermark.value();
-          }
-          answer.ok();
-        });
+    service::delete_records(shard, std::move(items),
+                            [partitions = std::move(partitions), response,
+                             answer](std::vector<service::DeleteRecordsOutcome> outcomes) {
+                              for (std::size_t i = 0; i < outcomes.size(); ++i) {
+                                if (outcomes[i].code != ErrorCode::kNone)
+                                  return answer.fail(outcomes[i].code, outcomes[i].detail);
+                                (*response->mutable_log_start_offsets())[partitions[i]] =
+                                    outcomes[i].low_watermark.value();
+                              }
+                              answer.ok();
+                            });
   });
 }
 
@@ -66,12 +70,15 @@ common::Timestamp time_of(const v1::ListOffsetsRequest& request) {
     std::vector<std::int32_t> partitions = chosen(request->partitions(), *topic);
     std::vector<service::OffsetQuery> queries;
     for (const std::int32_t partition : partitions) {
-      queries.push_back({.target = {topic->id, topic->name, PartitionIndex{partition}}, .at = time_of(*request)});
+      queries.push_back(
+          {.target = {topic->id, topic->name, PartitionIndex{partition}}, .at = time_of(*request)});
     }
     service::list_offsets(shard, std::move(queries), replica::Isolation::kReadUncommitted,
-                          [partitions = std::move(partitions), response, answer](std::vector<service::OffsetAnswer> found) {
+                          [partitions = std::move(partitions), response,
+                           answer](std::vector<service::OffsetAnswer> found) {
                             for (std::size_t i = 0; i < found.size(); ++i) {
-                              if (found[i].code != ErrorCode::kNone) return answer.fail(found[i].code, found[i].detail);
+                              if (found[i].code != ErrorCode::kNone)
+                                return answer.fail(found[i].code, found[i].detail);
                               v1::PartitionOffset& out = *response->add_offsets();
                               out.set_partition(partitions[i]);
                               out.set_offset(found[i].offset.value());
@@ -82,15 +89,17 @@ common::Timestamp time_of(const v1::ListOffsetsRequest& request) {
   });
 }
 
-::grpc::ServerUnaryReactor* Admin::InitProducer(::grpc::CallbackServerContext* context, const v1::InitProducerRequest*,
+::grpc::ServerUnaryReactor* Admin::InitProducer(::grpc::CallbackServerContext* context,
+                                                const v1::InitProducerRequest*,
                                                 v1::InitProducerResponse* response) {
   return on_shard(context, dealer_, [response](service::Shard& shard, UnaryAnswer answer) {
-    service::init_producer_id(shard, [response, answer](common::Result<service::ProducerIdentity> identity) {
-      if (!identity.ok()) return answer.fail(identity.error());
-      response->set_producer_id(identity->id.value());
-      response->set_producer_epoch(identity->epoch);
-      answer.ok();
-    });
+    service::init_producer_id(
+        shard, [response, answer](common::Result<service::ProducerIdentity> identity) {
+          if (!identity.ok()) return answer.fail(identity.error());
+          response->set_producer_id(identity->id.value());
+          response->set_producer_epoch(identity->epoch);
+          answer.ok();
+        });
   });
 }
 
@@ -102,12 +111,15 @@ common::Timestamp time_of(const v1::ListOffsetsRequest& request) {
     if (topic == nullptr) return;
     std::vector<std::int32_t> partitions = chosen(request->partitions(), *topic);
     std::vector<service::PartitionRef> targets;
-    for (const std::int32_t partition : partitions) targets.push_back({topic->id, topic->name, PartitionIndex{partition}});
+    for (const std::int32_t partition : partitions)
+      targets.push_back({topic->id, topic->name, PartitionIndex{partition}});
     service::describe_producers(
         shard, std::move(targets),
-        [partitions = std::move(partitions), response, answer](std::vector<service::ProducersAnswer> answers) {
+        [partitions = std::move(partitions), response,
+         answer](std::vector<service::ProducersAnswer> answers) {
           for (std::size_t i = 0; i < answers.size(); ++i) {
-            if (answers[i].code != ErrorCode::kNone) return answer.fail(answers[i].code, answers[i].detail);
+            if (answers[i].code != ErrorCode::kNone)
+              return answer.fail(answers[i].code, answers[i].detail);
             for (const model::ProducerEntry& producer : answers[i].producers) {
               v1::Producer& out = *response->add_producers();
               out.set_partition(partitions[i]);

@@ -18,7 +18,9 @@ namespace millrace::grpc {
 class Dealer {
  public:
   explicit Dealer(std::vector<service::Shard*> shards) : shards_(std::move(shards)) {}
-  service::Shard& next() { return *shards_[turn_.fetch_add(1, std::memory_order_relaxed) % shards_.size()]; }
+  service::Shard& next() {
+    return *shards_[turn_.fetch_add(1, std::memory_order_relaxed) % shards_.size()];
+  }
 
  private:
   const std::vector<service::Shard*> shards_;
@@ -42,14 +44,15 @@ class UnaryAnswer {
   ::grpc::ServerUnaryReactor* reactor_;
 };
 
-/// Runs work(shard, answer) on a shard's loop; the work answers exactly once. Request and response live until then.
+/// Runs work(shard, answer) on a shard's loop; the work answers exactly once. Request and response
+/// live until then.
 template <typename Work>
-::grpc::ServerUnaryReactor* on_shard(::grpc::CallbackServerContext* context, Dealer& dealer, Work work) {
+::grpc::ServerUnaryReactor* on_shard(::grpc::CallbackServerContext* context, Dealer& dealer,
+                                     Work work) {
   ::grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   service::Shard& shard = dealer.next();
-  shard.loop().post([&shard, work = std::move(work), answer = UnaryAnswer(context, reactor)]() mutable {
-    work(shard, answer);
-  });
+  shard.loop().post([&shard, work = std::move(work),
+                     answer = UnaryAnswer(context, reactor)]() mutable { work(shard, answer); });
   return reactor;
 }
 

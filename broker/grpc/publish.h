@@ -7,8 +7,9 @@
 
 namespace millrace::grpc {
 
-/// Appends the request's records and fills the response; on the shard's loop. Makes the topic first where that is allowed.
-/// An error means that nothing was appended. Request and response must live until the reply.
+/// Appends the request's records and fills the response; on the shard's loop. Makes the topic first
+/// where that is allowed. An error means that nothing was appended. Request and response must live
+/// until the reply.
 void publish(service::Shard& here, const v1::PublishRequest& request, v1::PublishResponse& response,
              common::Reply<common::Result<void>> done);
 

@@ -13,11 +13,14 @@ namespace {
 /// Requests of one stream that may be worked on at once; beyond it the client is not read.
 constexpr std::size_t kInFlightMax = 64;
 
-/// One PublishStream call. Callbacks come on gRPC's threads and answers on a shard's, hence the mutex. Requests go to one
-/// shard in order, so two of one partition are appended in order; answers leave in order too.
-class PublishStream final : public ::grpc::ServerBidiReactor<v1::PublishRequest, v1::PublishResponse> {
+/// One PublishStream call. Callbacks come on gRPC's threads and answers on a shard's, hence the
+/// mutex. Requests go to one shard in order, so two of one partition are appended in order; answers
+/// leave in order too.
+class PublishStream final
+    : public ::grpc::ServerBidiReactor<v1::PublishRequest, v1::PublishResponse> {
  public:
-  PublishStream(::grpc::CallbackServerContext* context, service::Shard& shard) : context_(context), shard_(shard) {
+  PublishStream(::grpc::CallbackServerContext* context, service::Shard& shard)
+      : context_(context), shard_(shard) {
     StartRead(&incoming_);
   }
 
@@ -35,7 +38,9 @@ class PublishStream final : public ::grpc::ServerBidiReactor<v1::PublishRequest,
     ++in_shard_;
     shard_.loop().post([this, exchange] {
       publish(shard_, exchange->request, exchange->response,
-              [this, exchange](common::Result<void> outcome) { answered(*exchange, std::move(outcome)); });
+              [this, exchange](common::Result<void> outcome) {
+                answered(*exchange, std::move(outcome));
+              });
     });
     settle(lock);
   }
@@ -76,8 +81,10 @@ class PublishStream final : public ::grpc::ServerBidiReactor<v1::PublishRequest,
   void settle(std::unique_lock<std::mutex>& lock) {
     if (finished_) return;
     const bool front_ready = !exchanges_.empty() && exchanges_.front()->answered;
-    if (front_ready && exchanges_.front()->error && !writing_ && !failure_) failure_ = exchanges_.front()->error;
-    // The reactor may go only when nothing of it is under way: no read, no write, nothing in the shard.
+    if (front_ready && exchanges_.front()->error && !writing_ && !failure_)
+      failure_ = exchanges_.front()->error;
+    // The reactor may go only when nothing of it is under way: no read, no write, nothing in the
+    // shard.
     const bool quiet = in_shard_ == 0 && !writing_;
     const bool over = cancelled_ || failure_ || (half_closed_ && exchanges_.empty());
     if (over && quiet) {
@@ -116,7 +123,8 @@ class PublishStream final : public ::grpc::ServerBidiReactor<v1::PublishRequest,
 }  // namespace
 
 ::grpc::ServerUnaryReactor* Publisher::Publish(::grpc::CallbackServerContext* context,
-                                               const v1::PublishRequest* request, v1::PublishResponse* response) {
+                                               const v1::PublishRequest* request,
+                                               v1::PublishResponse* response) {
   return on_shard(context, dealer_, [request, response](service::Shard& shard, UnaryAnswer answer) {
     publish(shard, *request, *response, [answer](common::Result<void> outcome) {
       if (outcome.ok()) {

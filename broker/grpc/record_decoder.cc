@@ -10,7 +10,8 @@ namespace {
 
 using model::Offset;
 
-/// A batch may not unpack to more than this: the most that one response can carry, with room for a reader's own limits.
+/// A batch may not unpack to more than this: the most that one response can carry, with room for a
+/// reader's own limits.
 constexpr std::size_t kPlainBytesMax = 256 << 20;
 
 void fill(v1::Record& out, const model::RecordView& record, const model::BatchView& batch) {
@@ -29,7 +30,8 @@ void fill(v1::Record& out, const model::RecordView& record, const model::BatchVi
 }  // namespace
 
 common::Result<Offset> decode_records(common::ByteView piece, const std::string& topic,
-                                      model::PartitionIndex partition, Offset from, v1::ReadResponse& response) {
+                                      model::PartitionIndex partition, Offset from,
+                                      v1::ReadResponse& response) {
   Offset next = from;
   while (!piece.empty()) {
     TRY_ASSIGN(const model::BatchView batch, model::BatchView::parse(piece));

@@ -22,7 +22,10 @@ constexpr auto kStopGrace = std::chrono::seconds(1);
 class RealServer final : public Server {
  public:
   explicit RealServer(std::span<service::Shard* const> shards)
-      : dealer_({shards.begin(), shards.end()}), publisher_(dealer_), subscriber_(dealer_), admin_(dealer_) {}
+      : dealer_({shards.begin(), shards.end()}),
+        publisher_(dealer_),
+        subscriber_(dealer_),
+        admin_(dealer_) {}
   ~RealServer() override { stop(); }
 
   common::Result<void> listen(const env::Endpoint& endpoint) {
@@ -40,10 +43,11 @@ class RealServer final : public Server {
     builder.RegisterService(&admin_);
     server_ = builder.BuildAndStart();
     if (server_ == nullptr || port == 0) {
-      return common::Error{model::ErrorCode::kAddressInUse,
-                           fmt::format("grpc.listen: cannot listen on {}: the address is in use or not of this "
-                                       "machine; choose another with --grpc.listen",
-                                       endpoint.text())};
+      return common::Error{
+          model::ErrorCode::kAddressInUse,
+          fmt::format("grpc.listen: cannot listen on {}: the address is in use or not of this "
+                      "machine; choose another with --grpc.listen",
+                      endpoint.text())};
     }
     endpoint_ = {endpoint.host, static_cast<std::uint16_t>(port)};
     server_->GetHealthCheckService()->SetServingStatus(true);

@@ -8,6 +8,8 @@ namespace millrace::grpc {
   return {number, detail.empty() ? std::string(row.meaning) : detail};
 }
 
-std::string error_name(model::ErrorCode code) { return std::string(model::error_row(code).kafka_name); }
+std::string error_name(model::ErrorCode code) {
+  return std::string(model::error_row(code).kafka_name);
+}
 
 }  // namespace millrace::grpc

@@ -24,11 +24,13 @@ constexpr std::size_t kResponseBytes = 1 << 20;
 constexpr std::size_t kResponseBytesMax = 32 << 20;
 constexpr auto kWait = std::chrono::seconds(10);
 
-/// One Read call. Everything but the three callbacks runs on its shard's loop; one response is on its way at a time.
+/// One Read call. Everything but the three callbacks runs on its shard's loop; one response is on
+/// its way at a time.
 class ReadStream final : public ::grpc::ServerWriteReactor<v1::ReadResponse>,
                          public std::enable_shared_from_this<ReadStream> {
  public:
-  ReadStream(::grpc::CallbackServerContext* context, service::Shard& shard, const v1::ReadRequest& request)
+  ReadStream(::grpc::CallbackServerContext* context, service::Shard& shard,
+             const v1::ReadRequest& request)
       : context_(context), shard_(shard), request_(request) {}
 
   /// The stream keeps itself alive until gRPC is done with it.
@@ -56,19 +58,24 @@ class ReadStream final : public ::grpc::ServerWriteReactor<v1::ReadResponse>,
 
  private:
   void begin() {
-    bytes_max_ = request_.response_bytes_max() <= 0 ? kResponseBytes
-                                                    : std::min<std::size_t>(kResponseBytesMax, static_cast<std::size_t>(
-                                                                                request_.response_bytes_max()));
-    if (request_.records_max() < 0) return fail({ErrorCode::kInvalidRequest, "records_max must not be negative"});
+    bytes_max_ =
+        request_.response_bytes_max() <= 0
+            ? kResponseBytes
+            : std::min<std::size_t>(kResponseBytesMax,
+                                    static_cast<std::size_t>(request_.response_bytes_max()));
+    if (request_.records_max() < 0)
+      return fail({ErrorCode::kInvalidRequest, "records_max must not be negative"});
     const auto topic = shard_.image().topic(request_.topic());
     if (topic == nullptr) {
-      return fail({ErrorCode::kUnknownTopicOrPartition, fmt::format("Topic {} does not exist", request_.topic())});
+      return fail({ErrorCode::kUnknownTopicOrPartition,
+                   fmt::format("Topic {} does not exist", request_.topic())});
     }
     topic_id_ = topic->id;
     std::set<std::int32_t> chosen(request_.partitions().begin(), request_.partitions().end());
     for (const auto& [partition, offset] : request_.offsets()) {
       if (request_.partitions_size() > 0 && !chosen.contains(partition)) {
-        return fail({ErrorCode::kInvalidRequest, fmt::format("offsets names partition {}, partitions does not", partition)});
+        return fail({ErrorCode::kInvalidRequest,
+                     fmt::format("offsets names partition {}, partitions does not", partition)});
       }
     }
     if (chosen.empty()) {
@@ -81,16 +88,18 @@ class ReadStream final : public ::grpc::ServerWriteReactor<v1::ReadResponse>,
   void locate(const std::set<std::int32_t>& partitions, const v1::Start& start) {
     common::Timestamp at = service::kLatest;
     if (start.earliest()) at = service::kEarliest;
-    if (start.at_case() == v1::Start::kTimestampMs) at = common::Timestamp{std::max<std::int64_t>(0, start.timestamp_ms())};
+    if (start.at_case() == v1::Start::kTimestampMs)
+      at = common::Timestamp{std::max<std::int64_t>(0, start.timestamp_ms())};
     std::vector<service::OffsetQuery> queries;
     for (const std::int32_t partition : partitions) {
       queries.push_back({.target = target(partition), .at = at});
       queries.push_back({.target = target(partition), .at = service::kLatest});
     }
-    service::list_offsets(shard_, std::move(queries), replica::Isolation::kReadCommitted,
-                          [self = shared_from_this(), partitions, start](std::vector<service::OffsetAnswer> answers) {
-                            self->located({partitions.begin(), partitions.end()}, start, answers);
-                          });
+    service::list_offsets(
+        shard_, std::move(queries), replica::Isolation::kReadCommitted,
+        [self = shared_from_this(), partitions, start](std::vector<service::OffsetAnswer> answers) {
+          self->located({partitions.begin(), partitions.end()}, start, answers);
+        });
   }
 
   void located(const std::vector<std::int32_t>& partitions, const v1::Start& start,
@@ -118,7 +127,8 @@ class ReadStream final : public ::grpc::ServerWriteReactor<v1::ReadResponse>,
   void next() {
     if (ended_) return;
     if (cancelled_) return end(::grpc::Status::CANCELLED);
-    if (request_.records_max() > 0 && sent_ >= request_.records_max()) return end(::grpc::Status::OK);
+    if (request_.records_max() > 0 && sent_ >= request_.records_max())
+      return end(::grpc::Status::OK);
     take_new_partitions();
     service::FetchCommand command{.isolation = replica::Isolation::kReadCommitted,
                                   .bytes_min = 1,
@@ -133,26 +143,30 @@ class ReadStream final : public ::grpc::ServerWriteReactor<v1::ReadResponse>,
     // The partition that was read first last time comes last now: none starves behind a busy one.
     if (!asked_.empty()) {
       const std::size_t turn = turns_++ % asked_.size();
-      std::rotate(command.items.begin(), command.items.begin() + static_cast<std::ptrdiff_t>(turn), command.items.end());
+      std::rotate(command.items.begin(), command.items.begin() + static_cast<std::ptrdiff_t>(turn),
+                  command.items.end());
       std::rotate(asked_.begin(), asked_.begin() + static_cast<std::ptrdiff_t>(turn), asked_.end());
     }
     if (request_.until_end() && asked_.empty()) return end(::grpc::Status::OK);
     if (request_.until_end()) command.wait_max = common::Duration{0};
-    fetching_ = service::fetch(shard_, std::move(command),
-                               [self = shared_from_this()](std::vector<service::FetchOutcome> outcomes) {
-                                 // Through the loop: the answer may come before fetch() has returned its handle.
-                                 self->shard_.loop().post([self, outcomes = std::move(outcomes)] {
-                                   self->fetching_.reset();
-                                   self->deliver(outcomes);
-                                 });
-                               });
+    fetching_ =
+        service::fetch(shard_, std::move(command),
+                       [self = shared_from_this()](std::vector<service::FetchOutcome> outcomes) {
+                         // Through the loop: the answer may come before fetch() has returned its
+                         // handle.
+                         self->shard_.loop().post([self, outcomes = std::move(outcomes)] {
+                           self->fetching_.reset();
+                           self->deliver(outcomes);
+                         });
+                       });
   }
 
   void take_new_partitions() {
     if (request_.partitions_size() > 0 || request_.until_end()) return;
     const auto topic = shard_.image().topic(topic_id_);
     if (topic == nullptr) return;  // deleted: the fetch says so
-    for (std::int32_t i = static_cast<std::int32_t>(places_.size()); i < topic->partition_count(); ++i) {
+    for (std::int32_t i = static_cast<std::int32_t>(places_.size()); i < topic->partition_count();
+         ++i) {
       places_.emplace(i, Offset{0});
     }
   }
@@ -165,7 +179,8 @@ class ReadStream final : public ::grpc::ServerWriteReactor<v1::ReadResponse>,
       if (outcomes[i].code != ErrorCode::kNone) return fail({outcomes[i].code, outcomes[i].detail});
       for (const common::Bytes& piece : outcomes[i].pieces) {
         Offset& place = places_[asked_[i]];
-        auto next = decode_records(piece, request_.topic(), PartitionIndex{asked_[i]}, place, response_);
+        auto next =
+            decode_records(piece, request_.topic(), PartitionIndex{asked_[i]}, place, response_);
         if (!next.ok()) return fail(next.error());
         place = *next;
       }
@@ -176,14 +191,17 @@ class ReadStream final : public ::grpc::ServerWriteReactor<v1::ReadResponse>,
     StartWrite(&response_);
   }
 
-  /// Drops what the limits of the call do not ask for: records beyond records_max, or written after the call began.
+  /// Drops what the limits of the call do not ask for: records beyond records_max, or written after
+  /// the call began.
   void trim() {
     auto& records = *response_.mutable_records();
     if (request_.until_end()) {
-      const auto late = std::remove_if(records.begin(), records.end(), [&](const v1::Record& record) {
-        return Offset{record.offset()} >= ends_[record.partition()];
-      });
-      records.DeleteSubrange(static_cast<int>(late - records.begin()), static_cast<int>(records.end() - late));
+      const auto late =
+          std::remove_if(records.begin(), records.end(), [&](const v1::Record& record) {
+            return Offset{record.offset()} >= ends_[record.partition()];
+          });
+      records.DeleteSubrange(static_cast<int>(late - records.begin()),
+                             static_cast<int>(records.end() - late));
     }
     if (request_.records_max() > 0 && sent_ + records.size() > request_.records_max()) {
       const int keep = static_cast<int>(request_.records_max() - sent_);
@@ -221,8 +239,8 @@ class ReadStream final : public ::grpc::ServerWriteReactor<v1::ReadResponse>,
 
 }  // namespace
 
-::grpc::ServerWriteReactor<v1::ReadResponse>* Subscriber::Read(::grpc::CallbackServerContext* context,
-                                                               const v1::ReadRequest* request) {
+::grpc::ServerWriteReactor<v1::ReadResponse>* Subscriber::Read(
+    ::grpc::CallbackServerContext* context, const v1::ReadRequest* request) {
   auto stream = std::make_shared<ReadStream>(context, dealer_.next(), *request);
   stream->start();
   return stream.get();

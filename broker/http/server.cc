@@ -31,10 +31,12 @@ class RealServer final : public Server {
       port = -1;
     }
     if (port <= 0) {
-      return common::Error{model::ErrorCode::kAddressInUse,
-                           fmt::format("http.listen: cannot listen on {}: the address is in use or not of this machine; "
-                                       "choose another with --http.listen",
-                                       endpoint.text())};
+      return common::Error{
+          model::ErrorCode::kAddressInUse,
+          fmt::format(
+              "http.listen: cannot listen on {}: the address is in use or not of this machine; "
+              "choose another with --http.listen",
+              endpoint.text())};
     }
     endpoint_ = {endpoint.host, static_cast<std::uint16_t>(port)};
     thread_ = std::thread([this] { server_.listen_after_bind(); });
@@ -76,8 +78,9 @@ class RealServer final : public Server {
       response.set_content(pages_.metrics(), kMetricsText);
     });
     server_.Get("/version", [this](const httplib::Request&, httplib::Response& response) {
-      response.set_content(nlohmann::json{{"name", "millrace"}, {"version", pages_.version}}.dump() + "\n",
-                           "application/json");
+      response.set_content(
+          nlohmann::json{{"name", "millrace"}, {"version", pages_.version}}.dump() + "\n",
+          "application/json");
     });
   }
 

@@ -5,7 +5,9 @@
 namespace millrace::kafka {
 namespace {
 
-std::string host_of(std::string_view peer) { return std::string(peer.substr(0, peer.rfind(':'))); }
+std::string host_of(std::string_view peer) {
+  return std::string(peer.substr(0, peer.rfind(':')));
+}
 
 }  // namespace
 

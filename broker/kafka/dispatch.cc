@@ -26,7 +26,8 @@ constexpr std::array<Serve, sizeof...(I)> make_table(std::index_sequence<I...>) 
   return {&serve<std::tuple_element_t<I, wire::AllRequests>>...};
 }
 
-constexpr auto kTable = make_table(std::make_index_sequence<std::tuple_size_v<wire::AllRequests>>());
+constexpr auto kTable =
+    make_table(std::make_index_sequence<std::tuple_size_v<wire::AllRequests>>());
 
 }  // namespace
 
@@ -36,7 +37,9 @@ std::optional<std::size_t> api_position(std::int16_t key) {
   return static_cast<std::size_t>(row - wire::kApis.data());
 }
 
-bool pipelined(wire::ApiKey key) { return key == wire::ApiKey::kProduce; }
+bool pipelined(wire::ApiKey key) {
+  return key == wire::ApiKey::kProduce;
+}
 
 common::Result<void> dispatch(std::size_t api, wire::Reader& body, CallTicket& ticket) {
   CHECK(api < kTable.size());

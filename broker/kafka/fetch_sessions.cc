@@ -65,8 +65,8 @@ std::shared_ptr<FetchSession> FetchSessions::find(std::int32_t id, common::Insta
   return found->second;
 }
 
-std::shared_ptr<FetchSession> FetchSessions::create(std::vector<FetchedPartition> partitions, bool by_id,
-                                                    common::Instant now) {
+std::shared_ptr<FetchSession> FetchSessions::create(std::vector<FetchedPartition> partitions,
+                                                    bool by_id, common::Instant now) {
   if (!make_room(partitions.size(), now)) return nullptr;
   std::int32_t id = kNoFetchSession;
   while (id == kNoFetchSession || sessions_.contains(id)) {
@@ -98,16 +98,19 @@ bool FetchSessions::recount(FetchSession& session) {
 }
 
 bool FetchSessions::make_room(std::size_t partitions, common::Instant now) {
-  if (sessions_max_ == 0 || partitions == 0 || partitions_ + partitions > kPartitionsMax) return false;
+  if (sessions_max_ == 0 || partitions == 0 || partitions_ + partitions > kPartitionsMax)
+    return false;
   if (sessions_.size() < sessions_max_) return true;
   const FetchSession* stalest = nullptr;
   const FetchSession* smallest = nullptr;
   for (const auto& [id, session] : sessions_) {
-    if (stalest == nullptr || std::pair(session->used_, id) < std::pair(stalest->used_, stalest->id_)) {
+    if (stalest == nullptr ||
+        std::pair(session->used_, id) < std::pair(stalest->used_, stalest->id_)) {
       stalest = session.get();
     }
     if (now - session->made_ < kEvictableAfter) continue;
-    if (smallest == nullptr || std::pair(session->size(), id) < std::pair(smallest->size(), smallest->id_)) {
+    if (smallest == nullptr ||
+        std::pair(session->size(), id) < std::pair(smallest->size(), smallest->id_)) {
       smallest = session.get();
     }
   }

@@ -1,5 +1,5 @@
-// Incremental fetch sessions (KIP-227): what a consumer reads is kept here, so that it need not name hundreds of partitions
-// in every request and is told only of those with news.
+// Incremental fetch sessions (KIP-227): what a consumer reads is kept here, so that it need not
+// name hundreds of partitions in every request and is told only of those with news.
 #pragma once
 
 #include <cstdint>
@@ -35,12 +35,14 @@ struct FetchedPartition {
   model::Offset told_log_start{-1};
 };
 
-/// One consumer's partitions, in the order in which they are read: those that gave records move to the end.
+/// One consumer's partitions, in the order in which they are read: those that gave records move to
+/// the end.
 class FetchSession {
  public:
   using Partitions = std::list<FetchedPartition>;
 
-  FetchSession(std::int32_t id, bool by_id, common::Instant now) : id_(id), by_id_(by_id), made_(now), used_(now) {}
+  FetchSession(std::int32_t id, bool by_id, common::Instant now)
+      : id_(id), by_id_(by_id), made_(now), used_(now) {}
 
   std::int32_t id() const { return id_; }
   /// Whether partitions are named by topic id (Fetch 13 and later); a session cannot change that.
@@ -78,23 +80,25 @@ class FetchSession {
   std::unordered_map<service::PartitionRef, Partitions::iterator, TargetHash, TargetEqual> index_;
 };
 
-/// The sessions of one shard, at most as many as allowed. When all places are taken, a new session gets the place of the
-/// one unused longest if that is two minutes or more, else of a smaller one that is two minutes old, else none. Loop
-/// thread only.
+/// The sessions of one shard, at most as many as allowed. When all places are taken, a new session
+/// gets the place of the one unused longest if that is two minutes or more, else of a smaller one
+/// that is two minutes old, else none. Loop thread only.
 class FetchSessions {
  public:
   /// Partitions of all sessions together: bounds their memory whatever clients ask for.
   static constexpr std::size_t kPartitionsMax = 200'000;
 
-  FetchSessions(std::size_t sessions_max, common::Random random) : sessions_max_(sessions_max), random_(random) {}
+  FetchSessions(std::size_t sessions_max, common::Random random)
+      : sessions_max_(sessions_max), random_(random) {}
 
   /// nullptr: unknown. Counts as a use.
   std::shared_ptr<FetchSession> find(std::int32_t id, common::Instant now);
   /// A new session with `partitions`; nullptr: there is no room.
-  std::shared_ptr<FetchSession> create(std::vector<FetchedPartition> partitions, bool by_id, common::Instant now);
+  std::shared_ptr<FetchSession> create(std::vector<FetchedPartition> partitions, bool by_id,
+                                       common::Instant now);
   void remove(std::int32_t id);
-  /// To be called after partitions of a session were put or removed. False: there are too many, and the session was
-  /// removed.
+  /// To be called after partitions of a session were put or removed. False: there are too many, and
+  /// the session was removed.
   bool recount(FetchSession& session);
   std::size_t size() const { return sessions_.size(); }
   std::size_t partitions() const { return partitions_; }

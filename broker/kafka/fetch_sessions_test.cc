@@ -1,4 +1,5 @@
-// The rules of fetch sessions that need no broker: ids, epochs, order, and who has to go when places are taken.
+// The rules of fetch sessions that need no broker: ids, epochs, order, and who has to go when
+// places are taken.
 #include "broker/kafka/fetch_sessions.h"
 
 #include <gtest/gtest.h>
@@ -25,7 +26,8 @@ std::vector<FetchedPartition> partitions(std::int32_t count) {
 
 std::vector<std::int32_t> order(FetchSession& session) {
   std::vector<std::int32_t> indexes;
-  for (const FetchedPartition& p : session.partitions()) indexes.push_back(p.target.partition.value());
+  for (const FetchedPartition& p : session.partitions())
+    indexes.push_back(p.target.partition.value());
   return indexes;
 }
 
@@ -47,7 +49,8 @@ TEST(FetchSession, PutMovesThePositionAndKeepsTheOrder) {
   session.put(moved);
   EXPECT_EQ(order(session), (std::vector<std::int32_t>{0, 1, 2}));
   EXPECT_EQ(session.find(moved.target)->from, model::Offset{77});
-  EXPECT_EQ(session.find(moved.target)->told_high_watermark, model::Offset{5}) << "what was told stays known";
+  EXPECT_EQ(session.find(moved.target)->told_high_watermark, model::Offset{5})
+      << "what was told stays known";
   session.move_to_end(partition(0).target);
   EXPECT_EQ(order(session), (std::vector<std::int32_t>{1, 2, 0}));
   EXPECT_TRUE(session.remove(partition(2).target));
@@ -131,7 +134,8 @@ TEST(FetchSessions, TooManyPartitionsEndASession) {
   const auto most = static_cast<std::int32_t>(FetchSessions::kPartitionsMax);
   for (std::int32_t i = 1; i < most; ++i) session->put(partition(i));
   EXPECT_TRUE(sessions.recount(*session));
-  EXPECT_EQ(sessions.create(partitions(1), false, kStart), nullptr) << "there is no room for another";
+  EXPECT_EQ(sessions.create(partitions(1), false, kStart), nullptr)
+      << "there is no room for another";
   session->put(partition(most));
   EXPECT_FALSE(sessions.recount(*session));
   EXPECT_EQ(sessions.size(), 0u);

@@ -18,7 +18,9 @@ namespace {
 constexpr std::size_t kLengthBytes = 4;
 constexpr std::size_t kHeldBytesMin = 64;
 
-std::int32_t announced(ByteView bytes) { return common::load_big<std::int32_t>(bytes.data()); }
+std::int32_t announced(ByteView bytes) {
+  return common::load_big<std::int32_t>(bytes.data());
+}
 
 }  // namespace
 
@@ -40,7 +42,8 @@ ByteView FrameInput::accept(std::size_t count) {
     CHECK(count <= scratch_.size(), "{} bytes in {}", count, scratch_.size());
     return scratch_.first(count);
   }
-  CHECK(count <= buffer_.size() - filled_, "{} bytes behind {} of {}", count, filled_, buffer_.size());
+  CHECK(count <= buffer_.size() - filled_, "{} bytes behind {} of {}", count, filled_,
+        buffer_.size());
   filled_ += count;
   return {buffer_.data(), filled_};
 }
@@ -49,14 +52,16 @@ Result<std::size_t> FrameInput::checked_length(ByteView bytes) const {
   const std::int32_t length = announced(bytes);
   if (length < 0 || static_cast<std::size_t>(length) > frame_bytes_max_) {
     return {model::ErrorCode::kInvalidRequest,
-            fmt::format("a frame of {} bytes is announced, at most {} are taken", length, frame_bytes_max_)};
+            fmt::format("a frame of {} bytes is announced, at most {} are taken", length,
+                        frame_bytes_max_)};
   }
   return static_cast<std::size_t>(length);
 }
 
 Bytes FrameInput::frame_at(ByteView bytes, std::size_t position, std::size_t length) {
   last_frame_ = length + kLengthBytes;
-  // Sharing the read buffer saves the copy, but keeps all of it alive: done when most of it is this frame.
+  // Sharing the read buffer saves the copy, but keeps all of it alive: done when most of it is this
+  // frame.
   if (scratch_.empty() && length * 2 >= buffer_.size()) return buffer_.slice(position, length);
   return Bytes::copy_of(bytes.subspan(position, length));
 }

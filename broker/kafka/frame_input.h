@@ -13,9 +13,10 @@
 
 namespace millrace::kafka {
 
-/// Holds memory only while a frame is half there. Small frames come out of a scratch buffer that all connections of a
-/// shard share, each copied to memory of its own size; the bytes of a large one are read straight to where they stay.
-/// Memory for a frame follows the bytes that really arrived, so that a length which is a lie costs nothing.
+/// Holds memory only while a frame is half there. Small frames come out of a scratch buffer that
+/// all connections of a shard share, each copied to memory of its own size; the bytes of a large
+/// one are read straight to where they stay. Memory for a frame follows the bytes that really
+/// arrived, so that a length which is a lie costs nothing.
 class FrameInput {
  public:
   /// A connection whose last frame had at least this size is expected to send another such one.
@@ -23,12 +24,14 @@ class FrameInput {
 
   explicit FrameInput(std::size_t frame_bytes_max) : frame_bytes_max_(frame_bytes_max) {}
 
-  /// Where the next bytes go: in `scratch`, or behind those that are held. Never empty. take() must follow.
+  /// Where the next bytes go: in `scratch`, or behind those that are held. Never empty. take() must
+  /// follow.
   common::MutableByteView space(common::MutableByteView scratch);
 
-  /// Takes the first `count` bytes of the last space() and hands each whole frame (without its length) to
-  /// `sink(Bytes) -> bool`. When the sink returns false the rest is kept, to go on with resume().
-  /// kInvalidRequest: a length that is negative or above the maximum; the connection is of no more use.
+  /// Takes the first `count` bytes of the last space() and hands each whole frame (without its
+  /// length) to `sink(Bytes) -> bool`. When the sink returns false the rest is kept, to go on with
+  /// resume(). kInvalidRequest: a length that is negative or above the maximum; the connection is
+  /// of no more use.
   template <typename Sink>
   common::Result<void> take(std::size_t count, Sink sink) {
     const common::ByteView fresh = accept(count);

@@ -31,7 +31,8 @@ class Receiver {
       const common::MutableByteView space = input.space(scratch_);
       const std::size_t count = std::min({step, space.size(), bytes.size()});
       std::copy_n(bytes.data(), count, space.data());
-      const auto taken = input.take(count, [&](common::Bytes frame) { return take(std::move(frame)); });
+      const auto taken =
+          input.take(count, [&](common::Bytes frame) { return take(std::move(frame)); });
       if (!taken.ok()) {
         error = taken.error();
         return false;
@@ -56,14 +57,17 @@ class Receiver {
   std::vector<std::uint8_t> scratch_;
 };
 
-// Goal: every way to cut two frames in two reads gives the same frames. Method: all cuts of a stream of three frames.
+// Goal: every way to cut two frames in two reads gives the same frames. Method: all cuts of a
+// stream of three frames.
 TEST(FrameInput, AnyCutGivesTheSameFrames) {
   const std::string stream = frame_of(0, 'x') + frame_of(5, 'a') + frame_of(40, 'b');
   for (std::size_t cut = 0; cut <= stream.size(); ++cut) {
     Receiver receiver(64);
     ASSERT_TRUE(receiver.push(std::string_view(stream).substr(0, cut), SIZE_MAX));
     ASSERT_TRUE(receiver.push(std::string_view(stream).substr(cut), SIZE_MAX));
-    ASSERT_EQ(receiver.frames, (std::vector<std::string>{"", std::string(5, 'a'), std::string(40, 'b')})) << cut;
+    ASSERT_EQ(receiver.frames,
+              (std::vector<std::string>{"", std::string(5, 'a'), std::string(40, 'b')}))
+        << cut;
     EXPECT_EQ(receiver.input.held_bytes(), 0u);
     EXPECT_FALSE(receiver.input.holds_data());
   }
@@ -98,7 +102,8 @@ TEST(FrameInput, RandomStreamsComeBackWhole) {
   }
 }
 
-// Goal: an announced length that is a lie costs nothing. Method: announce the maximum, send a few bytes.
+// Goal: an announced length that is a lie costs nothing. Method: announce the maximum, send a few
+// bytes.
 TEST(FrameInput, MemoryFollowsTheBytesThatArrived) {
   Receiver receiver(64 << 10);
   const std::string frame = frame_of(kFrameMax, 'z');
@@ -115,7 +120,8 @@ TEST(FrameInput, MemoryFollowsTheBytesThatArrived) {
 }
 
 TEST(FrameInput, RefusesLengthsBeyondTheMaximum) {
-  for (const std::int32_t length : {static_cast<std::int32_t>(kFrameMax) + 1, INT32_MAX, -1, INT32_MIN}) {
+  for (const std::int32_t length :
+       {static_cast<std::int32_t>(kFrameMax) + 1, INT32_MAX, -1, INT32_MIN}) {
     Receiver receiver(64);
     std::string bytes(4, 0);
     common::store_big(reinterpret_cast<std::uint8_t*>(bytes.data()), length);
@@ -126,7 +132,8 @@ TEST(FrameInput, RefusesLengthsBeyondTheMaximum) {
   }
 }
 
-// Goal: a second large frame is read straight to where it stays. Method: its bytes lie in the buffer it was read into.
+// Goal: a second large frame is read straight to where it stays. Method: its bytes lie in the
+// buffer it was read into.
 TEST(FrameInput, LargeFramesAreNotCopied) {
   FrameInput input(kFrameMax);
   std::vector<std::uint8_t> scratch(64 << 10);
@@ -141,10 +148,13 @@ TEST(FrameInput, LargeFramesAreNotCopied) {
       const std::size_t count = std::min(space.size(), frame.size() - sent);
       std::copy_n(frame.data() + sent, count, space.data());
       sent += count;
-      ASSERT_TRUE(input.take(count, [&](common::Bytes whole) {
-        delivered = whole.data();
-        return true;
-      }).ok());
+      ASSERT_TRUE(input
+                      .take(count,
+                            [&](common::Bytes whole) {
+                              delivered = whole.data();
+                              return true;
+                            })
+                      .ok());
     }
   }
   EXPECT_EQ(delivered, read_into + 4);
@@ -154,11 +164,14 @@ TEST(FrameInput, LargeFramesAreNotCopied) {
 TEST(FrameInput, KeepsWhatTheSinkDidNotTake) {
   Receiver receiver(1 << 10);
   receiver.stop_at = 2;
-  ASSERT_TRUE(receiver.push(frame_of(1, 'a') + frame_of(2, 'b') + frame_of(3, 'c') + frame_of(4, 'd') + "\0", SIZE_MAX));
+  ASSERT_TRUE(receiver.push(
+      frame_of(1, 'a') + frame_of(2, 'b') + frame_of(3, 'c') + frame_of(4, 'd') + "\0", SIZE_MAX));
   EXPECT_EQ(receiver.frames.size(), 2u);
   EXPECT_TRUE(receiver.input.holds_data());
   receiver.stop_at = 3;
-  ASSERT_TRUE(receiver.input.resume([&](common::Bytes frame) { return receiver.take(std::move(frame)); }).ok());
+  ASSERT_TRUE(
+      receiver.input.resume([&](common::Bytes frame) { return receiver.take(std::move(frame)); })
+          .ok());
   EXPECT_EQ(receiver.frames.size(), 3u);
   receiver.stop_at = SIZE_MAX;
   ASSERT_TRUE(receiver.push(frame_of(5, 'e'), SIZE_MAX));

@@ -1,4 +1,5 @@
-// What one connection and one shard's Kafka door may take. Filled from the broker's settings; tests make them small.
+// What one connection and one shard's Kafka door may take. Filled from the broker's settings; tests
+// make them small.
 #pragma once
 
 #include <chrono>
@@ -24,7 +25,8 @@ struct Limits {
   std::size_t fetch_bytes_max = std::size_t{55} << 20;
   /// Incremental fetch sessions kept by this shard.
   std::size_t fetch_sessions_max = 1000;
-  /// While memory is short, a sender or reader that does not move for this long is closed to make room.
+  /// While memory is short, a sender or reader that does not move for this long is closed to make
+  /// room.
   common::Duration stall_max = std::chrono::seconds(5);
 };
 

@@ -1,4 +1,5 @@
-// What the frames and waiting answers of one shard's connections take, and whether that is too much.
+// What the frames and waiting answers of one shard's connections take, and whether that is too
+// much.
 #pragma once
 
 #include <cstddef>
@@ -9,8 +10,8 @@
 
 namespace millrace::kafka {
 
-/// A count with a soft limit: whoever is about to read more looks at short_of() first, so the limit may be passed by what
-/// one read of each connection brings, and no more. Loop thread only.
+/// A count with a soft limit: whoever is about to read more looks at short_of() first, so the limit
+/// may be passed by what one read of each connection brings, and no more. Loop thread only.
 class Memory {
  public:
   explicit Memory(std::size_t bytes_max) : bytes_max_(bytes_max) {}

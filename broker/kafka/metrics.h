@@ -1,4 +1,5 @@
-// What one shard's Kafka door counted. Plain numbers, written on the shard's loop; whoever exports them copies them there.
+// What one shard's Kafka door counted. Plain numbers, written on the shard's loop; whoever exports
+// them copies them there.
 #pragma once
 
 #include <array>
@@ -9,7 +10,8 @@
 
 namespace millrace::kafka {
 
-/// Times in buckets that double: bucket i counts times of at most kFirst * 2^i; the last one counts the rest.
+/// Times in buckets that double: bucket i counts times of at most kFirst * 2^i; the last one counts
+/// the rest.
 class LatencyHistogram {
  public:
   static constexpr std::size_t kBuckets = 20;
@@ -28,7 +30,8 @@ class LatencyHistogram {
   common::Duration sum_{0};
 };
 
-/// One API. Latency runs from the whole frame being there to its answer being handed to the socket's queue.
+/// One API. Latency runs from the whole frame being there to its answer being handed to the
+/// socket's queue.
 struct ApiMetrics {
   std::uint64_t requests = 0;
   std::uint64_t bytes_in = 0;

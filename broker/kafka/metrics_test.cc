@@ -13,7 +13,8 @@ using std::chrono::microseconds;
 
 TEST(LatencyHistogram, BoundsAreInclusiveAndDouble) {
   LatencyHistogram histogram;
-  for (const auto time : {microseconds(0), microseconds(50), microseconds(51), microseconds(100)}) histogram.record(time);
+  for (const auto time : {microseconds(0), microseconds(50), microseconds(51), microseconds(100)})
+    histogram.record(time);
   histogram.record(hours(1));
   EXPECT_EQ(histogram.buckets()[0], 2u);
   EXPECT_EQ(histogram.buckets()[1], 2u);

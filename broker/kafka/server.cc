@@ -13,35 +13,49 @@ constexpr int kLogLinesPerSecond = 5;
 
 std::string_view name_of(CloseReason reason) {
   switch (reason) {
-    case CloseReason::kPeer: return "peer";
-    case CloseReason::kShutdown: return "shutdown";
-    case CloseReason::kIdle: return "idle";
-    case CloseReason::kMalformed: return "malformed";
-    case CloseReason::kOversized: return "oversized";
-    case CloseReason::kUnsupported: return "unsupported";
-    case CloseReason::kUnanswerable: return "unanswerable";
-    case CloseReason::kStalled: return "stalled";
+    case CloseReason::kPeer:
+      return "peer";
+    case CloseReason::kShutdown:
+      return "shutdown";
+    case CloseReason::kIdle:
+      return "idle";
+    case CloseReason::kMalformed:
+      return "malformed";
+    case CloseReason::kOversized:
+      return "oversized";
+    case CloseReason::kUnsupported:
+      return "unsupported";
+    case CloseReason::kUnanswerable:
+      return "unanswerable";
+    case CloseReason::kStalled:
+      return "stalled";
   }
   return "unknown";
 }
 
 }  // namespace
 
-Limits limits_from(const model::BrokerSettings& settings, std::uint64_t memory_bytes, std::size_t shards) {
+Limits limits_from(const model::BrokerSettings& settings, std::uint64_t memory_bytes,
+                   std::size_t shards) {
   Limits limits;
-  if (settings.request_bytes_max > 0) limits.request_bytes_max = static_cast<std::size_t>(settings.request_bytes_max);
+  if (settings.request_bytes_max > 0)
+    limits.request_bytes_max = static_cast<std::size_t>(settings.request_bytes_max);
   if (settings.requests_in_flight_max > 0) {
     limits.requests_per_connection_max = static_cast<std::size_t>(settings.requests_in_flight_max);
   }
   if (settings.connection_idle_ms_max > 0) {
     limits.idle_max = std::chrono::milliseconds(settings.connection_idle_ms_max);
   }
-  if (settings.fetch_bytes_max > 0) limits.fetch_bytes_max = static_cast<std::size_t>(settings.fetch_bytes_max);
+  if (settings.fetch_bytes_max > 0)
+    limits.fetch_bytes_max = static_cast<std::size_t>(settings.fetch_bytes_max);
   if (settings.fetch_session_slots_max >= 0) {
-    limits.fetch_sessions_max = static_cast<std::size_t>(settings.fetch_session_slots_max) / std::max<std::size_t>(shards, 1);
+    limits.fetch_sessions_max = static_cast<std::size_t>(settings.fetch_session_slots_max) /
+                                std::max<std::size_t>(shards, 1);
   }
-  // A quarter of the broker's memory is for what is on its way; the rest holds records and everything else.
-  limits.memory_bytes_max = static_cast<std::size_t>(memory_bytes) / 4 / std::max<std::size_t>(shards, 1);
+  // A quarter of the broker's memory is for what is on its way; the rest holds records and
+  // everything else.
+  limits.memory_bytes_max =
+      static_cast<std::size_t>(memory_bytes) / 4 / std::max<std::size_t>(shards, 1);
   return limits;
 }
 
@@ -66,7 +80,8 @@ Server::Server(Parts parts)
 
 Server::~Server() {
   listeners_.clear();
-  while (!sessions_.empty()) sessions_.back()->close(CloseReason::kShutdown, "the broker is stopping");
+  while (!sessions_.empty())
+    sessions_.back()->close(CloseReason::kShutdown, "the broker is stopping");
   if (sweep_timer_ != env::TimerId::kNone) shard_.loop().cancel(sweep_timer_);
   flush_.clear();
   parked_.clear();
@@ -75,7 +90,8 @@ Server::~Server() {
 }
 
 common::Result<env::Endpoint> Server::listen(const env::Endpoint& endpoint) {
-  TRY_ASSIGN(auto listener, transport_.listen(endpoint, [this](std::unique_ptr<env::Connection> connection) {
+  TRY_ASSIGN(auto listener,
+             transport_.listen(endpoint, [this](std::unique_ptr<env::Connection> connection) {
                accept(std::move(connection));
              }));
   listeners_.push_back(std::move(listener));
@@ -96,10 +112,11 @@ bool Server::admit(const env::Connection& connection) {
   if (verdict == ConnectionCount::Verdict::kOpened) return true;
   ++metrics_.closed.refused;
   if (log_allowed()) {
-    log_(fmt::format("event=connection_refused peer={} reason=\"{}\"", connection.peer(),
-                     verdict == ConnectionCount::Verdict::kTooMany
-                         ? fmt::format("max.connections={} are open", maxima.total)
-                         : fmt::format("max.connections.per.ip={} are open from there", maxima.per_address)));
+    log_(fmt::format(
+        "event=connection_refused peer={} reason=\"{}\"", connection.peer(),
+        verdict == ConnectionCount::Verdict::kTooMany
+            ? fmt::format("max.connections={} are open", maxima.total)
+            : fmt::format("max.connections.per.ip={} are open from there", maxima.per_address)));
   }
   return false;
 }
@@ -202,15 +219,17 @@ void Server::resume_parked() {
   }
 }
 
-// Memory is short and nothing was given back for a while: what holds it are answers that nobody reads, or halves of
-// frames whose other halves cannot come because no socket is read. First a reader that stands still is closed; else one
-// parked connection may read on past the limit until its frame is whole, and is closed itself if it stands still.
+// Memory is short and nothing was given back for a while: what holds it are answers that nobody
+// reads, or halves of frames whose other halves cannot come because no socket is read. First a
+// reader that stands still is closed; else one parked connection may read on past the limit until
+// its frame is whole, and is closed itself if it stands still.
 void Server::relieve() {
   const common::Instant now = shard_.clock().now();
   if (Session* reader = stalled_reader(now)) {
     return reader->close(CloseReason::kStalled, "memory is short and its answers are not read");
   }
-  if (const auto holder = overdraft_.lock(); holder != nullptr && holder->in_overdraft() && !holder->closed()) {
+  if (const auto holder = overdraft_.lock();
+      holder != nullptr && holder->in_overdraft() && !holder->closed()) {
     if (now - holder->last_moved() < limits_.stall_max) return;
     return holder->close(CloseReason::kStalled, "memory is short and its request does not arrive");
   }
@@ -227,7 +246,8 @@ Session* Server::stalled_reader(common::Instant now) {
   Session* worst = nullptr;
   for (const auto& session : sessions_) {
     if (session->bytes_waiting() == 0 || now - session->last_moved() < limits_.stall_max) continue;
-    if (worst == nullptr || session->bytes_waiting() > worst->bytes_waiting()) worst = session.get();
+    if (worst == nullptr || session->bytes_waiting() > worst->bytes_waiting())
+      worst = session.get();
   }
   return worst;
 }
@@ -237,7 +257,8 @@ Session* Server::stalled_reader(common::Instant now) {
 void Server::sweep_soon() {
   if (sweep_timer_ != env::TimerId::kNone) return;
   const bool hurry = !parked_.empty();
-  const common::Duration delay = hurry ? kSweepEvery : std::min<common::Duration>(limits_.idle_max / 4, kSweepEvery * 30);
+  const common::Duration delay =
+      hurry ? kSweepEvery : std::min<common::Duration>(limits_.idle_max / 4, kSweepEvery * 30);
   sweep_timer_ = shard_.loop().after(delay, [this] {
     sweep_timer_ = env::TimerId::kNone;
     sweep();
@@ -263,16 +284,30 @@ void Server::sweep() {
 void Server::count_close(const Session& session, CloseReason reason, std::string_view why) {
   switch (reason) {
     case CloseReason::kPeer:
-    case CloseReason::kShutdown: return;
-    case CloseReason::kIdle: ++metrics_.closed.idle; break;
-    case CloseReason::kMalformed: ++metrics_.closed.malformed; break;
-    case CloseReason::kOversized: ++metrics_.closed.oversized; break;
-    case CloseReason::kUnsupported: ++metrics_.closed.unsupported; break;
-    case CloseReason::kUnanswerable: ++metrics_.closed.unanswerable; break;
-    case CloseReason::kStalled: ++metrics_.closed.stalled; break;
+    case CloseReason::kShutdown:
+      return;
+    case CloseReason::kIdle:
+      ++metrics_.closed.idle;
+      break;
+    case CloseReason::kMalformed:
+      ++metrics_.closed.malformed;
+      break;
+    case CloseReason::kOversized:
+      ++metrics_.closed.oversized;
+      break;
+    case CloseReason::kUnsupported:
+      ++metrics_.closed.unsupported;
+      break;
+    case CloseReason::kUnanswerable:
+      ++metrics_.closed.unanswerable;
+      break;
+    case CloseReason::kStalled:
+      ++metrics_.closed.stalled;
+      break;
   }
   if (!log_allowed()) return;
-  log_(fmt::format("event=connection_closed {} cause={} reason=\"{}\"", session.describe(), name_of(reason), why));
+  log_(fmt::format("event=connection_closed {} cause={} reason=\"{}\"", session.describe(),
+                   name_of(reason), why));
 }
 
 bool Server::log_allowed() {
@@ -282,7 +317,8 @@ bool Server::log_allowed() {
     log_second_ = now;
     log_lines_ = 0;
     if (log_lines_dropped_ > 0) {
-      log_(fmt::format("event=log_lines_dropped source=kafka count={}", std::exchange(log_lines_dropped_, 0)));
+      log_(fmt::format("event=log_lines_dropped source=kafka count={}",
+                       std::exchange(log_lines_dropped_, 0)));
     }
   }
   if (log_lines_ < kLogLinesPerSecond) {

@@ -1,5 +1,6 @@
-// Server server({.shard = shard, .transport = transport, .limits = limits, .connections = count, .log = log});
-// TRY_ASSIGN(const env::Endpoint endpoint, server.listen(address));   ...   server.serve();
+// Server server({.shard = shard, .transport = transport, .limits = limits, .connections = count,
+// .log = log}); TRY_ASSIGN(const env::Endpoint endpoint, server.listen(address));   ...
+// server.serve();
 //
 // The Kafka door of one shard: accepts connections, and holds what they share.
 #pragma once
@@ -24,11 +25,14 @@ namespace millrace::kafka {
 /// Takes one line, "key=value ...", for the log.
 using LogLine = common::Function<void(std::string_view)>;
 
-/// The limits that the broker's settings ask for. `memory_bytes`: what the whole broker may use for buffers, `shards`: how
-/// many share it. How many connections may be open can change at run time: the shard's settings say it.
-Limits limits_from(const model::BrokerSettings& settings, std::uint64_t memory_bytes, std::size_t shards);
+/// The limits that the broker's settings ask for. `memory_bytes`: what the whole broker may use for
+/// buffers, `shards`: how many share it. How many connections may be open can change at run time:
+/// the shard's settings say it.
+Limits limits_from(const model::BrokerSettings& settings, std::uint64_t memory_bytes,
+                   std::size_t shards);
 
-/// Loop thread only. Destroy it after the shard's close() has answered every request, before the shard itself.
+/// Loop thread only. Destroy it after the shard's close() has answered every request, before the
+/// shard itself.
 class Server {
  public:
   struct Parts {
@@ -43,15 +47,16 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  /// Takes connections from now on; answers the real address. May be called for several addresses. Nothing is read from
-  /// them before serve(): a broker that restarts has its port early and its answers when it knows everything again.
+  /// Takes connections from now on; answers the real address. May be called for several addresses.
+  /// Nothing is read from them before serve(): a broker that restarts has its port early and its
+  /// answers when it knows everything again.
   common::Result<env::Endpoint> listen(const env::Endpoint& endpoint);
   /// Begins to read requests.
   void serve();
   /// Takes a connection as if it had been accepted.
   void accept(std::unique_ptr<env::Connection> connection);
-  /// Stops accepting and reading, ends waiting fetches, closes each connection when what it asked is answered. Calls
-  /// `drained` once, when no connection is left.
+  /// Stops accepting and reading, ends waiting fetches, closes each connection when what it asked
+  /// is answered. Calls `drained` once, when no connection is left.
   void drain(common::Function<void()> drained);
 
   /// What was counted so far. Copy it on the loop.

@@ -23,11 +23,13 @@ using testing::TestBroker;
 using testing::TestBrokerOptions;
 
 std::string api_versions_bytes(std::int32_t correlation_id) {
-  return std::string(wire::encode_request(wire::ApiVersionsRequest{}, 0, correlation_id, "cut").joined().text());
+  return std::string(
+      wire::encode_request(wire::ApiVersionsRequest{}, 0, correlation_id, "cut").joined().text());
 }
 
 /// A Fetch that waits for records of a partition that has none.
-wire::FetchRequest long_poll(const model::TopicId& id, std::int32_t wait_ms, std::int64_t from = 0) {
+wire::FetchRequest long_poll(const model::TopicId& id, std::int32_t wait_ms,
+                             std::int64_t from = 0) {
   wire::FetchRequest request;
   request.max_wait_ms = wait_ms;
   request.min_bytes = 1;
@@ -41,7 +43,8 @@ wire::FetchRequest long_poll(const model::TopicId& id, std::int32_t wait_ms, std
   return request;
 }
 
-// Goal: clients that come while the broker starts wait for its answers. Method: serve() after the request came.
+// Goal: clients that come while the broker starts wait for its answers. Method: serve() after the
+// request came.
 TEST(Session, EarlyClientsWait) {
   TestBroker broker({.shards = 1, .limits = {}, .config = {}, .serve = false});
   Client client = broker.connect();
@@ -52,7 +55,8 @@ TEST(Session, EarlyClientsWait) {
   EXPECT_EQ(client.receive_as<wire::ApiVersionsRequest>(id, 0).error_code, 0);
 }
 
-// Goal: a request is understood however the network cuts it. Method: every cut of one request into two deliveries.
+// Goal: a request is understood however the network cuts it. Method: every cut of one request into
+// two deliveries.
 TEST(Session, RequestsMayBeCutAnywhere) {
   TestBroker broker;
   Client client = broker.connect();
@@ -74,16 +78,19 @@ TEST(Session, PipelinedRequestsAreAnsweredInOrderAndTogether) {
   const auto id = broker.create_topic("orders");
   Client client = broker.connect();
   std::vector<std::int32_t> sent;
-  for (int i = 0; i < 50; ++i) sent.push_back(client.send(produce_request("", id, 0, batch_of({"v"})), 13));
+  for (int i = 0; i < 50; ++i)
+    sent.push_back(client.send(produce_request("", id, 0, batch_of({"v"})), 13));
   for (std::size_t i = 0; i < sent.size(); ++i) {
     const auto response = client.receive_as<wire::ProduceRequest>(sent[i], 13);
     ASSERT_EQ(response.responses.at(0).partition_responses.at(0).error_code, 0);
-    EXPECT_EQ(response.responses[0].partition_responses[0].base_offset, static_cast<std::int64_t>(i));
+    EXPECT_EQ(response.responses[0].partition_responses[0].base_offset,
+              static_cast<std::int64_t>(i));
   }
   EXPECT_LT(client.end().writes(), 25u) << "answers of one turn leave together";
 }
 
-// Goal: a request that follows a slow one is answered after it, though its own answer is there at once.
+// Goal: a request that follows a slow one is answered after it, though its own answer is there at
+// once.
 TEST(Session, AQuickRequestWaitsForASlowOne) {
   TestBroker broker;
   const auto id = broker.create_topic("orders");
@@ -128,7 +135,8 @@ TEST(Session, LengthsThatAreTooLargeOrNegativeEndTheConnection) {
   }
 }
 
-// Goal: an announced frame costs nothing until it comes, and a connection that holds half of one is known to hold it.
+// Goal: an announced frame costs nothing until it comes, and a connection that holds half of one is
+// known to hold it.
 TEST(Session, AnAnnouncedFrameCostsNothing) {
   TestBroker broker;
   Client client = broker.connect();
@@ -156,10 +164,13 @@ TEST(Session, WhatCannotBeDecodedEndsOnlyItsConnection) {
   EXPECT_EQ(broker.server().metrics().closed.malformed, 1u);
 
   Client third = broker.connect();
-  std::string produce(wire::encode_request(produce_request("t", {}, 0, batch_of({"v"})), 9, 1, "c").joined().text());
+  std::string produce(wire::encode_request(produce_request("t", {}, 0, batch_of({"v"})), 9, 1, "c")
+                          .joined()
+                          .text());
   produce[produce.size() - 90] = static_cast<char>(0xff);
   produce.resize(produce.size() - 40);
-  common::store_big(reinterpret_cast<std::uint8_t*>(produce.data()), static_cast<std::int32_t>(produce.size() - 4));
+  common::store_big(reinterpret_cast<std::uint8_t*>(produce.data()),
+                    static_cast<std::int32_t>(produce.size() - 4));
   third.send_bytes(produce);
   EXPECT_TRUE(third.closed());
   EXPECT_EQ(other.call(wire::ApiVersionsRequest{}, 0).error_code, 0);
@@ -169,7 +180,8 @@ TEST(Session, RequestsThatAreNotServedEndTheConnection) {
   TestBroker broker;
   Client client = broker.connect();
   std::string bytes = api_versions_bytes(1);
-  common::store_big(reinterpret_cast<std::uint8_t*>(bytes.data()) + 4, std::int16_t{10});  // FindCoordinator
+  common::store_big(reinterpret_cast<std::uint8_t*>(bytes.data()) + 4,
+                    std::int16_t{10});  // FindCoordinator
   client.send_bytes(bytes);
   EXPECT_TRUE(client.closed());
   EXPECT_EQ(broker.server().metrics().closed.unsupported, 1u);
@@ -177,7 +189,8 @@ TEST(Session, RequestsThatAreNotServedEndTheConnection) {
   EXPECT_THAT(broker.log()[0], ::testing::HasSubstr("API 10 version 0 is not served"));
 }
 
-// Goal: a flood of bad connections does not flood the log, and nothing is hidden: what was left out is counted.
+// Goal: a flood of bad connections does not flood the log, and nothing is hidden: what was left out
+// is counted.
 TEST(Session, ReasonsAreLoggedAtALimitedRate) {
   TestBroker broker;
   for (int i = 0; i < 100; ++i) {
@@ -193,7 +206,8 @@ TEST(Session, ReasonsAreLoggedAtALimitedRate) {
   EXPECT_THAT(broker.log(), ::testing::Contains("event=log_lines_dropped source=kafka count=95"));
 }
 
-// Goal: while a client does not read its answers, no more of its requests are read; when it reads, it gets all.
+// Goal: while a client does not read its answers, no more of its requests are read; when it reads,
+// it gets all.
 TEST(Session, ASlowReaderIsNotReadFrom) {
   TestBrokerOptions options;
   options.limits.response_bytes_waiting_max = 2000;
@@ -216,7 +230,8 @@ TEST(Session, ASlowReaderIsNotReadFrom) {
   EXPECT_EQ(broker.server().memory().used(), 0u);
 }
 
-// Goal: only so many requests of one connection are worked on at once. Method: appends that take a second.
+// Goal: only so many requests of one connection are worked on at once. Method: appends that take a
+// second.
 TEST(Session, RequestsInWorkAreLimited) {
   TestBrokerOptions options;
   options.limits.requests_per_connection_max = 8;
@@ -255,7 +270,8 @@ TEST(Session, MemoryThatIsShortHoldsReadersBack) {
   EXPECT_EQ(broker.server().memory().used(), 0u);
 }
 
-// Goal: senders that stop in the middle of a frame do not block the others for ever. Method: they hold all memory.
+// Goal: senders that stop in the middle of a frame do not block the others for ever. Method: they
+// hold all memory.
 TEST(Session, StalledSendersAreClosedWhenMemoryIsShort) {
   TestBrokerOptions options;
   options.limits.memory_bytes_max = 100'000;
@@ -263,7 +279,10 @@ TEST(Session, StalledSendersAreClosedWhenMemoryIsShort) {
   TestBroker broker(options);
   const auto id = broker.create_topic("orders");
   const std::string bytes(
-      wire::encode_request(produce_request("", id, 0, batch_of({std::string(90'000, 'v')})), 13, 1, "c").joined().text());
+      wire::encode_request(produce_request("", id, 0, batch_of({std::string(90'000, 'v')})), 13, 1,
+                           "c")
+          .joined()
+          .text());
   std::vector<Client> liars;
   for (int i = 0; i < 4; ++i) {
     liars.push_back(broker.connect());
@@ -302,7 +321,8 @@ TEST(Session, ConnectionsBeyondTheMaximumAreRefused) {
     Client b = broker.connect();
     Client c = broker.connect();
     EXPECT_TRUE(c.closed()) << limit;
-    EXPECT_THAT(broker.log(), ::testing::ElementsAre(::testing::HasSubstr(std::string(limit) + "=2 are open")));
+    EXPECT_THAT(broker.log(),
+                ::testing::ElementsAre(::testing::HasSubstr(std::string(limit) + "=2 are open")));
     a.end().shut();
     EXPECT_TRUE(a.closed());
     Client d = broker.connect();
@@ -310,7 +330,8 @@ TEST(Session, ConnectionsBeyondTheMaximumAreRefused) {
   }
 }
 
-// Goal: a client that leaves while its fetch waits leaves nothing behind; one whose produce is under way neither.
+// Goal: a client that leaves while its fetch waits leaves nothing behind; one whose produce is
+// under way neither.
 TEST(Session, ClientsMayLeaveAtAnyTime) {
   TestBroker broker;
   const auto id = broker.create_topic("orders");
@@ -342,7 +363,8 @@ TEST(Session, DrainingAnswersFirst) {
   broker.world().run_for(milliseconds(10));
   bool drained = false;
   broker.server().drain([&] { drained = true; });
-  EXPECT_TRUE(broker.world().run_until([&] { return idle.end().broker_closed(); }, milliseconds(10)));
+  EXPECT_TRUE(
+      broker.world().run_until([&] { return idle.end().broker_closed(); }, milliseconds(10)));
   EXPECT_FALSE(drained);
   const auto written = writer.receive_as<wire::ProduceRequest>(write, 13);
   EXPECT_EQ(written.responses.at(0).partition_responses.at(0).base_offset, 0);
@@ -352,7 +374,8 @@ TEST(Session, DrainingAnswersFirst) {
   EXPECT_TRUE(reader.end().broker_closed());
 }
 
-// Goal: an idle connection holds little of ours. Method: ten thousand of them, each after a request.
+// Goal: an idle connection holds little of ours. Method: ten thousand of them, each after a
+// request.
 TEST(Session, IdleConnectionsHoldNoBuffers) {
   EXPECT_LT(sizeof(Session), 512u);
   TestBroker broker;

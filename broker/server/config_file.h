@@ -13,8 +13,9 @@ struct ConfigFile {
   std::vector<std::string> warnings;
 };
 
-/// A file whose name ends in .properties is read as Kafka's: keys that mean nothing here become warnings. Anything else is
-/// YAML, flat (`kafka.listen: ...`) or nested, where an unknown key is an error. Errors name the file and the key.
+/// A file whose name ends in .properties is read as Kafka's: keys that mean nothing here become
+/// warnings. Anything else is YAML, flat (`kafka.listen: ...`) or nested, where an unknown key is
+/// an error. Errors name the file and the key.
 common::Result<ConfigFile> read_config_file(const std::string& path);
 
 }  // namespace millrace::server

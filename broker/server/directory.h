@@ -26,9 +26,11 @@ struct DirectoryWish {
   std::uint32_t shards = 0;  // 0: as it is, or one per core for a new one
 };
 
-/// Reads millrace.json, or writes it into an empty directory. kForeignData: the directory holds other files, a newer format, or
-/// belongs to another cluster, node or number of shards than asked; the text says which and what to do.
-common::Result<Directory> open_or_format(env::Disk& disk, const std::string& path, const DirectoryWish& wish,
-                                         std::uint32_t cores, common::Random& random);
+/// Reads millrace.json, or writes it into an empty directory. kForeignData: the directory holds
+/// other files, a newer format, or belongs to another cluster, node or number of shards than asked;
+/// the text says which and what to do.
+common::Result<Directory> open_or_format(env::Disk& disk, const std::string& path,
+                                         const DirectoryWish& wish, std::uint32_t cores,
+                                         common::Random& random);
 
 }  // namespace millrace::server

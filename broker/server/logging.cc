@@ -14,18 +14,23 @@ namespace {
 /// The message as a JSON string, quotes included.
 class JsonMessage final : public spdlog::custom_flag_formatter {
  public:
-  void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& out) override {
+  void format(const spdlog::details::log_msg& message, const std::tm&,
+              spdlog::memory_buf_t& out) override {
     const std::string_view text(message.payload.data(), message.payload.size());
-    const std::string quoted = nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    const std::string quoted =
+        nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
     out.append(quoted.data(), quoted.data() + quoted.size());
   }
-  std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<JsonMessage>(); }
+  std::unique_ptr<custom_flag_formatter> clone() const override {
+    return std::make_unique<JsonMessage>();
+  }
 };
 
 }  // namespace
 
 void set_up_logging(std::string_view format, std::string_view level) {
-  auto logger = std::make_shared<spdlog::logger>("millrace", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  auto logger = std::make_shared<spdlog::logger>("millrace",
+                                                 std::make_shared<spdlog::sinks::stderr_sink_mt>());
   if (format == "json") {
     auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
     formatter->add_flag<JsonMessage>('*').set_pattern(
@@ -39,8 +44,14 @@ void set_up_logging(std::string_view format, std::string_view level) {
   spdlog::set_default_logger(std::move(logger));
 }
 
-void log_info(std::string_view line) { spdlog::info("{}", line); }
-void log_warning(std::string_view line) { spdlog::warn("{}", line); }
-void log_error(std::string_view line) { spdlog::error("{}", line); }
+void log_info(std::string_view line) {
+  spdlog::info("{}", line);
+}
+void log_warning(std::string_view line) {
+  spdlog::warn("{}", line);
+}
+void log_error(std::string_view line) {
+  spdlog::error("{}", line);
+}
 
 }  // namespace millrace::server

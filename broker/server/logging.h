@@ -7,7 +7,8 @@
 
 namespace millrace::server {
 
-/// Sets format ("text" or "json") and level ("debug", "info", "warn", "error") of the default logger.
+/// Sets format ("text" or "json") and level ("debug", "info", "warn", "error") of the default
+/// logger.
 void set_up_logging(std::string_view format, std::string_view level);
 
 void log_info(std::string_view line);

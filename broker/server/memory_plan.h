@@ -12,7 +12,8 @@ struct MemoryPlan {
   std::uint64_t cache_bytes_per_shard = 0;
 };
 
-/// From memory.bytes and cache.bytes; where they are 0, from the machine's memory or the cgroup's limit, whichever is less.
+/// From memory.bytes and cache.bytes; where they are 0, from the machine's memory or the cgroup's
+/// limit, whichever is less.
 MemoryPlan plan_memory(const model::BrokerSettings& settings, std::uint32_t shards);
 
 }  // namespace millrace::server

@@ -80,7 +80,8 @@ class Exposition {
     metric.counter.value = value;
     family(name, help, prometheus::MetricType::Counter).metric.push_back(std::move(metric));
   }
-  void histogram(const std::string& name, const std::string& help, const kafka::LatencyHistogram& from, Labels labels) {
+  void histogram(const std::string& name, const std::string& help,
+                 const kafka::LatencyHistogram& from, Labels labels) {
     prometheus::ClientMetric metric;
     metric.label = std::move(labels);
     metric.histogram.sample_count = from.count();
@@ -88,14 +89,16 @@ class Exposition {
     std::uint64_t cumulative = 0;
     for (std::size_t i = 0; i < from.buckets().size(); ++i) {
       cumulative += from.buckets()[i];
-      metric.histogram.bucket.push_back({cumulative, kafka::LatencyHistogram::upper_bound_seconds(i)});
+      metric.histogram.bucket.push_back(
+          {cumulative, kafka::LatencyHistogram::upper_bound_seconds(i)});
     }
     family(name, help, prometheus::MetricType::Histogram).metric.push_back(std::move(metric));
   }
   std::string text() const { return prometheus::TextSerializer().Serialize(families_); }
 
  private:
-  prometheus::MetricFamily& family(const std::string& name, const std::string& help, prometheus::MetricType type) {
+  prometheus::MetricFamily& family(const std::string& name, const std::string& help,
+                                   prometheus::MetricType type) {
     const auto [place, added] = index_.emplace(name, families_.size());
     if (added) families_.push_back({name, help, type, {}});
     return families_[place->second];
@@ -104,7 +107,9 @@ class Exposition {
   std::map<std::string, std::size_t> index_;
 };
 
-Labels shard_label(const Snapshot& snapshot) { return {{"shard", std::to_string(snapshot.shard)}}; }
+Labels shard_label(const Snapshot& snapshot) {
+  return {{"shard", std::to_string(snapshot.shard)}};
+}
 
 void add_kafka(Exposition& out, const Snapshot& snapshot) {
   if (!snapshot.has_kafka) return;
@@ -114,42 +119,70 @@ void add_kafka(Exposition& out, const Snapshot& snapshot) {
     if (api.requests == 0) continue;
     Labels labels = shard_label(snapshot);
     labels.push_back({"api", std::string(wire::kApis[i].name)});
-    out.counter("millrace_kafka_requests_total", "Requests of the Kafka protocol.", static_cast<double>(api.requests), labels);
-    out.counter("millrace_kafka_request_bytes_total", "Bytes of requests.", static_cast<double>(api.bytes_in), labels);
-    out.counter("millrace_kafka_response_bytes_total", "Bytes of responses.", static_cast<double>(api.bytes_out), labels);
-    out.histogram("millrace_kafka_request_seconds", "From a whole request being there to its answer.", api.latency, labels);
+    out.counter("millrace_kafka_requests_total", "Requests of the Kafka protocol.",
+                static_cast<double>(api.requests), labels);
+    out.counter("millrace_kafka_request_bytes_total", "Bytes of requests.",
+                static_cast<double>(api.bytes_in), labels);
+    out.counter("millrace_kafka_response_bytes_total", "Bytes of responses.",
+                static_cast<double>(api.bytes_out), labels);
+    out.histogram("millrace_kafka_request_seconds",
+                  "From a whole request being there to its answer.", api.latency, labels);
   }
   const Labels labels = shard_label(snapshot);
-  out.gauge("millrace_kafka_connections", "Open Kafka connections.", static_cast<double>(kafka.connections_now), labels);
-  out.counter("millrace_kafka_connections_opened_total", "Kafka connections accepted.", static_cast<double>(kafka.connections_opened), labels);
-  out.gauge("millrace_kafka_memory_bytes", "Requests and answers in memory.", static_cast<double>(kafka.memory_bytes), labels);
-  out.gauge("millrace_kafka_fetch_sessions", "Incremental fetch sessions.", static_cast<double>(kafka.fetch_sessions), labels);
-  out.counter("millrace_kafka_fetch_sessions_evicted_total", "Fetch sessions that made room for others.", static_cast<double>(kafka.fetch_sessions_evicted), labels);
+  out.gauge("millrace_kafka_connections", "Open Kafka connections.",
+            static_cast<double>(kafka.connections_now), labels);
+  out.counter("millrace_kafka_connections_opened_total", "Kafka connections accepted.",
+              static_cast<double>(kafka.connections_opened), labels);
+  out.gauge("millrace_kafka_memory_bytes", "Requests and answers in memory.",
+            static_cast<double>(kafka.memory_bytes), labels);
+  out.gauge("millrace_kafka_fetch_sessions", "Incremental fetch sessions.",
+            static_cast<double>(kafka.fetch_sessions), labels);
+  out.counter("millrace_kafka_fetch_sessions_evicted_total",
+              "Fetch sessions that made room for others.",
+              static_cast<double>(kafka.fetch_sessions_evicted), labels);
   const std::pair<const char*, std::uint64_t> reasons[] = {
-      {"malformed", kafka.closed.malformed}, {"oversized", kafka.closed.oversized},
-      {"unsupported", kafka.closed.unsupported}, {"unanswerable", kafka.closed.unanswerable},
-      {"idle", kafka.closed.idle}, {"refused", kafka.closed.refused}, {"stalled", kafka.closed.stalled}};
+      {"malformed", kafka.closed.malformed},
+      {"oversized", kafka.closed.oversized},
+      {"unsupported", kafka.closed.unsupported},
+      {"unanswerable", kafka.closed.unanswerable},
+      {"idle", kafka.closed.idle},
+      {"refused", kafka.closed.refused},
+      {"stalled", kafka.closed.stalled}};
   for (const auto& [reason, count] : reasons) {
     Labels with_reason = labels;
     with_reason.push_back({"reason", reason});
-    out.counter("millrace_kafka_connections_closed_total", "Connections that the broker closed, by reason.", static_cast<double>(count), with_reason);
+    out.counter("millrace_kafka_connections_closed_total",
+                "Connections that the broker closed, by reason.", static_cast<double>(count),
+                with_reason);
   }
 }
 
 void add_storage(Exposition& out, const Snapshot& snapshot) {
   const storage::StoreStats& store = snapshot.store;
   const Labels labels = shard_label(snapshot);
-  out.counter("millrace_journal_rounds_total", "Durable writes of the journal.", static_cast<double>(store.journal_rounds), labels);
-  out.counter("millrace_journal_bytes_total", "Bytes written to the journal.", static_cast<double>(store.journal_bytes), labels);
-  out.gauge("millrace_journal_live_bytes", "Journal that a start after a crash would read.", static_cast<double>(store.journal_live_bytes), labels);
-  out.counter("millrace_segment_bytes_total", "Bytes written to segments.", static_cast<double>(store.segment_bytes_written), labels);
-  out.counter("millrace_checkpoints_total", "Checkpoints made.", static_cast<double>(store.checkpoints), labels);
-  out.gauge("millrace_cache_bytes", "Records held in memory.", static_cast<double>(store.cache_bytes), labels);
-  out.counter("millrace_cache_hits_total", "Reads served from memory.", static_cast<double>(store.cache_hits), labels);
-  out.counter("millrace_cache_misses_total", "Reads that went to the disk.", static_cast<double>(store.cache_misses), labels);
-  out.gauge("millrace_open_files", "Segment files held open.", static_cast<double>(store.open_files), labels);
-  out.gauge("millrace_disk_out_of_space", "1 while writes are refused for lack of space.", store.out_of_space ? 1 : 0, labels);
-  out.gauge("millrace_partitions_damaged", "Partitions that do not serve because stored data is damaged.", static_cast<double>(snapshot.damaged), labels);
+  out.counter("millrace_journal_rounds_total", "Durable writes of the journal.",
+              static_cast<double>(store.journal_rounds), labels);
+  out.counter("millrace_journal_bytes_total", "Bytes written to the journal.",
+              static_cast<double>(store.journal_bytes), labels);
+  out.gauge("millrace_journal_live_bytes", "Journal that a start after a crash would read.",
+            static_cast<double>(store.journal_live_bytes), labels);
+  out.counter("millrace_segment_bytes_total", "Bytes written to segments.",
+              static_cast<double>(store.segment_bytes_written), labels);
+  out.counter("millrace_checkpoints_total", "Checkpoints made.",
+              static_cast<double>(store.checkpoints), labels);
+  out.gauge("millrace_cache_bytes", "Records held in memory.",
+            static_cast<double>(store.cache_bytes), labels);
+  out.counter("millrace_cache_hits_total", "Reads served from memory.",
+              static_cast<double>(store.cache_hits), labels);
+  out.counter("millrace_cache_misses_total", "Reads that went to the disk.",
+              static_cast<double>(store.cache_misses), labels);
+  out.gauge("millrace_open_files", "Segment files held open.",
+            static_cast<double>(store.open_files), labels);
+  out.gauge("millrace_disk_out_of_space", "1 while writes are refused for lack of space.",
+            store.out_of_space ? 1 : 0, labels);
+  out.gauge("millrace_partitions_damaged",
+            "Partitions that do not serve because stored data is damaged.",
+            static_cast<double>(snapshot.damaged), labels);
 }
 
 std::uint64_t resident_bytes() {
@@ -162,14 +195,20 @@ std::uint64_t resident_bytes() {
 
 void add_process(Exposition& out, const std::vector<Snapshot>& snapshots, std::size_t missing) {
   out.gauge("millrace_build_info", "1; the version is a label.", 1, {{"version", kVersion}});
-  out.gauge("millrace_scrape_shards_missing", "Shards that did not answer this scrape in time.", static_cast<double>(missing));
-  out.gauge("millrace_buffer_bytes", "Bytes of all shared buffers.", static_cast<double>(common::live_block_bytes()));
-  out.gauge("process_resident_memory_bytes", "Resident memory of the process.", static_cast<double>(resident_bytes()));
+  out.gauge("millrace_scrape_shards_missing", "Shards that did not answer this scrape in time.",
+            static_cast<double>(missing));
+  out.gauge("millrace_buffer_bytes", "Bytes of all shared buffers.",
+            static_cast<double>(common::live_block_bytes()));
+  out.gauge("process_resident_memory_bytes", "Resident memory of the process.",
+            static_cast<double>(resident_bytes()));
   if (snapshots.empty()) return;
   const Snapshot& first = snapshots.front();
   out.gauge("millrace_topics", "Topics of the cluster.", static_cast<double>(first.topic_count));
-  out.gauge("millrace_partitions", "Partitions of the cluster.", static_cast<double>(first.partition_count));
-  out.counter("millrace_metadata_records_rejected_total", "Metadata records that made no sense and were skipped.", static_cast<double>(first.metadata_rejected));
+  out.gauge("millrace_partitions", "Partitions of the cluster.",
+            static_cast<double>(first.partition_count));
+  out.counter("millrace_metadata_records_rejected_total",
+              "Metadata records that made no sense and were skipped.",
+              static_cast<double>(first.metadata_rejected));
   std::map<std::string, TopicCounts> topics;
   for (const Snapshot& snapshot : snapshots) {
     for (const auto& [name, counts] : snapshot.topics) {
@@ -180,9 +219,13 @@ void add_process(Exposition& out, const std::vector<Snapshot>& snapshots, std::s
   }
   for (const auto& [name, counts] : topics) {
     const Labels labels{{"topic", name}};
-    out.gauge("millrace_topic_partitions", "Partitions of the topic.", static_cast<double>(counts.partitions), labels);
-    out.gauge("millrace_topic_log_bytes", "Bytes of the topic's logs.", static_cast<double>(counts.log_bytes), labels);
-    out.counter("millrace_topic_records_total", "Records ever committed: the sum of the high watermarks.", static_cast<double>(counts.records_end), labels);
+    out.gauge("millrace_topic_partitions", "Partitions of the topic.",
+              static_cast<double>(counts.partitions), labels);
+    out.gauge("millrace_topic_log_bytes", "Bytes of the topic's logs.",
+              static_cast<double>(counts.log_bytes), labels);
+    out.counter("millrace_topic_records_total",
+                "Records ever committed: the sum of the high watermarks.",
+                static_cast<double>(counts.records_end), labels);
   }
 }
 

@@ -1,4 +1,5 @@
-// Everything the broker counts, in Prometheus' text format. The names are documented in docs/metrics.md.
+// Everything the broker counts, in Prometheus' text format. The names are documented in
+// docs/metrics.md.
 #pragma once
 
 #include <string>
@@ -15,8 +16,9 @@ struct MetricSource {
   kafka::Server* kafka = nullptr;
 };
 
-/// Asks every shard on its own loop and merges. Blocking, at most two seconds: a shard that does not answer by then is left
-/// out and counted in millrace_scrape_shards_missing. Not on a shard's loop.
+/// Asks every shard on its own loop and merges. Blocking, at most two seconds: a shard that does
+/// not answer by then is left out and counted in millrace_scrape_shards_missing. Not on a shard's
+/// loop.
 std::string metrics_text(const std::vector<MetricSource>& sources);
 
 }  // namespace millrace::server

@@ -17,14 +17,16 @@ std::string source_of(const model::ConfigEntry& entry) {
 std::string settings_as_table(const model::ConfigMap& config) {
   std::size_t name_width = 0;
   const auto entries = model::describe_broker_config({.from_start = &config});
-  for (const model::ConfigEntry& entry : entries) name_width = std::max(name_width, entry.key->name.size());
+  for (const model::ConfigEntry& entry : entries)
+    name_width = std::max(name_width, entry.key->name.size());
   std::string table;
   for (const model::ConfigEntry& entry : entries) {
     const std::string value = entry.value.empty() ? "-" : entry.value;
     const std::string unit = entry.key->unit.empty() ? "" : fmt::format(" {}", entry.key->unit);
-    table += fmt::format("{:<{}}  {}{} ({})\n{:<{}}  {}{}\n", entry.key->name, name_width, value, unit, source_of(entry),
-                         "", name_width, entry.key->meaning,
-                         entry.key->effective ? "" : " (accepted for compatibility; without effect)");
+    table +=
+        fmt::format("{:<{}}  {}{} ({})\n{:<{}}  {}{}\n", entry.key->name, name_width, value, unit,
+                    source_of(entry), "", name_width, entry.key->meaning,
+                    entry.key->effective ? "" : " (accepted for compatibility; without effect)");
   }
   return table;
 }

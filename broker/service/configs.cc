@@ -36,28 +36,35 @@ ConfigEntry entry_of(const model::ConfigEntry& from, bool read_only) {
                     .documentation = std::string(from.key->meaning)};
   if (!from.key->sensitive && !from.value.empty()) entry.value = from.value;
   // An empty list is a value, an empty word is none.
-  if (!from.key->sensitive && from.value.empty() && from.key->type == ConfigType::kList) entry.value = "";
+  if (!from.key->sensitive && from.value.empty() && from.key->type == ConfigType::kList)
+    entry.value = "";
   for (const model::ConfigSynonym& synonym : from.synonyms) {
-    entry.synonyms.push_back({synonym.name,
-                              from.key->sensitive ? std::nullopt : std::optional<std::string>(synonym.value),
-                              synonym.source});
+    entry.synonyms.push_back(
+        {synonym.name,
+         from.key->sensitive ? std::nullopt : std::optional<std::string>(synonym.value),
+         synonym.source});
   }
   return entry;
 }
 
 bool wanted(const ConfigQuery& query, std::string_view name) {
-  return !query.keys || std::find(query.keys->begin(), query.keys->end(), name) != query.keys->end();
+  return !query.keys ||
+         std::find(query.keys->begin(), query.keys->end(), name) != query.keys->end();
 }
 
-ConfigAnswer failed(ErrorCode code, std::string detail) { return {.code = code, .detail = std::move(detail)}; }
+ConfigAnswer failed(ErrorCode code, std::string detail) {
+  return {.code = code, .detail = std::move(detail)};
+}
 
 ConfigAnswer describe_topic(const Shard& here, const ConfigQuery& query) {
   const auto topic = here.image().topic(query.name);
   if (topic == nullptr) {
-    return failed(ErrorCode::kUnknownTopicOrPartition, fmt::format("Topic {} does not exist", query.name));
+    return failed(ErrorCode::kUnknownTopicOrPartition,
+                  fmt::format("Topic {} does not exist", query.name));
   }
   ConfigAnswer answer;
-  for (const model::ConfigEntry& entry : model::describe_topic_config(topic->configs, here.layers())) {
+  for (const model::ConfigEntry& entry :
+       model::describe_topic_config(topic->configs, here.layers())) {
     if (wanted(query, entry.key->name)) answer.entries.push_back(entry_of(entry, false));
   }
   return answer;
@@ -87,12 +94,14 @@ common::Result<metadata::Decision<metadata::NoOutcome>> decide_config(const Shar
                                                                       const ConfigCommand& command,
                                                                       AlterStyle style) {
   if (command.type == ResourceType::kTopic) {
-    return metadata::decide(image, metadata::AlterTopicConfigs{command.resource, command.changes, style},
+    return metadata::decide(image,
+                            metadata::AlterTopicConfigs{command.resource, command.changes, style},
                             first.layers());
   }
   if (command.type == ResourceType::kBroker) {
     TRY_ASSIGN(const auto broker, broker_of(command.resource));
-    return metadata::decide(image, metadata::AlterBrokerConfigs{broker, command.changes, style}, first.layers());
+    return metadata::decide(image, metadata::AlterBrokerConfigs{broker, command.changes, style},
+                            first.layers());
   }
   return common::Error{ErrorCode::kInvalidRequest,
                        fmt::format("Unexpected resource type {} for resource {}",
@@ -121,8 +130,9 @@ class Altering : public std::enable_shared_from_this<Altering> {
           return decision;
         },
         [self = shared_from_this()](common::Result<metadata::NoOutcome> decided) {
-          self->outcomes_.push_back(decided.ok() ? ConfigOutcome{}
-                                                 : ConfigOutcome{decided.error().code, decided.error().detail});
+          self->outcomes_.push_back(
+              decided.ok() ? ConfigOutcome{}
+                           : ConfigOutcome{decided.error().code, decided.error().detail});
           self->next();
         });
   }
@@ -138,7 +148,8 @@ class Altering : public std::enable_shared_from_this<Altering> {
 
 }  // namespace
 
-std::vector<ConfigAnswer> describe_configs(const Shard& here, const std::vector<ConfigQuery>& queries) {
+std::vector<ConfigAnswer> describe_configs(const Shard& here,
+                                           const std::vector<ConfigQuery>& queries) {
   std::vector<ConfigAnswer> answers;
   for (const ConfigQuery& query : queries) {
     switch (query.type) {
@@ -152,16 +163,18 @@ std::vector<ConfigAnswer> describe_configs(const Shard& here, const std::vector<
         answers.push_back({});  // loggers cannot be changed one by one
         break;
       default:
-        answers.push_back(failed(ErrorCode::kInvalidRequest,
-                                 fmt::format("Unsupported resource type: {}", static_cast<int>(query.type))));
+        answers.push_back(
+            failed(ErrorCode::kInvalidRequest,
+                   fmt::format("Unsupported resource type: {}", static_cast<int>(query.type))));
     }
   }
   return answers;
 }
 
-void alter_configs(Shard& here, std::vector<ConfigCommand> commands, AlterStyle style, bool validate_only,
-                   common::Reply<std::vector<ConfigOutcome>> done) {
-  std::make_shared<Altering>(here, std::move(commands), style, validate_only, std::move(done))->next();
+void alter_configs(Shard& here, std::vector<ConfigCommand> commands, AlterStyle style,
+                   bool validate_only, common::Reply<std::vector<ConfigOutcome>> done) {
+  std::make_shared<Altering>(here, std::move(commands), style, validate_only, std::move(done))
+      ->next();
 }
 
 }  // namespace millrace::service

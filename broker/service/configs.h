@@ -13,7 +13,14 @@
 namespace millrace::service {
 
 /// Kafka's numbers for kinds of resources.
-enum class ResourceType : std::int8_t { kUnknown = 0, kTopic = 2, kBroker = 4, kBrokerLogger = 8, kClientMetrics = 16, kGroup = 32 };
+enum class ResourceType : std::int8_t {
+  kUnknown = 0,
+  kTopic = 2,
+  kBroker = 4,
+  kBrokerLogger = 8,
+  kClientMetrics = 16,
+  kGroup = 32
+};
 
 using model::ConfigSource;
 using model::ConfigType;
@@ -52,7 +59,8 @@ struct ConfigAnswer {
 };
 
 /// From this shard's image; needs no waiting.
-std::vector<ConfigAnswer> describe_configs(const Shard& here, const std::vector<ConfigQuery>& queries);
+std::vector<ConfigAnswer> describe_configs(const Shard& here,
+                                           const std::vector<ConfigQuery>& queries);
 
 using metadata::AlterStyle;
 using metadata::ConfigChange;
@@ -69,7 +77,7 @@ struct ConfigOutcome {
 };
 
 /// Each resource changes whole or not at all. Outcomes in the order of the commands.
-void alter_configs(Shard& here, std::vector<ConfigCommand> commands, AlterStyle style, bool validate_only,
-                   common::Reply<std::vector<ConfigOutcome>> done);
+void alter_configs(Shard& here, std::vector<ConfigCommand> commands, AlterStyle style,
+                   bool validate_only, common::Reply<std::vector<ConfigOutcome>> done);
 
 }  // namespace millrace::service

@@ -16,12 +16,17 @@ struct Reading {
   FetchOutcome outcome;
 };
 
-/// The items of one shard, read one after the other with a common budget. Lives on that shard's loop.
+/// The items of one shard, read one after the other with a common budget. Lives on that shard's
+/// loop.
 class ShardRead : public std::enable_shared_from_this<ShardRead> {
  public:
-  ShardRead(Shard& owner, std::vector<Reading> readings, replica::Isolation isolation, std::size_t budget,
-            common::Function<void(std::vector<Reading>)> done)
-      : owner_(owner), readings_(std::move(readings)), isolation_(isolation), budget_(budget), done_(std::move(done)) {}
+  ShardRead(Shard& owner, std::vector<Reading> readings, replica::Isolation isolation,
+            std::size_t budget, common::Function<void(std::vector<Reading>)> done)
+      : owner_(owner),
+        readings_(std::move(readings)),
+        isolation_(isolation),
+        budget_(budget),
+        done_(std::move(done)) {}
 
   void start() {
     missing_ = readings_.size() + 1;
@@ -37,19 +42,22 @@ class ShardRead : public std::enable_shared_from_this<ShardRead> {
     replica::Partition* partition = owner_.partition(reading.key);
     if (partition == nullptr) return fail(i, model::error(ErrorCode::kUnknownTopicOrPartition));
     outcome.bounds = partition->bounds();
-    if (const auto checked = partition->check_leader_epoch(reading.item.leader_epoch); !checked.ok()) {
+    if (const auto checked = partition->check_leader_epoch(reading.item.leader_epoch);
+        !checked.ok()) {
       return fail(i, checked.error());
     }
     if (diverges(*partition, reading)) return finished_one();
-    // What may still come of reads under way counts as used, so that their sum stays within the budget.
+    // What may still come of reads under way counts as used, so that their sum stays within the
+    // budget.
     const std::size_t share = std::min(reading.item.bytes_max, budget_);
     const bool whole_batch = !found_any_;
     if (share == 0 && found_any_) return finished_one();
     budget_ -= share;
-    partition->read(reading.item.from, isolation_, share, whole_batch,
-                    [self = shared_from_this(), i, share](common::Result<storage::ReadResult> read) {
-                      self->arrived(i, share, std::move(read));
-                    });
+    partition->read(
+        reading.item.from, isolation_, share, whole_batch,
+        [self = shared_from_this(), i, share](common::Result<storage::ReadResult> read) {
+          self->arrived(i, share, std::move(read));
+        });
   }
 
   bool diverges(const replica::Partition& partition, Reading& reading) const {
@@ -99,7 +107,8 @@ struct ShardWatches {
   std::vector<std::pair<model::PartitionKey, replica::WatchId>> watches;
 };
 
-class FetchOperation final : public FetchHandle, public std::enable_shared_from_this<FetchOperation> {
+class FetchOperation final : public FetchHandle,
+                             public std::enable_shared_from_this<FetchOperation> {
  public:
   FetchOperation(Shard& here, FetchCommand command, common::Reply<std::vector<FetchOutcome>> done)
       : here_(here), command_(std::move(command)), done_(std::move(done)) {}
@@ -150,20 +159,22 @@ class FetchOperation final : public FetchHandle, public std::enable_shared_from_
   void read_part(Shard& owner, std::vector<Reading> part) {
     auto self = shared_from_this();
     if (&owner == &here_) {
-      std::make_shared<ShardRead>(owner, std::move(part), command_.isolation, command_.bytes_max,
-                                  [self](std::vector<Reading> done) { self->part_arrived(std::move(done)); })
+      std::make_shared<ShardRead>(
+          owner, std::move(part), command_.isolation, command_.bytes_max,
+          [self](std::vector<Reading> done) { self->part_arrived(std::move(done)); })
           ->start();
       return;
     }
     owner.loop().post([self, &owner, &here = here_, part = std::move(part)]() mutable {
       const replica::Isolation isolation = self->command_.isolation;
       const std::size_t bytes_max = self->command_.bytes_max;
-      std::make_shared<ShardRead>(owner, std::move(part), isolation, bytes_max,
-                                  [self = std::move(self), &here](std::vector<Reading> done) mutable {
-                                    here.loop().post([self = std::move(self), done = std::move(done)]() mutable {
-                                      self->part_arrived(std::move(done));
-                                    });
-                                  })
+      std::make_shared<ShardRead>(
+          owner, std::move(part), isolation, bytes_max,
+          [self = std::move(self), &here](std::vector<Reading> done) mutable {
+            here.loop().post([self = std::move(self), done = std::move(done)]() mutable {
+              self->part_arrived(std::move(done));
+            });
+          })
           ->start();
     });
   }
@@ -178,7 +189,8 @@ class FetchOperation final : public FetchHandle, public std::enable_shared_from_
     bool answer_now = command_.wait_max.count() <= 0 || timer_ == env::TimerId::kNone;
     for (const FetchOutcome& outcome : outcomes_) {
       bytes += outcome.bytes;
-      if (outcome.code != ErrorCode::kNone || outcome.diverging.term.value() >= 0) answer_now = true;
+      if (outcome.code != ErrorCode::kNone || outcome.diverging.term.value() >= 0)
+        answer_now = true;
     }
     if (answer_now || bytes >= command_.bytes_min || command_.items.empty()) {
       if (command_.items.empty() && timer_ != env::TimerId::kNone && command_.bytes_min > 0) return;
@@ -201,7 +213,9 @@ class FetchOperation final : public FetchHandle, public std::enable_shared_from_
       watches_[shard] = std::make_shared<ShardWatches>();
       Shard& owner = *here_.peers()[shard];
       auto watch = [self = shared_from_this(), &owner, watches = watches_[shard],
-                    part = std::move(parts[shard])]() mutable { self->watch_part(owner, *watches, part); };
+                    part = std::move(parts[shard])]() mutable {
+        self->watch_part(owner, *watches, part);
+      };
       if (&owner == &here_) {
         watch();
       } else {

@@ -38,7 +38,8 @@ struct FetchOutcome {
   storage::TermStart diverging{model::Term{-1}, model::Offset{-1}};
 };
 
-/// Stops a waiting fetch: it answers at once with what it has. Keep it while the reader is connected.
+/// Stops a waiting fetch: it answers at once with what it has. Keep it while the reader is
+/// connected.
 class FetchHandle {
  public:
   virtual ~FetchHandle() = default;

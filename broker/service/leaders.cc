@@ -34,7 +34,8 @@ void look_up(Shard& owner, Part& part) {
   part.epochs.reserve(part.keys.size());
   for (const model::PartitionKey& key : part.keys) {
     const replica::Partition* partition = owner.partition(key);
-    part.epochs.push_back(partition == nullptr ? std::nullopt : std::optional(partition->bounds().leader_epoch));
+    part.epochs.push_back(partition == nullptr ? std::nullopt
+                                               : std::optional(partition->bounds().leader_epoch));
   }
 }
 
@@ -62,7 +63,8 @@ void leader_epochs(Shard& here, std::vector<model::PartitionKey> keys, common::R
     // The gathering belongs to `here`: it travels unopened.
     owner.loop().post([&here, &owner, part = std::move(parts[shard]), gathering]() mutable {
       look_up(owner, part);
-      here.loop().post([part = std::move(part), gathering = std::move(gathering)] { gathering->take(part); });
+      here.loop().post(
+          [part = std::move(part), gathering = std::move(gathering)] { gathering->take(part); });
     });
   }
   gathering->arrived();

@@ -41,7 +41,8 @@ void describe_log_dirs(Shard& here, common::Reply<common::Result<LogDirs>> done)
     shard->loop().post([collecting, shard, &here] {
       here.loop().post([collecting, sizes = sizes_of(*shard)]() mutable {
         auto& all = collecting->dirs.partitions;
-        all.insert(all.end(), std::make_move_iterator(sizes.begin()), std::make_move_iterator(sizes.end()));
+        all.insert(all.end(), std::make_move_iterator(sizes.begin()),
+                   std::make_move_iterator(sizes.end()));
         collecting->arrived();
       });
     });

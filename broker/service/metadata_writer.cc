@@ -13,7 +13,8 @@ using model::Offset;
 constexpr std::string_view kMetadataTopicName = "__cluster_metadata";
 constexpr model::PartitionKey kMetadataKey{model::kMetadataTopicId, model::PartitionIndex{0}};
 constexpr std::size_t kReplayBytes = 4 << 20;
-/// A log shorter than this is never worth shortening; a longer one is, when a snapshot is at most a quarter of it.
+/// A log shorter than this is never worth shortening; a longer one is, when a snapshot is at most a
+/// quarter of it.
 constexpr std::uint64_t kShortenBytesMin = 8 << 20;
 
 model::TopicSettings metadata_settings() {
@@ -29,33 +30,41 @@ model::TopicSettings metadata_settings() {
 MetadataWriter::MetadataWriter(Shard& first) : first_(first) {
   storage::Log* log = first.store().find(kMetadataKey);
   if (log == nullptr) {
-    log = &first.store().create(kMetadataKey, kMetadataTopicName, replica::log_settings(metadata_settings()));
+    log = &first.store().create(kMetadataKey, kMetadataTopicName,
+                                replica::log_settings(metadata_settings()));
   } else {
     log->set_settings(replica::log_settings(metadata_settings()));
   }
   log_ = std::make_unique<replica::Partition>(*log, metadata_settings(), first.clock());
 }
 
-MetadataWriter::~MetadataWriter() { close(); }
+MetadataWriter::~MetadataWriter() {
+  close();
+}
 
-Offset MetadataWriter::log_end() const { return log_->bounds().log_end; }
+Offset MetadataWriter::log_end() const {
+  return log_->bounds().log_end;
+}
 
 void MetadataWriter::replay(common::Reply<common::Result<void>> done) {
   if (const auto damage = log_->log().damage()) return done(*damage);
-  read_from(log_->bounds().log_start, std::make_shared<common::Reply<common::Result<void>>>(std::move(done)));
+  read_from(log_->bounds().log_start,
+            std::make_shared<common::Reply<common::Result<void>>>(std::move(done)));
 }
 
-void MetadataWriter::read_from(Offset offset, std::shared_ptr<common::Reply<common::Result<void>>> done) {
+void MetadataWriter::read_from(Offset offset,
+                               std::shared_ptr<common::Reply<common::Result<void>>> done) {
   if (offset >= log_->bounds().high_watermark) return shorten(std::move(*done));
-  log_->read(offset, replica::Isolation::kReadUncommitted, kReplayBytes, true,
-             [this, done](common::Result<storage::ReadResult> read) {
-               if (!read.ok()) return (*done)(read.error());
-               for (const common::Bytes& piece : read->pieces) {
-                 if (auto applied = replay_piece(piece); !applied.ok()) return (*done)(applied.error());
-               }
-               // Through the loop, so that a long log does not become a deep stack.
-               first_.loop().post([this, next = read->next_offset, done] { read_from(next, done); });
-             });
+  log_->read(
+      offset, replica::Isolation::kReadUncommitted, kReplayBytes, true,
+      [this, done](common::Result<storage::ReadResult> read) {
+        if (!read.ok()) return (*done)(read.error());
+        for (const common::Bytes& piece : read->pieces) {
+          if (auto applied = replay_piece(piece); !applied.ok()) return (*done)(applied.error());
+        }
+        // Through the loop, so that a long log does not become a deep stack.
+        first_.loop().post([this, next = read->next_offset, done] { read_from(next, done); });
+      });
 }
 
 common::Result<void> MetadataWriter::replay_piece(common::ByteView piece) {
@@ -63,7 +72,8 @@ common::Result<void> MetadataWriter::replay_piece(common::ByteView piece) {
     TRY_ASSIGN(const model::BatchView batch, model::BatchView::parse(piece));
     TRY_ASSIGN(const auto values, metadata::values_of(batch));
     for (const common::ByteView value : values) {
-      // A record that cannot be read or makes no sense is counted by each image and skipped, never fatal.
+      // A record that cannot be read or makes no sense is counted by each image and skipped, never
+      // fatal.
       const auto record = metadata::decode(value);
       for (Shard* shard : first_.peers()) {
         if (record.ok()) {
@@ -85,14 +95,16 @@ void MetadataWriter::shorten(common::Reply<common::Result<void>> done) {
   if (snapshot.empty()) return done(common::ok());
   common::Bytes batch = metadata::to_batch(snapshot, first_.clock().wall());
   if (batch.size() > size / 4) return done(common::ok());
-  // A crash between the two steps is harmless: a snapshot on top of the state it describes changes nothing.
+  // A crash between the two steps is harmless: a snapshot on top of the state it describes changes
+  // nothing.
   log_->append(std::move(batch), {.acks = replica::Acks::kAll, .origin = replica::Origin::kBroker},
                [this, done = std::move(done)](replica::AppendOutcome appended) mutable {
                  if (appended.error) return done(*appended.error);
-                 log_->delete_records(appended.appended.base_offset,
-                                      [done = std::move(done)](common::Result<Offset> deleted) mutable {
-                                        done(deleted.ok() ? common::ok() : common::Result<void>(deleted.error()));
-                                      });
+                 log_->delete_records(
+                     appended.appended.base_offset,
+                     [done = std::move(done)](common::Result<Offset> deleted) mutable {
+                       done(deleted.ok() ? common::ok() : common::Result<void>(deleted.error()));
+                     });
                });
 }
 
@@ -121,12 +133,14 @@ void MetadataWriter::commit(std::vector<metadata::Record> records) {
                });
 }
 
-void MetadataWriter::apply_everywhere(std::shared_ptr<const std::vector<metadata::Record>> records) {
+void MetadataWriter::apply_everywhere(
+    std::shared_ptr<const std::vector<metadata::Record>> records) {
   auto missing = std::make_shared<std::size_t>(first_.peers().size());
   auto applied = [this, missing, records] {
     if (--*missing > 0) return;
     for (const metadata::Record& record : *records) {
-      if (const auto* gone = std::get_if<metadata::TopicDeleted>(&record)) remove_everywhere(gone->topic);
+      if (const auto* gone = std::get_if<metadata::TopicDeleted>(&record))
+        remove_everywhere(gone->topic);
     }
     finish(common::ok());
   };
@@ -155,11 +169,14 @@ void MetadataWriter::remove_everywhere(const model::TopicId& topic) {
   auto failed = std::make_shared<bool>(false);
   auto removed = [this, missing, failed, topic](bool ok) {
     if (!ok) *failed = true;
-    // After a failure the topic stays in the list of those being removed, and the next start tries again.
+    // After a failure the topic stays in the list of those being removed, and the next start tries
+    // again.
     if (--*missing > 0 || *failed || closed_) return;
     submit(
-        [this, topic](const metadata::Image& image) -> common::Result<std::vector<metadata::Record>> {
-          return metadata::decide(image, metadata::ConfirmRemoval{topic, first_.identity().node}).records;
+        [this,
+         topic](const metadata::Image& image) -> common::Result<std::vector<metadata::Record>> {
+          return metadata::decide(image, metadata::ConfirmRemoval{topic, first_.identity().node})
+              .records;
         },
         [](common::Result<void>) {});
   };

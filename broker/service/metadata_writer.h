@@ -1,6 +1,8 @@
-// MetadataWriter::decide_on<TopicOutcome>(here, [=](const Image& image) { return decide(image, command, rules); }, reply);
+// MetadataWriter::decide_on<TopicOutcome>(here, [=](const Image& image) { return decide(image,
+// command, rules); }, reply);
 //
-// The one who writes the metadata log. Lives on the first shard; any shard hands it decisions to make.
+// The one who writes the metadata log. Lives on the first shard; any shard hands it decisions to
+// make.
 #pragma once
 
 #include <cstdint>
@@ -13,28 +15,31 @@
 
 namespace millrace::service {
 
-/// Takes one decision at a time: decides on the image that holds everything before it, appends the records, waits until
-/// they are committed, lets every shard apply them, and only then answers.
+/// Takes one decision at a time: decides on the image that holds everything before it, appends the
+/// records, waits until they are committed, lets every shard apply them, and only then answers.
 class MetadataWriter {
  public:
   /// Looks at the newest image and says what to commit (perhaps nothing).
-  using Decide = common::Function<common::Result<std::vector<metadata::Record>>(const metadata::Image&)>;
+  using Decide =
+      common::Function<common::Result<std::vector<metadata::Record>>(const metadata::Image&)>;
 
   /// Opens (or makes) the metadata log in the first shard's store. First shard's loop.
   explicit MetadataWriter(Shard& first);
   ~MetadataWriter();
 
-  /// Reads the whole log and applies it to the image of every shard (whose loops must not serve yet: called while the other
-  /// shards are quiet), shortens it when it has grown far beyond what it describes. kCorruptLog: it cannot be read.
+  /// Reads the whole log and applies it to the image of every shard (whose loops must not serve
+  /// yet: called while the other shards are quiet), shortens it when it has grown far beyond what
+  /// it describes. kCorruptLog: it cannot be read.
   void replay(common::Reply<common::Result<void>> done);
 
   /// First shard's loop; answers there.
   void submit(Decide decide, common::Reply<common::Result<void>> done);
 
-  /// From any shard's loop, with an outcome: `decide` returns Result<metadata::Decision<Outcome>>; the answer comes on `here`'s
-  /// loop once every shard has applied the decision.
+  /// From any shard's loop, with an outcome: `decide` returns Result<metadata::Decision<Outcome>>;
+  /// the answer comes on `here`'s loop once every shard has applied the decision.
   template <typename Outcome, typename DecideOutcome>
-  static void decide_on(Shard& here, DecideOutcome decide, common::Reply<common::Result<Outcome>> done);
+  static void decide_on(Shard& here, DecideOutcome decide,
+                        common::Reply<common::Result<Outcome>> done);
 
   /// Finishes removals that an earlier run left over. After open_partitions() of all shards.
   void resume_removals();
@@ -66,18 +71,20 @@ class MetadataWriter {
 };
 
 template <typename Outcome, typename DecideOutcome>
-void MetadataWriter::decide_on(Shard& here, DecideOutcome decide, common::Reply<common::Result<Outcome>> done) {
+void MetadataWriter::decide_on(Shard& here, DecideOutcome decide,
+                               common::Reply<common::Result<Outcome>> done) {
   auto outcome = std::make_shared<Outcome>();
   auto job = [&here, decide = std::move(decide), outcome, done = std::move(done)]() mutable {
     here.first().metadata_writer()->submit(
-        [decide = std::move(decide), outcome](const metadata::Image& image) mutable
-        -> common::Result<std::vector<metadata::Record>> {
+        [decide = std::move(decide), outcome](
+            const metadata::Image& image) mutable -> common::Result<std::vector<metadata::Record>> {
           TRY_ASSIGN(metadata::Decision<Outcome> decision, decide(image));
           *outcome = std::move(decision.outcome);
           return std::move(decision.records);
         },
         [&here, outcome, done = std::move(done)](common::Result<void> committed) mutable {
-          auto answer = [outcome, done = std::move(done), committed = std::move(committed)]() mutable {
+          auto answer = [outcome, done = std::move(done),
+                         committed = std::move(committed)]() mutable {
             if (committed.ok()) {
               done(std::move(*outcome));
             } else {

@@ -11,9 +11,11 @@ common::Result<model::PartitionKey> resolve(const Shard& here, const PartitionRe
   const auto topic = by_id ? here.image().topic(ref.topic_id) : here.image().topic(ref.topic_name);
   if (topic == nullptr) {
     if (by_id) {
-      return common::Error{ErrorCode::kUnknownTopicId, fmt::format("No topic has the id {}", ref.topic_id)};
+      return common::Error{ErrorCode::kUnknownTopicId,
+                           fmt::format("No topic has the id {}", ref.topic_id)};
     }
-    return common::Error{ErrorCode::kUnknownTopicOrPartition, fmt::format("Topic {} does not exist", ref.topic_name)};
+    return common::Error{ErrorCode::kUnknownTopicOrPartition,
+                         fmt::format("Topic {} does not exist", ref.topic_name)};
   }
   const std::int32_t index = ref.partition.value();
   if (index < 0 || index >= topic->partition_count()) {

@@ -7,7 +7,8 @@
 
 namespace millrace::service {
 
-/// By topic id when it is not zero, else by name. Newer Kafka requests carry ids, older ones and gRPC names.
+/// By topic id when it is not zero, else by name. Newer Kafka requests carry ids, older ones and
+/// gRPC names.
 struct PartitionRef {
   model::TopicId topic_id;
   std::string topic_name;

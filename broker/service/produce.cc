@@ -8,12 +8,15 @@
 namespace millrace::service {
 namespace {
 
-ProduceOutcome failed(const common::Error& error) { return {error.code, error.detail, {}, {}}; }
+ProduceOutcome failed(const common::Error& error) {
+  return {error.code, error.detail, {}, {}};
+}
 
 void append(Shard& owner, const model::PartitionKey& key, ProduceItem item, replica::Acks acks,
             common::Reply<ProduceOutcome> done) {
   replica::Partition* partition = owner.partition(key);
-  if (partition == nullptr) return done(failed(model::error(model::ErrorCode::kUnknownTopicOrPartition)));
+  if (partition == nullptr)
+    return done(failed(model::error(model::ErrorCode::kUnknownTopicOrPartition)));
   if (model::is_internal_topic(partition->log().topic_name())) {
     return done(failed({model::ErrorCode::kInvalidTopic,
                         "The topic belongs to the broker itself; clients cannot write to it"}));

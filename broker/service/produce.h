@@ -7,7 +7,8 @@
 
 namespace millrace::service {
 
-/// `records`: exactly one record batch for its partition (null or empty is refused); patched in place.
+/// `records`: exactly one record batch for its partition (null or empty is refused); patched in
+/// place.
 struct ProduceItem {
   PartitionRef target;
   common::Bytes records;
@@ -27,8 +28,8 @@ struct ProduceOutcome {
   replica::Appended appended;
 };
 
-/// Outcomes in the order of the items. Runs on `here`'s loop and answers there; items of other shards are forwarded.
-/// With acks=none the answer comes at once after the appends were tried.
+/// Outcomes in the order of the items. Runs on `here`'s loop and answers there; items of other
+/// shards are forwarded. With acks=none the answer comes at once after the appends were tried.
 void produce(Shard& here, ProduceCommand command, common::Reply<std::vector<ProduceOutcome>> done);
 
 }  // namespace millrace::service

@@ -26,12 +26,16 @@ void describe_producers(Shard& here, std::vector<PartitionRef> partitions,
   for (PartitionRef& partition : partitions) items.push_back({std::move(partition)});
   scatter<ProducersItem, ProducersAnswer>(
       here, std::move(items),
-      [](Shard& owner, const model::PartitionKey& key, const ProducersItem&, common::Reply<ProducersAnswer> reply) {
+      [](Shard& owner, const model::PartitionKey& key, const ProducersItem&,
+         common::Reply<ProducersAnswer> reply) {
         const replica::Partition* partition = owner.partition(key);
-        if (partition == nullptr) return reply({.code = model::ErrorCode::kUnknownTopicOrPartition});
+        if (partition == nullptr)
+          return reply({.code = model::ErrorCode::kUnknownTopicOrPartition});
         reply({.producers = partition->producers()});
       },
-      [](const common::Error& error) { return ProducersAnswer{.code = error.code, .detail = error.detail}; },
+      [](const common::Error& error) {
+        return ProducersAnswer{.code = error.code, .detail = error.detail};
+      },
       std::move(done));
 }
 

@@ -13,8 +13,8 @@ struct ProducerIdentity {
   std::int16_t epoch = -1;
 };
 
-/// A new identity with epoch 0: without a transactional id there is nothing that an old one could be fenced for.
-/// Answers on `here`'s loop.
+/// A new identity with epoch 0: without a transactional id there is nothing that an old one could
+/// be fenced for. Answers on `here`'s loop.
 void init_producer_id(Shard& here, common::Reply<common::Result<ProducerIdentity>> done);
 
 struct ProducersAnswer {

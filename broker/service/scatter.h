@@ -1,4 +1,5 @@
-// Sends the items of one request to the shards that own their partitions and gathers the outcomes in order.
+// Sends the items of one request to the shards that own their partitions and gathers the outcomes
+// in order.
 #pragma once
 
 #include <memory>
@@ -22,7 +23,8 @@ struct Gathering {
   }
 };
 
-/// Items of one request that another shard owns, and their outcomes so far: lives on that shard's loop.
+/// Items of one request that another shard owns, and their outcomes so far: lives on that shard's
+/// loop.
 template <typename Item, typename Outcome>
 struct ForeignPart {
   struct Entry {
@@ -35,9 +37,10 @@ struct ForeignPart {
   std::size_t missing = 0;
 };
 
-/// Calls run(owner, key, std::move(item), reply) on the loop of each item's owner. `run` must be copyable and hold nothing
-/// that belongs to a thread. An item whose partition is unknown gets fail(error). Item must have a `target`; Outcome must be
-/// default-constructible. Answers on `here`'s loop; inline when every item is local and answers inline.
+/// Calls run(owner, key, std::move(item), reply) on the loop of each item's owner. `run` must be
+/// copyable and hold nothing that belongs to a thread. An item whose partition is unknown gets
+/// fail(error). Item must have a `target`; Outcome must be default-constructible. Answers on
+/// `here`'s loop; inline when every item is local and answers inline.
 template <typename Item, typename Outcome, typename Run, typename Fail>
 void scatter(Shard& here, std::vector<Item> items, Run run, Fail fail,
              common::Reply<std::vector<Outcome>> done) {
@@ -76,7 +79,8 @@ void scatter(Shard& here, std::vector<Item> items, Run run, Fail fail,
       auto deliver = [&here, part, gathering] {
         if (--part->missing > 0) return;
         here.loop().post([part, gathering] {
-          for (auto& entry : part->entries) gathering->outcomes[entry.position] = std::move(entry.outcome);
+          for (auto& entry : part->entries)
+            gathering->outcomes[entry.position] = std::move(entry.outcome);
           gathering->arrived();
         });
       };

@@ -1,4 +1,5 @@
-// What one shard owns, and how it reaches the others. Use cases (the other headers of this folder) are functions of a Shard.
+// What one shard owns, and how it reaches the others. Use cases (the other headers of this folder)
+// are functions of a Shard.
 #pragma once
 
 #include <cstdint>
@@ -28,14 +29,15 @@ struct Identity {
   std::string cluster_id;
   model::BrokerId node;
   common::Uuid directory;
-  /// Where Kafka and gRPC clients should connect. An empty host: the address that the client came to.
+  /// Where Kafka and gRPC clients should connect. An empty host: the address that the client came
+  /// to.
   env::Endpoint kafka_advertised;
   env::Endpoint grpc_advertised;
   std::string version;
 };
 
-/// One thread's partitions, image of the metadata and services. Everything of it is used on its loop only; other shards
-/// post to loop().
+/// One thread's partitions, image of the metadata and services. Everything of it is used on its
+/// loop only; other shards post to loop().
 class Shard {
  public:
   struct Parts {
@@ -64,7 +66,8 @@ class Shard {
   void set_identity(std::shared_ptr<const Identity> identity) { identity_ = std::move(identity); }
   /// The broker's settings now in force; dynamic changes arrive through the metadata.
   const model::BrokerSettings& settings() const { return settings_; }
-  /// This shard's copy of the cluster's metadata: every committed record is applied to each shard's copy.
+  /// This shard's copy of the cluster's metadata: every committed record is applied to each shard's
+  /// copy.
   const metadata::Image& image() const { return image_; }
 
   /// The layers that a broker-level value may come from. Valid until the next apply().
@@ -72,7 +75,8 @@ class Shard {
 
   /// The partitions led here, on this shard. nullptr: not here, or unknown.
   replica::Partition* partition(const model::PartitionKey& key);
-  const std::unordered_map<model::PartitionKey, std::unique_ptr<replica::Partition>>& partitions() const {
+  const std::unordered_map<model::PartitionKey, std::unique_ptr<replica::Partition>>& partitions()
+      const {
     return partitions_;
   }
 
@@ -92,12 +96,14 @@ class Shard {
   void replay(const metadata::Record& record) { image_.apply(record); }
   /// Start-up: counts bytes of the metadata log that are no record.
   void reject(common::ByteView value) { image_.apply_bytes(value); }
-  /// Opens the partitions of the image that belong here; sets aside what the image does not know. After recovery, once.
+  /// Opens the partitions of the image that belong here; sets aside what the image does not know.
+  /// After recovery, once.
   void open_partitions();
   /// Removes what this shard still holds of a deleted topic; answers when that is durable.
   void remove_logs(const model::TopicId& topic, common::Reply<common::Result<void>> done);
 
-  /// A producer id nobody had before, from this shard's block; asks for a new block when it is used up.
+  /// A producer id nobody had before, from this shard's block; asks for a new block when it is used
+  /// up.
   void next_producer_id(common::Reply<common::Result<model::ProducerId>> done);
 
   /// Answers all waiters and refuses further work.

@@ -16,7 +16,8 @@ metadata::CreationRules creation_rules(const Shard& first) {
           .partitions_per_shard_max = settings.partitions_per_shard_max};
 }
 
-TopicOutcome outcome_of(const std::string& name, const common::Result<metadata::TopicOutcome>& decided) {
+TopicOutcome outcome_of(const std::string& name,
+                        const common::Result<metadata::TopicOutcome>& decided) {
   if (!decided.ok()) {
     return {.code = decided.error().code, .detail = decided.error().detail, .name = name};
   }
@@ -36,10 +37,11 @@ class InTurn : public std::enable_shared_from_this<InTurn<Item>> {
 
   void next() {
     if (outcomes_.size() == items_.size()) return done_(std::move(outcomes_));
-    step_(std::move(items_[outcomes_.size()]), [self = this->shared_from_this()](TopicOutcome outcome) {
-      self->outcomes_.push_back(std::move(outcome));
-      self->next();
-    });
+    step_(std::move(items_[outcomes_.size()]),
+          [self = this->shared_from_this()](TopicOutcome outcome) {
+            self->outcomes_.push_back(std::move(outcome));
+            self->next();
+          });
   }
 
  private:
@@ -81,15 +83,18 @@ common::Result<metadata::CreateTopic> command_of(const NewTopic& topic, common::
   return command;
 }
 
-void create_topic(Shard& here, NewTopic topic, bool validate_only, common::Reply<TopicOutcome> done) {
+void create_topic(Shard& here, NewTopic topic, bool validate_only,
+                  common::Reply<TopicOutcome> done) {
   auto command = command_of(topic, here.random());
   if (!command.ok()) return done(outcome_of(topic.name, command.error()));
   MetadataWriter::decide_on<metadata::TopicOutcome>(
       here,
       [&here, command = std::move(*command), validate_only](const metadata::Image& image) {
-        return perhaps_only_validate(metadata::decide(image, command, creation_rules(here.first())), validate_only);
+        return perhaps_only_validate(metadata::decide(image, command, creation_rules(here.first())),
+                                     validate_only);
       },
-      [name = topic.name, done = std::move(done)](common::Result<metadata::TopicOutcome> decided) mutable {
+      [name = topic.name,
+       done = std::move(done)](common::Result<metadata::TopicOutcome> decided) mutable {
         done(outcome_of(name, decided));
       });
 }
@@ -109,30 +114,40 @@ void create_topics(Shard& here, std::vector<NewTopic> topics, bool validate_only
 void auto_create_topic(Shard& here, std::string name, common::Reply<TopicOutcome> done) {
   create_topic(here, NewTopic{.name = name}, false,
                [&here, name, done = std::move(done)](TopicOutcome outcome) mutable {
-                 if (outcome.code != model::ErrorCode::kTopicAlreadyExists) return done(std::move(outcome));
-                 // Someone else made it in the meantime. A collision with another name is reported as it is.
+                 if (outcome.code != model::ErrorCode::kTopicAlreadyExists)
+                   return done(std::move(outcome));
+                 // Someone else made it in the meantime. A collision with another name is reported
+                 // as it is.
                  const auto topic = here.image().topic(name);
                  if (topic == nullptr) return done(std::move(outcome));
                  done({.name = name, .id = topic->id, .partitions = topic->partition_count()});
                });
 }
 
-void delete_topics(Shard& here, std::vector<TopicRef> topics, common::Reply<std::vector<TopicOutcome>> done) {
+void delete_topics(Shard& here, std::vector<TopicRef> topics,
+                   common::Reply<std::vector<TopicOutcome>> done) {
   in_turn<TopicRef>(
       std::move(topics),
       [&here](TopicRef topic, common::Reply<TopicOutcome> reply) {
         if (!here.settings().delete_topics) {
           common::Error disabled = model::error(model::ErrorCode::kTopicDeletionDisabled);
-          return reply({.code = disabled.code, .detail = std::move(disabled.detail), .name = topic.name, .id = topic.id});
+          return reply({.code = disabled.code,
+                        .detail = std::move(disabled.detail),
+                        .name = topic.name,
+                        .id = topic.id});
         }
         MetadataWriter::decide_on<metadata::DeletedTopic>(
             here,
             [topic](const metadata::Image& image) {
               return metadata::decide(image, metadata::DeleteTopic{topic.name, topic.id});
             },
-            [topic, reply = std::move(reply)](common::Result<metadata::DeletedTopic> deleted) mutable {
+            [topic,
+             reply = std::move(reply)](common::Result<metadata::DeletedTopic> deleted) mutable {
               if (deleted.ok()) return reply({.name = deleted->name, .id = deleted->id});
-              reply({.code = deleted.error().code, .detail = deleted.error().detail, .name = topic.name, .id = topic.id});
+              reply({.code = deleted.error().code,
+                     .detail = deleted.error().detail,
+                     .name = topic.name,
+                     .id = topic.id});
             });
       },
       std::move(done));
@@ -147,11 +162,13 @@ void create_partitions(Shard& here, std::vector<MorePartitions> topics, bool val
             here,
             [&here, more, validate_only](const metadata::Image& image) {
               return perhaps_only_validate(
-                  metadata::decide(image, metadata::CreatePartitions{more.name, more.count, more.assignments},
-                                   creation_rules(here.first())),
+                  metadata::decide(
+                      image, metadata::CreatePartitions{more.name, more.count, more.assignments},
+                      creation_rules(here.first())),
                   validate_only);
             },
-            [name = more.name, reply = std::move(reply)](common::Result<metadata::TopicOutcome> decided) mutable {
+            [name = more.name,
+             reply = std::move(reply)](common::Result<metadata::TopicOutcome> decided) mutable {
               reply(outcome_of(name, decided));
             });
       },

@@ -1,5 +1,6 @@
-// Use cases: make, delete and grow topics. All go through the first shard, which writes the metadata log; an answer
-// leaves after every shard has applied the change, so that the next request finds it everywhere.
+// Use cases: make, delete and grow topics. All go through the first shard, which writes the
+// metadata log; an answer leaves after every shard has applied the change, so that the next request
+// finds it everywhere.
 #pragma once
 
 #include <optional>
@@ -38,8 +39,9 @@ struct TopicOutcome {
 void create_topics(Shard& here, std::vector<NewTopic> topics, bool validate_only,
                    common::Reply<std::vector<TopicOutcome>> done);
 
-/// Makes a topic with all defaults for a client that named one that is not there (auto.create.topics.enable). Several
-/// callers at once get the same topic. Errors as create_topics; an existing topic is a success.
+/// Makes a topic with all defaults for a client that named one that is not there
+/// (auto.create.topics.enable). Several callers at once get the same topic. Errors as
+/// create_topics; an existing topic is a success.
 void auto_create_topic(Shard& here, std::string name, common::Reply<TopicOutcome> done);
 
 /// By id when it is not zero, else by name.

@@ -22,10 +22,10 @@ using model::Term;
 
 /// What the log itself needs of a topic's settings. May change while it runs.
 struct LogSettings {
-  std::uint64_t segment_bytes = 1ULL << 30;  // segment.bytes
-  std::int64_t segment_ms = 604'800'000;     // segment.ms
-  std::int64_t retention_bytes = -1;         // retention.bytes of this partition; -1: no limit
-  std::int64_t retention_ms = 604'800'000;   // retention.ms; -1: for ever
+  std::uint64_t segment_bytes = 1ULL << 30;    // segment.bytes
+  std::int64_t segment_ms = 604'800'000;       // segment.ms
+  std::int64_t retention_bytes = -1;           // retention.bytes of this partition; -1: no limit
+  std::int64_t retention_ms = 604'800'000;     // retention.ms; -1: for ever
   std::int64_t file_delete_delay_ms = 60'000;  // file.delete.delay.ms
   /// False for topics that are only compacted: retention then never removes segments.
   bool delete_old = true;
@@ -39,7 +39,8 @@ struct TermStart {
   bool operator==(const TermStart&) const = default;
 };
 
-/// Batches of one read. Pieces lie back to back in the log; each is whole batches and shares memory with the cache.
+/// Batches of one read. Pieces lie back to back in the log; each is whole batches and shares memory
+/// with the cache.
 struct ReadResult {
   std::vector<Bytes> pieces;
   /// The offset after the last batch of the pieces; equals the asked one when there are none.
@@ -64,9 +65,9 @@ struct TimedOffset {
 
 /// One partition's log. Made and owned by its shard's Store; shard thread only.
 ///
-/// Offsets: start_offset() <= durable_offset() <= end_offset(). Appends are in memory at once (and may be read at once:
-/// readers are limited by their `up_to`), on stable storage when their reply says so. Replies to appends come in
-/// order of the appends.
+/// Offsets: start_offset() <= durable_offset() <= end_offset(). Appends are in memory at once (and
+/// may be read at once: readers are limited by their `up_to`), on stable storage when their reply
+/// says so. Replies to appends come in order of the appends.
 class Log {
  public:
   virtual ~Log() = default;
@@ -76,45 +77,51 @@ class Log {
   virtual Offset start_offset() const = 0;
   virtual Offset end_offset() const = 0;
   virtual Offset durable_offset() const = 0;
-  /// Bytes of the batches from start_offset()'s segment on, as DescribeLogDirs and retention count them.
+  /// Bytes of the batches from start_offset()'s segment on, as DescribeLogDirs and retention count
+  /// them.
   virtual std::uint64_t size_bytes() const = 0;
 
-  /// Appends whole batches with offset and term already set: the first base offset is end_offset(), dense from there,
-  /// CRCs checked by the caller. The answer comes when they are durable.
-  /// kNoSpace: refused before anything was changed; try again when there is room. Any disk error after that ends the process.
+  /// Appends whole batches with offset and term already set: the first base offset is end_offset(),
+  /// dense from there, CRCs checked by the caller. The answer comes when they are durable.
+  /// kNoSpace: refused before anything was changed; try again when there is room. Any disk error
+  /// after that ends the process.
   virtual void append(Bytes batches, Reply<Result<void>> durable) = 0;
 
   /// Reads from the batch that holds `from` on. Answers inline when the data is in memory.
-  /// kOffsetOutOfRange: from < start_offset() or from > end_offset(). kCorruptLog: the stored bytes are damaged; this
-  /// range is not served. The caller keeps the Store alive until it is answered.
+  /// kOffsetOutOfRange: from < start_offset() or from > end_offset(). kCorruptLog: the stored bytes
+  /// are damaged; this range is not served. The caller keeps the Store alive until it is answered.
   virtual void read(Offset from, ReadLimits limits, Reply<Result<ReadResult>> done) = 0;
 
-  /// The first record, below `up_to`, whose timestamp is >= `target` (KIP-79); nullopt if none. Looks into compressed batches.
+  /// The first record, below `up_to`, whose timestamp is >= `target` (KIP-79); nullopt if none.
+  /// Looks into compressed batches.
   virtual void find_time(common::Timestamp target, Offset up_to,
                          Reply<Result<std::optional<TimedOffset>>> done) = 0;
-  /// The record with the largest timestamp below `up_to`, the earliest of them (KIP-734); nullopt if the log is empty.
+  /// The record with the largest timestamp below `up_to`, the earliest of them (KIP-734); nullopt
+  /// if the log is empty.
   virtual void find_max_time(Offset up_to, Reply<Result<std::optional<TimedOffset>>> done) = 0;
 
-  /// Moves start_offset() up to `offset` (at most end_offset()), durably; whole segments below it are removed later.
-  /// Moving it back is not an error and does nothing.
+  /// Moves start_offset() up to `offset` (at most end_offset()), durably; whole segments below it
+  /// are removed later. Moving it back is not an error and does nothing.
   virtual void delete_before(Offset offset, Reply<Result<void>> durable) = 0;
 
-  /// Cuts the log's end back to `offset`, a batch boundary (Raft: a conflicting suffix). The answer comes when it is durable.
+  /// Cuts the log's end back to `offset`, a batch boundary (Raft: a conflicting suffix). The answer
+  /// comes when it is durable.
   virtual void truncate(Offset offset, Reply<Result<void>> durable) = 0;
 
-  /// Records that `start.term` begins at `start.offset` == end_offset(); terms only grow. A term that wrote nothing is
-  /// replaced by the next one that starts at the same offset.
+  /// Records that `start.term` begins at `start.offset` == end_offset(); terms only grow. A term
+  /// that wrote nothing is replaced by the next one that starts at the same offset.
   virtual void start_term(TermStart start, Reply<Result<void>> durable) = 0;
   /// Oldest first; never empty once start_term() was called; covers start_offset() on.
   virtual const std::vector<TermStart>& term_starts() const = 0;
 
-  /// State of the idempotent producers at some point of the log, as the replica wrote it with its own encoding: kept in
-  /// the next checkpoint, so that start-up need not read the whole log. `at` is the offset up to which it is true.
-  /// The log asks for it through this function when it makes a checkpoint.
+  /// State of the idempotent producers at some point of the log, as the replica wrote it with its
+  /// own encoding: kept in the next checkpoint, so that start-up need not read the whole log. `at`
+  /// is the offset up to which it is true. The log asks for it through this function when it makes
+  /// a checkpoint.
   using ProducerSnapshot = common::Function<Bytes()>;
   virtual void on_checkpoint(ProducerSnapshot snapshot) = 0;
-  /// What the checkpoint held (empty: nothing), and the batches behind it that recovery replayed, oldest first: the replica
-  /// feeds both to its producer table and then lets go of them.
+  /// What the checkpoint held (empty: nothing), and the batches behind it that recovery replayed,
+  /// oldest first: the replica feeds both to its producer table and then lets go of them.
   struct RecoveredProducers {
     Bytes snapshot;
     Offset at;

@@ -1,7 +1,8 @@
 // auto store = Store::open({.disk = disk, .loop = loop, .shard = 0}, options);
 // Log& log = store->create({topic_id, PartitionIndex{0}}, "orders", settings);
 //
-// The logs of one shard, and what they share: the journal, the write-behind, the cache, checkpoints and retention.
+// The logs of one shard, and what they share: the journal, the write-behind, the cache, checkpoints
+// and retention.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +20,8 @@ namespace millrace::storage {
 struct StoreOptions {
   /// Size of one journal file, preallocated and recycled.
   std::uint64_t journal_file_bytes = 64ULL << 20;
-  /// Journal that may wait for its segments to be written; appends are held back at twice this. Bounds start-up after a crash.
+  /// Journal that may wait for its segments to be written; appends are held back at twice this.
+  /// Bounds start-up after a crash.
   std::uint64_t journal_bytes_max = 256ULL << 20;
   /// One round (one write and sync of the journal) carries at most this.
   std::uint64_t round_bytes_max = 1ULL << 20;
@@ -49,7 +51,8 @@ struct StoreStats {
   std::uint64_t cache_misses = 0;
   std::uint64_t open_files = 0;
   bool out_of_space = false;
-  /// Seconds of the latest rounds, write and sync together, as a histogram the caller drains: bounded.
+  /// Seconds of the latest rounds, write and sync together, as a histogram the caller drains:
+  /// bounded.
   std::vector<double> recent_round_seconds;
 };
 
@@ -57,7 +60,7 @@ struct StoreStats {
 struct RecoveryReport {
   std::uint64_t journal_bytes_read = 0;
   std::uint64_t entries_replayed = 0;
-  std::uint64_t batches_cut = 0;  // torn ends
+  std::uint64_t batches_cut = 0;     // torn ends
   std::vector<std::string> damages;  // one sentence each: what is damaged and what it means
 };
 
@@ -66,17 +69,18 @@ struct StoreWorld {
   env::Loop& loop;
   /// Number of this shard: names its journal folder.
   std::uint32_t shard = 0;
-  /// Called, on the loop, when the disk can no longer be trusted (a failed or short write, a failed sync). Must not return
-  /// to serving: the real broker ends the process.
+  /// Called, on the loop, when the disk can no longer be trusted (a failed or short write, a failed
+  /// sync). Must not return to serving: the real broker ends the process.
   common::Function<void(const common::Error&)> on_fatal;
 };
 
 /// Owns the logs of one shard. Shard thread only, except open().
 class Store {
  public:
-  /// Reads the checkpoint and replays the journal; blocking, before the loop runs. Torn ends are cut and counted; damage
-  /// below a recovery point leaves that log refusing to serve (Log::damage) and is named in the report.
-  /// kCorruptLog: the journal or checkpoint itself is damaged where a torn end cannot explain it. kForeignData: not ours.
+  /// Reads the checkpoint and replays the journal; blocking, before the loop runs. Torn ends are
+  /// cut and counted; damage below a recovery point leaves that log refusing to serve (Log::damage)
+  /// and is named in the report. kCorruptLog: the journal or checkpoint itself is damaged where a
+  /// torn end cannot explain it. kForeignData: not ours.
   static Result<std::unique_ptr<Store>> open(StoreWorld world, const StoreOptions& options);
 
   virtual ~Store() = default;
@@ -85,16 +89,20 @@ class Store {
   virtual std::vector<Log*> logs() = 0;
   /// nullptr: this shard has no such log.
   virtual Log* find(const PartitionKey& key) = 0;
-  /// A new empty log. Durable no later than the first append to it. Requires that find(key) is nullptr.
-  virtual Log& create(const PartitionKey& key, std::string_view topic_name, const LogSettings& settings) = 0;
-  /// Forgets the log and removes its files later (file.delete.delay.ms). Durable when answered. Reads under way finish.
+  /// A new empty log. Durable no later than the first append to it. Requires that find(key) is
+  /// nullptr.
+  virtual Log& create(const PartitionKey& key, std::string_view topic_name,
+                      const LogSettings& settings) = 0;
+  /// Forgets the log and removes its files later (file.delete.delay.ms). Durable when answered.
+  /// Reads under way finish.
   virtual void remove(const PartitionKey& key, Reply<Result<void>> durable) = 0;
-  /// Sets the log's files aside under quarantine/ and forgets it: for logs that the metadata does not know. Never deletes.
+  /// Sets the log's files aside under quarantine/ and forgets it: for logs that the metadata does
+  /// not know. Never deletes.
   virtual void quarantine(const PartitionKey& key, Reply<Result<void>> durable) = 0;
   /// Applies retention to every log now (also done every retention_check_interval_ms).
   virtual void apply_retention() = 0;
-  /// Writes everything behind, makes a checkpoint and answers; appends are refused from now on. For clean shutdown: the
-  /// next start has nothing to replay.
+  /// Writes everything behind, makes a checkpoint and answers; appends are refused from now on. For
+  /// clean shutdown: the next start has nothing to replay.
   virtual void close(Reply<Result<void>> closed) = 0;
   /// Makes a checkpoint now (tests; close() does it by itself).
   virtual void checkpoint(Reply<Result<void>> done) = 0;

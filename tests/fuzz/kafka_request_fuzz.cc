@@ -1,8 +1,9 @@
-// Any bytes as what a client sends on a connection to a whole broker (in simulated time, logs in memory): it answers or
-// closes the connection, gives all memory back, and serves the next client.
+// Any bytes as what a client sends on a connection to a whole broker (in simulated time, logs in
+// memory): it answers or closes the connection, gives all memory back, and serves the next client.
 //
-// The first byte chooses the form. Even: the rest is sent as it is. Odd: the rest is pieces {length (2 bytes, big
-// endian), key, version, body}, each sent as a frame with a right header, so that bodies are reached without luck.
+// The first byte chooses the form. Even: the rest is sent as it is. Odd: the rest is pieces {length
+// (2 bytes, big endian), key, version, body}, each sent as a frame with a right header, so that
+// bodies are reached without luck.
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -19,12 +20,13 @@ using namespace millrace;
 std::string framed(common::ByteView data) {
   std::string bytes;
   while (data.size() >= 4) {
-    const std::size_t length = std::min<std::size_t>(common::load_big<std::uint16_t>(data.data()), data.size() - 4);
+    const std::size_t length =
+        std::min<std::size_t>(common::load_big<std::uint16_t>(data.data()), data.size() - 4);
     const wire::ApiVersionRow& row = wire::kApis[data[2] % wire::kApis.size()];
     wire::RequestHeader header;
     header.request_api_key = static_cast<std::int16_t>(row.key);
-    header.request_api_version =
-        static_cast<std::int16_t>(row.version_min + data[3] % (row.version_max - row.version_min + 1));
+    header.request_api_version = static_cast<std::int16_t>(
+        row.version_min + data[3] % (row.version_max - row.version_min + 1));
     header.correlation_id = 1;
     header.client_id = "fuzz";
     wire::FrameWriter frame = wire::FrameWriter::request(header);
@@ -54,6 +56,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto answer = broker.connect(1).call(wire::ApiVersionsRequest{}, 0);
   CHECK(answer.error_code == 0, "the next client was not served");
   broker.world().run_for(std::chrono::seconds(1));
-  CHECK(broker.server(0).memory().used() == 0, "{} bytes are still counted", broker.server(0).memory().used());
+  CHECK(broker.server(0).memory().used() == 0, "{} bytes are still counted",
+        broker.server(0).memory().used());
   return 0;
 }

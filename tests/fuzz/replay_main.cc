@@ -1,4 +1,5 @@
-// Runs a fuzz target once over each file of the folders given, without libFuzzer: how ordinary builds check the corpus.
+// Runs a fuzz target once over each file of the folders given, without libFuzzer: how ordinary
+// builds check the corpus.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -17,7 +18,8 @@ int main(int argc, char** argv) {
     if (!std::filesystem::is_directory(argv[i])) continue;  // a target without a corpus yet
     for (const auto& entry : std::filesystem::directory_iterator(argv[i])) {
       std::ifstream file(entry.path(), std::ios::binary);
-      const std::vector<char> bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+      const std::vector<char> bytes{std::istreambuf_iterator<char>(file),
+                                    std::istreambuf_iterator<char>()};
       LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
       ++inputs;
     }

@@ -1,4 +1,5 @@
-// Any bytes read as a varint give a value that writes back to the shortest form of itself, or nothing.
+// Any bytes read as a varint give a value that writes back to the shortest form of itself, or
+// nothing.
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

@@ -37,8 +37,10 @@ void fail(Response::Partition& partition, ErrorCode code, std::string detail) {
 }
 
 /// Every partition fails for the same reason.
-void refuse_all(Call<Request> call, const Request& request, Response response, ErrorCode code, std::string detail) {
-  if (request.acks == 0) return std::move(call).close_connection("a Produce with acks=0 failed: " + detail);
+void refuse_all(Call<Request> call, const Request& request, Response response, ErrorCode code,
+                std::string detail) {
+  if (request.acks == 0)
+    return std::move(call).close_connection("a Produce with acks=0 failed: " + detail);
   for (auto& topic : response.responses) {
     for (auto& partition : topic.partition_responses) fail(partition, code, detail);
   }
@@ -47,10 +49,12 @@ void refuse_all(Call<Request> call, const Request& request, Response response, E
 
 bool is_zstd(const common::Bytes& records) {
   // Form is checked where it is appended; here only the two bits of the compression matter.
-  return records.size() >= model::kBatchHeaderBytes && (records.data()[22] & 7) == static_cast<int>(model::Compression::kZstd);
+  return records.size() >= model::kBatchHeaderBytes &&
+         (records.data()[22] & 7) == static_cast<int>(model::Compression::kZstd);
 }
 
-/// What is on its way to the log, and the answer it will fill: outcome i belongs to partition places[i].
+/// What is on its way to the log, and the answer it will fill: outcome i belongs to partition
+/// places[i].
 struct Work {
   Response response;
   std::vector<std::pair<std::uint32_t, std::uint32_t>> places;  // topic, partition
@@ -74,14 +78,16 @@ void put(Response::Partition& answer, service::ProduceOutcome outcome) {
   }
 }
 
-std::unique_ptr<Work> plan(Request& request, std::int16_t version, service::ProduceCommand& command) {
+std::unique_ptr<Work> plan(Request& request, std::int16_t version,
+                           service::ProduceCommand& command) {
   auto work = std::make_unique<Work>();
   work->response = outline(request);
   for (std::uint32_t t = 0; t < request.topic_data.size(); ++t) {
     Request::Topic& topic = request.topic_data[t];
     for (std::uint32_t p = 0; p < topic.partition_data.size(); ++p) {
       Request::Partition& partition = topic.partition_data[p];
-      common::Bytes records = partition.records.has_value() ? partition.records->joined() : common::Bytes();
+      common::Bytes records =
+          partition.records.has_value() ? partition.records->joined() : common::Bytes();
       Response::Partition& answer = work->response.responses[t].partition_responses[p];
       if (version < kZstdVersionMin && is_zstd(records)) {
         work->failed = true;
@@ -91,7 +97,8 @@ std::unique_ptr<Work> plan(Request& request, std::int16_t version, service::Prod
       }
       partition.records.reset();
       work->places.emplace_back(t, p);
-      command.items.push_back({{topic.topic_id, work->response.responses[t].name, model::PartitionIndex{partition.index}},
+      command.items.push_back({{topic.topic_id, work->response.responses[t].name,
+                                model::PartitionIndex{partition.index}},
                                std::move(records)});
     }
   }
@@ -103,7 +110,8 @@ std::unique_ptr<Work> plan(Request& request, std::int16_t version, service::Prod
 template <>
 void handle(Request request, Call<Request> call) {
   if (request.acks < -1 || request.acks > 1) {
-    return refuse_all(std::move(call), request, outline(request), ErrorCode::kInvalidRequiredAcks, {});
+    return refuse_all(std::move(call), request, outline(request), ErrorCode::kInvalidRequiredAcks,
+                      {});
   }
   if (request.transactional_id.has_value()) {
     return refuse_all(std::move(call), request, outline(request), ErrorCode::kInvalidTxnState,
@@ -121,8 +129,10 @@ void handle(Request request, Call<Request> call) {
                        put(work->at(i), std::move(outcomes[i]));
                      }
                      if (acks != 0) return call.answer(work->response);
-                     // There is no answer that could carry an error: as in Kafka, the closed connection tells.
-                     if (work->failed) return std::move(call).close_connection("a Produce with acks=0 failed");
+                     // There is no answer that could carry an error: as in Kafka, the closed
+                     // connection tells.
+                     if (work->failed)
+                       return std::move(call).close_connection("a Produce with acks=0 failed");
                      std::move(call).answer_nothing();
                    });
 }

@@ -1,5 +1,5 @@
-// Fetch: reads many partitions, with or without an incremental session (KIP-227). From version 13 on topics are named
-// by id.
+// Fetch: reads many partitions, with or without an incremental session (KIP-227). From version 13
+// on topics are named by id.
 #include <algorithm>
 #include <memory>
 
@@ -18,7 +18,8 @@ constexpr std::int16_t kTopicIdVersionMin = 13;
 // A shard that is short of memory still answers, with little.
 constexpr std::size_t kBytesAlways = std::size_t{64} << 10;
 
-/// kNone: a request that stands for itself. kFull: opens a session. kIncremental: says what changed in its session.
+/// kNone: a request that stands for itself. kFull: opens a session. kIncremental: says what changed
+/// in its session.
 enum class SessionUse : std::uint8_t { kNone, kFull, kIncremental };
 
 /// One request while it is worked on.
@@ -94,21 +95,23 @@ service::FetchCommand command_of(const Request& request, const Context& context,
   const std::size_t asked = request.max_bytes < 0 ? 0 : static_cast<std::size_t>(request.max_bytes);
   const std::size_t affordable = std::max(kBytesAlways, context.memory.left() / 2);
   command.bytes_max = std::min({asked, context.limits.fetch_bytes_max, affordable});
-  const std::size_t wanted = request.min_bytes < 0 ? 0 : static_cast<std::size_t>(request.min_bytes);
+  const std::size_t wanted =
+      request.min_bytes < 0 ? 0 : static_cast<std::size_t>(request.min_bytes);
   command.bytes_min = std::min(wanted, command.bytes_max);
   // With nothing to read there is nothing to wait for.
-  if (!work.partitions.empty()) command.wait_max = std::chrono::milliseconds(std::max(request.max_wait_ms, 0));
+  if (!work.partitions.empty())
+    command.wait_max = std::chrono::milliseconds(std::max(request.max_wait_ms, 0));
   command.items.reserve(work.partitions.size());
   for (const FetchedPartition& partition : work.partitions) {
     command.items.push_back({partition.target, partition.from,
-                             static_cast<std::size_t>(std::max(partition.bytes_max, 0)), partition.leader_epoch,
-                             partition.last_fetched_epoch});
+                             static_cast<std::size_t>(std::max(partition.bytes_max, 0)),
+                             partition.leader_epoch, partition.last_fetched_epoch});
   }
   return command;
 }
 
-Response::Partition partition_answer(const FetchedPartition& partition, service::FetchOutcome& outcome,
-                                     bool committed_only) {
+Response::Partition partition_answer(const FetchedPartition& partition,
+                                     service::FetchOutcome& outcome, bool committed_only) {
   Response::Partition answer;
   answer.partition_index = partition.target.partition.value();
   answer.error_code = kafka_number(outcome.code);
@@ -133,7 +136,8 @@ bool is_news(FetchedPartition& partition, const service::FetchOutcome& outcome) 
   const model::Offset high_watermark = failed ? model::Offset{-1} : outcome.bounds.high_watermark;
   const model::Offset log_start = failed ? partition.told_log_start : outcome.bounds.log_start;
   const bool news = failed || outcome.bytes > 0 || outcome.diverging.term.value() >= 0 ||
-                    partition.told_high_watermark != high_watermark || partition.told_log_start != log_start;
+                    partition.told_high_watermark != high_watermark ||
+                    partition.told_log_start != log_start;
   partition.told_high_watermark = high_watermark;
   partition.told_log_start = log_start;
   return news;
@@ -150,11 +154,13 @@ void add(Response& response, const FetchedPartition& partition, Response::Partit
   topics.back().partitions.push_back(std::move(answer));
 }
 
-/// The answer to an incremental request: only partitions with news, and those with records go to the end of the line.
+/// The answer to an incremental request: only partitions with news, and those with records go to
+/// the end of the line.
 Response incremental_answer(Work& work, std::vector<service::FetchOutcome>& outcomes) {
   Response response;
   if (work.session->epoch() != work.epoch) {
-    // Another request of the same session came meanwhile; what this one would say could hide news from that one.
+    // Another request of the same session came meanwhile; what this one would say could hide news
+    // from that one.
     response.error_code = kafka_number(ErrorCode::kInvalidFetchSessionEpoch);
     return response;
   }
@@ -163,7 +169,8 @@ Response incremental_answer(Work& work, std::vector<service::FetchOutcome>& outc
     FetchedPartition* known = work.session->find(work.partitions[i].target);
     if (known == nullptr || !is_news(*known, outcomes[i])) continue;
     if (outcomes[i].bytes > 0) work.session->move_to_end(work.partitions[i].target);
-    add(response, work.partitions[i], partition_answer(work.partitions[i], outcomes[i], work.committed_only));
+    add(response, work.partitions[i],
+        partition_answer(work.partitions[i], outcomes[i], work.committed_only));
   }
   return response;
 }
@@ -173,10 +180,12 @@ Response full_answer(Work& work, std::vector<service::FetchOutcome>& outcomes) {
   Response response;
   for (std::size_t i = 0; i < outcomes.size(); ++i) {
     is_news(work.partitions[i], outcomes[i]);
-    add(response, work.partitions[i], partition_answer(work.partitions[i], outcomes[i], work.committed_only));
+    add(response, work.partitions[i],
+        partition_answer(work.partitions[i], outcomes[i], work.committed_only));
   }
   if (work.use != SessionUse::kFull) return response;
-  const auto session = work.sessions->create(std::move(work.partitions), work.by_id, work.clock->now());
+  const auto session =
+      work.sessions->create(std::move(work.partitions), work.by_id, work.clock->now());
   if (session != nullptr) response.session_id = session->id();
   return response;
 }
@@ -191,7 +200,8 @@ void handle(Request request, Call<Request> call) {
   work->committed_only = request.isolation_level == 1;
   work->sessions = &context.fetch_sessions;
   work->clock = &context.shard.clock();
-  if (request.cluster_id.has_value() && *request.cluster_id != context.shard.identity().cluster_id) {
+  if (request.cluster_id.has_value() &&
+      *request.cluster_id != context.shard.identity().cluster_id) {
     Response response;
     response.error_code = kafka_number(ErrorCode::kInconsistentClusterId);
     return call.answer(response);
@@ -204,14 +214,14 @@ void handle(Request request, Call<Request> call) {
   service::FetchCommand command = command_of(request, context, *work);
   service::Shard& shard = context.shard;
   const AnyCall::Place place = call.place();
-  auto waiting = service::fetch(shard, std::move(command),
-                                [call = std::move(call), work = std::move(work)](
-                                    std::vector<service::FetchOutcome> outcomes) mutable {
-                                  if (call.abandoned()) return std::move(call).answer_nothing();
-                                  call.answer(work->use == SessionUse::kIncremental
-                                                  ? incremental_answer(*work, outcomes)
-                                                  : full_answer(*work, outcomes));
-                                });
+  auto waiting = service::fetch(
+      shard, std::move(command),
+      [call = std::move(call),
+       work = std::move(work)](std::vector<service::FetchOutcome> outcomes) mutable {
+        if (call.abandoned()) return std::move(call).answer_nothing();
+        call.answer(work->use == SessionUse::kIncremental ? incremental_answer(*work, outcomes)
+                                                          : full_answer(*work, outcomes));
+      });
   place.cancel_with_connection(std::move(waiting));
 }
 

@@ -1,4 +1,5 @@
-// ListOffsets: the start, the end, the largest time, or the first record of a time. Version 0 is gone since Kafka 4.0.
+// ListOffsets: the start, the end, the largest time, or the first record of a time. Version 0 is
+// gone since Kafka 4.0.
 #include <memory>
 
 #include "broker/kafka/handlers/answers.h"
@@ -22,11 +23,16 @@ struct Work {
 std::int16_t first_version(std::int64_t at) {
   if (at >= service::kEarliest.value()) return 1;
   switch (at) {
-    case -3: return 7;
-    case -4: return 8;
-    case -5: return 9;
-    case kEarliestPendingUpload: return 11;
-    default: return INT16_MAX;
+    case -3:
+      return 7;
+    case -4:
+      return 8;
+    case -5:
+      return 9;
+    case kEarliestPendingUpload:
+      return 11;
+    default:
+      return INT16_MAX;
   }
 }
 
@@ -44,7 +50,8 @@ std::vector<service::OffsetQuery> plan(const Request& request, std::int16_t vers
         answer.error_code = kafka_number(ErrorCode::kInvalidRequest);
       } else if (version < first_version(wanted.timestamp)) {
         answer.error_code = kafka_number(ErrorCode::kUnsupportedVersion);
-      } else if (wanted.timestamp != kEarliestPendingUpload) {  // nothing is ever uploaded: no offset
+      } else if (wanted.timestamp !=
+                 kEarliestPendingUpload) {  // nothing is ever uploaded: no offset
         work.places.emplace_back(work.response.topics.size() - 1, answers.partitions.size() - 1);
         queries.push_back({{{}, topic.name, model::PartitionIndex{wanted.partition_index}},
                            model::Term{wanted.current_leader_epoch},
@@ -65,11 +72,12 @@ void handle(Request request, Call<Request> call) {
                                                       : replica::Isolation::kReadUncommitted;
   service::Shard& shard = call.shard();
   service::list_offsets(shard, std::move(queries), isolation,
-                        [call = std::move(call), work = std::move(work)](
-                            std::vector<service::OffsetAnswer> found) mutable {
+                        [call = std::move(call),
+                         work = std::move(work)](std::vector<service::OffsetAnswer> found) mutable {
                           for (std::size_t i = 0; i < found.size(); ++i) {
                             const auto [topic, partition] = work->places[i];
-                            Response::Partition& answer = work->response.topics[topic].partitions[partition];
+                            Response::Partition& answer =
+                                work->response.topics[topic].partitions[partition];
                             answer.error_code = kafka_number(found[i].code);
                             if (found[i].code != ErrorCode::kNone) continue;
                             answer.timestamp = found[i].timestamp.value();

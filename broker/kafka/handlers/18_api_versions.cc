@@ -1,4 +1,5 @@
-// ApiVersions: lists exactly the version table. Features are an extension that this broker has none of.
+// ApiVersions: lists exactly the version table. Features are an extension that this broker has none
+// of.
 #include "broker/kafka/handlers/18_api_versions.h"
 
 #include <algorithm>
@@ -15,7 +16,8 @@ bool is_software_name(const std::string& text) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
   };
   if (text.empty() || !alphanumeric(text.front()) || !alphanumeric(text.back())) return false;
-  return std::all_of(text.begin(), text.end(), [&](char c) { return alphanumeric(c) || c == '-' || c == '.'; });
+  return std::all_of(text.begin(), text.end(),
+                     [&](char c) { return alphanumeric(c) || c == '-' || c == '.'; });
 }
 
 wire::ApiVersionsResponse::Api row_of(const wire::ApiVersionRow& row) {
@@ -27,7 +29,8 @@ wire::ApiVersionsResponse::Api row_of(const wire::ApiVersionRow& row) {
 wire::Chunks version_refusal(std::int32_t correlation_id) {
   wire::ApiVersionsResponse response;
   response.error_code = kafka_number(ErrorCode::kUnsupportedVersion);
-  response.api_keys.push_back(row_of(*wire::find_api(static_cast<std::int16_t>(wire::ApiKey::kApiVersions))));
+  response.api_keys.push_back(
+      row_of(*wire::find_api(static_cast<std::int16_t>(wire::ApiKey::kApiVersions))));
   return wire::encode_response(response, 0, correlation_id);
 }
 
@@ -35,7 +38,8 @@ template <>
 void handle(wire::ApiVersionsRequest request, Call<wire::ApiVersionsRequest> call) {
   wire::ApiVersionsResponse response;
   if (call.version() >= 3) {
-    if (!is_software_name(request.client_software_name) || !is_software_name(request.client_software_version)) {
+    if (!is_software_name(request.client_software_name) ||
+        !is_software_name(request.client_software_version)) {
       response.error_code = kafka_number(ErrorCode::kInvalidRequest);
       return call.answer(response);
     }

@@ -30,7 +30,8 @@ service::NewTopic new_topic(const Request::Topic& wanted) {
     partition = model::PartitionIndex{assignment.partition_index};
     for (const std::int32_t id : assignment.broker_ids) brokers.emplace_back(id);
   }
-  for (const Request::Config& config : wanted.configs) topic.configs.emplace_back(config.name, config.value);
+  for (const Request::Config& config : wanted.configs)
+    topic.configs.emplace_back(config.name, config.value);
   return topic;
 }
 
@@ -52,7 +53,8 @@ std::vector<service::NewTopic> plan(const Request& request, Work& work) {
 }
 
 void show_configs(const service::Shard& shard, Response::Topic& answer) {
-  auto described = service::describe_configs(shard, {{service::ResourceType::kTopic, answer.name, std::nullopt}});
+  auto described = service::describe_configs(
+      shard, {{service::ResourceType::kTopic, answer.name, std::nullopt}});
   if (described.front().code != ErrorCode::kNone) return;
   for (service::ConfigEntry& entry : described.front().entries) {
     answer.configs->push_back({std::move(entry.name), std::move(entry.value), entry.read_only,
@@ -60,7 +62,8 @@ void show_configs(const service::Shard& shard, Response::Topic& answer) {
   }
 }
 
-void put(const service::Shard& shard, const Work& work, service::TopicOutcome outcome, Response::Topic& answer) {
+void put(const service::Shard& shard, const Work& work, service::TopicOutcome outcome,
+         Response::Topic& answer) {
   put_error(answer, outcome.code, std::move(outcome.detail));
   answer.configs.emplace();
   if (outcome.code != ErrorCode::kNone) return;
@@ -82,7 +85,8 @@ void handle(Request request, Call<Request> call) {
                          [call = std::move(call), work = std::move(work),
                           &shard](std::vector<service::TopicOutcome> outcomes) mutable {
                            for (std::size_t i = 0; i < outcomes.size(); ++i) {
-                             put(shard, *work, std::move(outcomes[i]), work->response.topics[work->places[i]]);
+                             put(shard, *work, std::move(outcomes[i]),
+                                 work->response.topics[work->places[i]]);
                            }
                            call.answer(work->response);
                          });

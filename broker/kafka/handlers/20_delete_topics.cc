@@ -12,7 +12,8 @@ using Request = wire::DeleteTopicsRequest;
 using Response = wire::DeleteTopicsResponse;
 
 constexpr std::int16_t kTopicIdVersionMin = 6;
-constexpr std::int16_t kDisabledVersionMin = 3;  // before it clients do not know TOPIC_DELETION_DISABLED
+constexpr std::int16_t kDisabledVersionMin =
+    3;  // before it clients do not know TOPIC_DELETION_DISABLED
 
 struct Work {
   Response response;
@@ -41,7 +42,8 @@ std::vector<service::TopicRef> plan(const std::vector<Request::Topic>& wanted, W
     answer.topic_id = topic.topic_id;
     const bool by_id = !topic.topic_id.is_zero();
     if (by_id && topic.name.has_value()) {
-      put_error(answer, ErrorCode::kInvalidRequest, "You may not specify both topic name and topic id.");
+      put_error(answer, ErrorCode::kInvalidRequest,
+                "You may not specify both topic name and topic id.");
     } else if (!by_id && !topic.name.has_value()) {
       put_error(answer, ErrorCode::kInvalidRequest, "Neither topic name nor id were specified.");
     } else if (by_id && ids.repeated(topic.topic_id)) {
@@ -58,8 +60,8 @@ std::vector<service::TopicRef> plan(const std::vector<Request::Topic>& wanted, W
 
 void refuse_all(const std::vector<Request::Topic>& wanted, Call<Request> call) {
   Response response;
-  const ErrorCode code =
-      call.version() < kDisabledVersionMin ? ErrorCode::kInvalidRequest : ErrorCode::kTopicDeletionDisabled;
+  const ErrorCode code = call.version() < kDisabledVersionMin ? ErrorCode::kInvalidRequest
+                                                              : ErrorCode::kTopicDeletionDisabled;
   for (const Request::Topic& topic : wanted) {
     Response::Topic& answer = response.responses.emplace_back();
     answer.name = topic.name;
@@ -79,8 +81,8 @@ void handle(Request request, Call<Request> call) {
   auto work = std::make_unique<Work>();
   auto topics = plan(wanted, *work);
   service::delete_topics(shard, std::move(topics),
-                         [call = std::move(call),
-                          work = std::move(work)](std::vector<service::TopicOutcome> outcomes) mutable {
+                         [call = std::move(call), work = std::move(work)](
+                             std::vector<service::TopicOutcome> outcomes) mutable {
                            for (std::size_t i = 0; i < outcomes.size(); ++i) {
                              Response::Topic& answer = work->response.responses[work->places[i]];
                              service::TopicOutcome& outcome = outcomes[i];

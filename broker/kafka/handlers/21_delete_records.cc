@@ -19,7 +19,8 @@ std::vector<service::DeleteRecordsItem> plan(const Request& request, Response& r
     answers.name = topic.name;
     for (const Request::Partition& wanted : topic.partitions) {
       answers.partitions.emplace_back().partition_index = wanted.partition_index;
-      items.push_back({{{}, topic.name, model::PartitionIndex{wanted.partition_index}}, model::Offset{wanted.offset}});
+      items.push_back({{{}, topic.name, model::PartitionIndex{wanted.partition_index}},
+                       model::Offset{wanted.offset}});
     }
   }
   return items;
@@ -40,8 +41,9 @@ void handle(Request request, Call<Request> call) {
                               for (auto& partition : topic.partitions) {
                                 const service::DeleteRecordsOutcome& outcome = outcomes[i++];
                                 partition.error_code = kafka_number(outcome.code);
-                                partition.low_watermark =
-                                    outcome.code == ErrorCode::kNone ? outcome.low_watermark.value() : -1;
+                                partition.low_watermark = outcome.code == ErrorCode::kNone
+                                                              ? outcome.low_watermark.value()
+                                                              : -1;
                               }
                             }
                             call.answer(*response);

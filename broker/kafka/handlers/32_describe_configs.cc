@@ -20,8 +20,8 @@ Response::Config config_view(service::ConfigEntry& entry, const Request& request
   if (request.include_documentation) config.documentation = std::move(entry.documentation);
   if (!request.include_synonyms) return config;
   for (service::ConfigSynonym& synonym : entry.synonyms) {
-    config.synonyms.push_back(
-        {std::move(synonym.name), std::move(synonym.value), static_cast<std::int8_t>(synonym.source)});
+    config.synonyms.push_back({std::move(synonym.name), std::move(synonym.value),
+                               static_cast<std::int8_t>(synonym.source)});
   }
   return config;
 }
@@ -32,8 +32,8 @@ template <>
 void handle(Request request, Call<Request> call) {
   std::vector<service::ConfigQuery> queries;
   for (Request::Resource& resource : request.resources) {
-    queries.push_back({static_cast<service::ResourceType>(resource.resource_type), resource.resource_name,
-                       std::move(resource.configuration_keys)});
+    queries.push_back({static_cast<service::ResourceType>(resource.resource_type),
+                       resource.resource_name, std::move(resource.configuration_keys)});
   }
   auto answers = service::describe_configs(call.shard(), queries);
   Response response;
@@ -42,7 +42,8 @@ void handle(Request request, Call<Request> call) {
     put_error(result, answers[i].code, std::move(answers[i].detail));
     result.resource_type = request.resources[i].resource_type;
     result.resource_name = std::move(request.resources[i].resource_name);
-    for (service::ConfigEntry& entry : answers[i].entries) result.configs.push_back(config_view(entry, request));
+    for (service::ConfigEntry& entry : answers[i].entries)
+      result.configs.push_back(config_view(entry, request));
   }
   call.answer(response);
 }

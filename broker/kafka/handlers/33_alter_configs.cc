@@ -8,7 +8,8 @@ template <>
 void handle(wire::AlterConfigsRequest request, Call<wire::AlterConfigsRequest> call) {
   alter(std::move(request), std::move(call), service::AlterStyle::kReplaceAll,
         [](wire::AlterConfigsRequest::Config& config) {
-          return service::ConfigChange{std::move(config.name), service::ConfigChange::Operation::kSet,
+          return service::ConfigChange{std::move(config.name),
+                                       service::ConfigChange::Operation::kSet,
                                        std::move(config.value)};
         });
 }

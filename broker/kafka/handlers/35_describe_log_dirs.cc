@@ -57,8 +57,8 @@ Response::Directory view(service::LogDirs dirs, const Filter& filter) {
 template <>
 void handle(Request request, Call<Request> call) {
   service::Shard& shard = call.shard();
-  service::describe_log_dirs(shard, [call = std::move(call),
-                                     filter = Filter(request)](common::Result<service::LogDirs> dirs) mutable {
+  service::describe_log_dirs(shard, [call = std::move(call), filter = Filter(request)](
+                                        common::Result<service::LogDirs> dirs) mutable {
     Response response;
     if (dirs.ok()) {
       response.results.push_back(view(std::move(dirs).value(), filter));

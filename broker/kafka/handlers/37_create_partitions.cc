@@ -48,11 +48,11 @@ void handle(Request request, Call<Request> call) {
   auto work = std::make_unique<Work>();
   auto topics = plan(request, *work);
   service::create_partitions(shard, std::move(topics), request.validate_only,
-                             [call = std::move(call),
-                              work = std::move(work)](std::vector<service::TopicOutcome> outcomes) mutable {
+                             [call = std::move(call), work = std::move(work)](
+                                 std::vector<service::TopicOutcome> outcomes) mutable {
                                for (std::size_t i = 0; i < outcomes.size(); ++i) {
-                                 put_error(work->response.results[work->places[i]], outcomes[i].code,
-                                           std::move(outcomes[i].detail));
+                                 put_error(work->response.results[work->places[i]],
+                                           outcomes[i].code, std::move(outcomes[i].detail));
                                }
                                call.answer(work->response);
                              });

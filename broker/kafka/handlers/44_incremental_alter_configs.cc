@@ -5,12 +5,14 @@
 namespace millrace::kafka {
 
 template <>
-void handle(wire::IncrementalAlterConfigsRequest request, Call<wire::IncrementalAlterConfigsRequest> call) {
+void handle(wire::IncrementalAlterConfigsRequest request,
+            Call<wire::IncrementalAlterConfigsRequest> call) {
   alter(std::move(request), std::move(call), service::AlterStyle::kIncremental,
         [](wire::IncrementalAlterConfigsRequest::Config& config) {
-          return service::ConfigChange{std::move(config.name),
-                                       static_cast<service::ConfigChange::Operation>(config.config_operation),
-                                       std::move(config.value)};
+          return service::ConfigChange{
+              std::move(config.name),
+              static_cast<service::ConfigChange::Operation>(config.config_operation),
+              std::move(config.value)};
         });
 }
 

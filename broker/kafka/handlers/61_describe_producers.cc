@@ -49,7 +49,8 @@ void handle(Request request, Call<Request> call) {
                                   std::vector<service::ProducersAnswer> found) mutable {
                                 std::size_t i = 0;
                                 for (auto& topic : response->topics) {
-                                  for (auto& partition : topic.partitions) put(std::move(found[i++]), partition);
+                                  for (auto& partition : topic.partitions)
+                                    put(std::move(found[i++]), partition);
                                 }
                                 call.answer(*response);
                               });

@@ -24,15 +24,17 @@ std::set<std::string> wanted_names(const Request& request, const metadata::Image
   return names;
 }
 
-/// Adds the topic's partitions from `first` on, as many as `room` allows; answers the index of the next one.
-std::int32_t add_topic(const service::Shard& shard, const metadata::Topic& topic, std::int32_t first,
-                       std::int32_t room, Response& response) {
+/// Adds the topic's partitions from `first` on, as many as `room` allows; answers the index of the
+/// next one.
+std::int32_t add_topic(const service::Shard& shard, const metadata::Topic& topic,
+                       std::int32_t first, std::int32_t room, Response& response) {
   Response::Topic& answer = response.topics.emplace_back();
   answer.name = topic.name;
   answer.topic_id = topic.id;
   answer.is_internal = model::is_internal_topic(topic.name);
   answer.topic_authorized_operations = kTopicOperations;
-  const std::int32_t end = std::min(topic.partition_count(), first + std::min(room, topic.partition_count()));
+  const std::int32_t end =
+      std::min(topic.partition_count(), first + std::min(room, topic.partition_count()));
   for (std::int32_t i = first; i < end; ++i) {
     answer.partitions.push_back(partition_view<Response::Partition>(shard, topic, i));
     answer.partitions.back().eligible_leader_replicas.emplace();
@@ -44,8 +46,9 @@ std::int32_t add_topic(const service::Shard& shard, const metadata::Topic& topic
 void add_missing(const std::string& name, Response& response) {
   Response::Topic& answer = response.topics.emplace_back();
   answer.name = name;
-  answer.error_code = kafka_number(model::check_topic_name(name).ok() ? ErrorCode::kUnknownTopicOrPartition
-                                                                     : ErrorCode::kInvalidTopic);
+  answer.error_code =
+      kafka_number(model::check_topic_name(name).ok() ? ErrorCode::kUnknownTopicOrPartition
+                                                      : ErrorCode::kInvalidTopic);
 }
 
 }  // namespace
@@ -55,7 +58,8 @@ void handle(Request request, Call<Request> call) {
   service::Shard& shard = call.shard();
   std::int32_t room = std::clamp(request.response_partition_limit, 1, kPartitionsPerPageMax);
   const std::string start = request.cursor.has_value() ? request.cursor->topic_name : "";
-  const std::int32_t start_index = request.cursor.has_value() ? std::max(request.cursor->partition_index, 0) : 0;
+  const std::int32_t start_index =
+      request.cursor.has_value() ? std::max(request.cursor->partition_index, 0) : 0;
   const std::set<std::string> names = wanted_names(request, shard.image());
   Response response;
   for (auto name = names.lower_bound(start); name != names.end(); ++name) {

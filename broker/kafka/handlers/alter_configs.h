@@ -41,8 +41,8 @@ void alter(Request request, Call<Request> call, service::AlterStyle style, Chang
   }
   service::Shard& shard = call.shard();
   service::alter_configs(shard, std::move(commands), style, request.validate_only,
-                         [call = std::move(call),
-                          work = std::move(work)](std::vector<service::ConfigOutcome> outcomes) mutable {
+                         [call = std::move(call), work = std::move(work)](
+                             std::vector<service::ConfigOutcome> outcomes) mutable {
                            for (std::size_t i = 0; i < outcomes.size(); ++i) {
                              put_error(work->response.responses[work->places[i]], outcomes[i].code,
                                        std::move(outcomes[i].detail));

@@ -1,4 +1,5 @@
-// Incremental fetch sessions as a consumer sees them (KIP-227): what is told when, and what is refused.
+// Incremental fetch sessions as a consumer sees them (KIP-227): what is told when, and what is
+// refused.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -9,23 +10,26 @@
 namespace millrace::kafka {
 namespace {
 
-using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 using testing::batch_of;
 using testing::Client;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 using testing::produce_request;
 using testing::TestBroker;
 using testing::TestBrokerOptions;
 using testing::values_in;
 
-constexpr std::int16_t number(ErrorCode code) { return static_cast<std::int16_t>(code); }
+constexpr std::int16_t number(ErrorCode code) {
+  return static_cast<std::int16_t>(code);
+}
 
 class FetchSessionTest : public ::testing::Test {
  protected:
   void SetUp() override { id_ = broker_.create_topic("orders", 3); }
 
-  wire::FetchRequest request(std::int32_t session, std::int32_t epoch,
-                             std::initializer_list<std::pair<std::int32_t, std::int64_t>> partitions) const {
+  wire::FetchRequest request(
+      std::int32_t session, std::int32_t epoch,
+      std::initializer_list<std::pair<std::int32_t, std::int64_t>> partitions) const {
     wire::FetchRequest request;
     request.session_id = session;
     request.session_epoch = epoch;
@@ -90,7 +94,8 @@ TEST_F(FetchSessionTest, AMovedHighWatermarkIsNewsWithoutRecords) {
 
 TEST_F(FetchSessionTest, ErrorsAreRepeatedUntilTheyEnd) {
   const auto opened = client_.call(request(0, 0, {{0, 9}, {1, 0}}));
-  EXPECT_EQ(opened.responses.at(0).partitions.at(0).error_code, number(ErrorCode::kOffsetOutOfRange));
+  EXPECT_EQ(opened.responses.at(0).partitions.at(0).error_code,
+            number(ErrorCode::kOffsetOutOfRange));
   auto response = client_.call(request(opened.session_id, 1, {}));
   EXPECT_THAT(told(response), ElementsAre(0));
   response = client_.call(request(opened.session_id, 2, {{0, 0}}));
@@ -135,7 +140,8 @@ TEST_F(FetchSessionTest, ForgettingAllEndsTheSession) {
   const auto response = client_.call(forget);
   EXPECT_EQ(response.error_code, 0);
   EXPECT_EQ(response.session_id, 0);
-  EXPECT_EQ(client_.call(request(opened.session_id, 2, {})).error_code, number(ErrorCode::kFetchSessionIdNotFound));
+  EXPECT_EQ(client_.call(request(opened.session_id, 2, {})).error_code,
+            number(ErrorCode::kFetchSessionIdNotFound));
 }
 
 TEST_F(FetchSessionTest, WrongIdsEpochsAndNamesAreRefused) {
@@ -143,11 +149,14 @@ TEST_F(FetchSessionTest, WrongIdsEpochsAndNamesAreRefused) {
   const auto unknown = client_.call(request(opened.session_id ^ 1, 1, {}));
   EXPECT_EQ(unknown.error_code, number(ErrorCode::kFetchSessionIdNotFound));
   EXPECT_EQ(unknown.session_id, 0);
-  EXPECT_EQ(client_.call(request(opened.session_id, 2, {})).error_code, number(ErrorCode::kInvalidFetchSessionEpoch));
+  EXPECT_EQ(client_.call(request(opened.session_id, 2, {})).error_code,
+            number(ErrorCode::kInvalidFetchSessionEpoch));
   EXPECT_EQ(client_.call(request(opened.session_id, 1, {}), 12).error_code,
             number(ErrorCode::kFetchSessionTopicIdError));
-  EXPECT_EQ(client_.call(request(opened.session_id, 1, {})).error_code, 0) << "refusals do not use up epochs";
-  EXPECT_EQ(client_.call(request(opened.session_id, 1, {})).error_code, number(ErrorCode::kInvalidFetchSessionEpoch));
+  EXPECT_EQ(client_.call(request(opened.session_id, 1, {})).error_code, 0)
+      << "refusals do not use up epochs";
+  EXPECT_EQ(client_.call(request(opened.session_id, 1, {})).error_code,
+            number(ErrorCode::kInvalidFetchSessionEpoch));
 }
 
 TEST_F(FetchSessionTest, TheFinalEpochEndsTheSession) {
@@ -163,7 +172,8 @@ TEST_F(FetchSessionTest, ANewOneMayReplaceAnOldOne) {
   const auto second = client_.call(request(first.session_id, 0, {{1, 0}}));
   EXPECT_GT(second.session_id, 0);
   EXPECT_EQ(broker_.server().metrics_now().fetch_sessions, 1u);
-  EXPECT_EQ(client_.call(request(first.session_id, 1, {})).error_code, number(ErrorCode::kFetchSessionIdNotFound));
+  EXPECT_EQ(client_.call(request(first.session_id, 1, {})).error_code,
+            number(ErrorCode::kFetchSessionIdNotFound));
 }
 
 TEST_F(FetchSessionTest, WithoutRoomRequestsStandForThemselves) {

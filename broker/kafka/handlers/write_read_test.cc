@@ -1,4 +1,5 @@
-// Produce, Fetch, ListOffsets, OffsetForLeaderEpoch, DeleteRecords, InitProducerId and DescribeProducers, through a connection.
+// Produce, Fetch, ListOffsets, OffsetForLeaderEpoch, DeleteRecords, InitProducerId and
+// DescribeProducers, through a connection.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -16,24 +17,30 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 using testing::batch_of;
 using testing::Client;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using testing::produce_request;
 using testing::TestBroker;
 using testing::TestBrokerOptions;
 using testing::values_in;
 
-constexpr std::int16_t number(ErrorCode code) { return static_cast<std::int16_t>(code); }
+constexpr std::int16_t number(ErrorCode code) {
+  return static_cast<std::int16_t>(code);
+}
 const common::Uuid kNobody{{1, 2, 3}};
 
-/// Every test runs with one shard and with three, where most partitions live on another shard than the connection.
+/// Every test runs with one shard and with three, where most partitions live on another shard than
+/// the connection.
 class WriteRead : public ::testing::TestWithParam<std::uint32_t> {
  protected:
-  WriteRead() : broker_(TestBrokerOptions{.shards = GetParam(), .limits = {}, .config = {}}), client_(broker_.connect()) {}
+  WriteRead()
+      : broker_(TestBrokerOptions{.shards = GetParam(), .limits = {}, .config = {}}),
+        client_(broker_.connect()) {}
 
-  wire::ProduceResponse::Partition produce(const wire::ProduceRequest& request, std::int16_t version = 13) {
+  wire::ProduceResponse::Partition produce(const wire::ProduceRequest& request,
+                                           std::int16_t version = 13) {
     auto response = client_.call(request, version);
     EXPECT_EQ(response.responses.size(), 1u);
     EXPECT_EQ(response.responses.at(0).partition_responses.size(), 1u);
@@ -47,8 +54,9 @@ class WriteRead : public ::testing::TestWithParam<std::uint32_t> {
   std::int64_t offset_at(const std::string& topic, std::int64_t at, std::int16_t version = 11) {
     return list(topic, 0, at, version).offset;
   }
-  wire::ListOffsetsResponse::Partition list(const std::string& topic, std::int32_t partition, std::int64_t at,
-                                            std::int16_t version = 11, std::int32_t epoch = -1) {
+  wire::ListOffsetsResponse::Partition list(const std::string& topic, std::int32_t partition,
+                                            std::int64_t at, std::int16_t version = 11,
+                                            std::int32_t epoch = -1) {
     wire::ListOffsetsRequest request;
     request.replica_id = -1;
     auto& wanted = request.topics.emplace_back();
@@ -61,8 +69,9 @@ class WriteRead : public ::testing::TestWithParam<std::uint32_t> {
   Client client_;
 };
 
-wire::FetchRequest fetch_of(const model::TopicId& id, const std::string& name,
-                            std::initializer_list<std::pair<std::int32_t, std::int64_t>> partitions) {
+wire::FetchRequest fetch_of(
+    const model::TopicId& id, const std::string& name,
+    std::initializer_list<std::pair<std::int32_t, std::int64_t>> partitions) {
   wire::FetchRequest request;
   request.min_bytes = 1;
   request.session_epoch = -1;
@@ -82,7 +91,8 @@ TEST_P(WriteRead, EveryVersionOfProduceAndFetchCarriesRecords) {
   const auto id = broker_.create_topic("orders", 1);
   std::int64_t next = 0;
   for (std::int16_t version = 3; version <= 13; ++version) {
-    const auto answer = produce(produce_request("orders", id, 0, batch_of({"v" + std::to_string(version)})), version);
+    const auto answer = produce(
+        produce_request("orders", id, 0, batch_of({"v" + std::to_string(version)})), version);
     EXPECT_EQ(answer.error_code, 0) << version;
     EXPECT_EQ(answer.base_offset, next++) << version;
     EXPECT_EQ(answer.log_append_time_ms, -1);
@@ -124,19 +134,22 @@ TEST_P(WriteRead, ProduceToManyPartitionsAnswersEachInItsPlace) {
     EXPECT_EQ(answer.base_offset, i < 12 ? 0 : -1);
   }
   EXPECT_EQ(response.responses[1].topic_id, kNobody);
-  EXPECT_EQ(response.responses[1].partition_responses.at(0).error_code, number(ErrorCode::kUnknownTopicId));
+  EXPECT_EQ(response.responses[1].partition_responses.at(0).error_code,
+            number(ErrorCode::kUnknownTopicId));
 }
 
 TEST_P(WriteRead, ProduceErrors) {
   const auto id = broker_.create_topic("orders", 1, {{"max.message.bytes", "500"}});
   EXPECT_EQ(produce(produce_request("nowhere", {}, 0, batch_of({"v"})), 9).error_code,
             number(ErrorCode::kUnknownTopicOrPartition));
-  EXPECT_EQ(produce(produce_request("", id, 0, batch_of({"v"}), 2)).error_code, number(ErrorCode::kInvalidRequiredAcks));
+  EXPECT_EQ(produce(produce_request("", id, 0, batch_of({"v"}), 2)).error_code,
+            number(ErrorCode::kInvalidRequiredAcks));
   EXPECT_EQ(produce(produce_request("", id, 0, batch_of({std::string(1000, 'v')}))).error_code,
             number(ErrorCode::kMessageTooLarge));
   common::Bytes damaged = batch_of({"value"});
   damaged.mutable_data()[damaged.size() - 2] ^= 1;
-  EXPECT_EQ(produce(produce_request("", id, 0, damaged)).error_code, number(ErrorCode::kCorruptMessage));
+  EXPECT_EQ(produce(produce_request("", id, 0, damaged)).error_code,
+            number(ErrorCode::kCorruptMessage));
 
   auto request = produce_request("", id, 0, batch_of({"v"}));
   request.topic_data[0].partition_data[0].records.reset();
@@ -155,7 +168,9 @@ TEST_P(WriteRead, ProduceErrors) {
 
 TEST_P(WriteRead, ZstdNeedsVersionSeven) {
   const auto id = broker_.create_topic("orders");
-  const auto zstd = [] { return batch_of({std::string(100, 'z')}, {.compression = model::Compression::kZstd}); };
+  const auto zstd = [] {
+    return batch_of({std::string(100, 'z')}, {.compression = model::Compression::kZstd});
+  };
   EXPECT_EQ(produce(produce_request("orders", id, 0, zstd()), 6).error_code,
             number(ErrorCode::kUnsupportedCompressionType));
   EXPECT_EQ(produce(produce_request("orders", id, 0, zstd()), 7).error_code, 0);
@@ -181,13 +196,15 @@ TEST_P(WriteRead, IdempotentProducers) {
   EXPECT_EQ(identity.producer_epoch, 0);
   EXPECT_NE(client_.call(init, 0).producer_id, identity.producer_id);
   const auto batch = [&](std::int32_t sequence) {
-    return batch_of({"a", "b"}, {.producer_id = model::ProducerId{identity.producer_id}, .producer_epoch = 0,
+    return batch_of({"a", "b"}, {.producer_id = model::ProducerId{identity.producer_id},
+                                 .producer_epoch = 0,
                                  .base_sequence = sequence});
   };
   EXPECT_EQ(write(id, 0, batch(0)), 0);
   EXPECT_EQ(write(id, 0, batch(2)), 2);
   EXPECT_EQ(write(id, 0, batch(0)), 0) << "a retry gets the first offset";
-  EXPECT_EQ(produce(produce_request("", id, 0, batch(9))).error_code, number(ErrorCode::kOutOfOrderSequenceNumber));
+  EXPECT_EQ(produce(produce_request("", id, 0, batch(9))).error_code,
+            number(ErrorCode::kOutOfOrderSequenceNumber));
   EXPECT_EQ(offset_at("orders", -1), 4);
 
   wire::DescribeProducersRequest describe;
@@ -211,7 +228,8 @@ TEST_P(WriteRead, TransactionalIdsAreRefused) {
   EXPECT_EQ(client_.call(init).error_code, number(ErrorCode::kInvalidRequest));
   init.transactional_id.reset();
   init.producer_id = 5;
-  EXPECT_EQ(client_.call(init).error_code, number(ErrorCode::kInvalidRequest)) << "an id without its epoch";
+  EXPECT_EQ(client_.call(init).error_code, number(ErrorCode::kInvalidRequest))
+      << "an id without its epoch";
 }
 
 TEST_P(WriteRead, FetchWaitsForBytesOrTime) {
@@ -247,7 +265,10 @@ TEST_P(WriteRead, FetchErrorsStandBesideData) {
   EXPECT_EQ(partitions.at(1).high_watermark, -1);
   EXPECT_EQ(partitions.at(2).error_code, number(ErrorCode::kUnknownTopicOrPartition));
   EXPECT_EQ(response.responses[1].partitions.at(0).error_code, number(ErrorCode::kUnknownTopicId));
-  EXPECT_EQ(client_.call(fetch_of({}, "nowhere", {{0, 0}}), 12).responses.at(0).partitions.at(0).error_code,
+  EXPECT_EQ(client_.call(fetch_of({}, "nowhere", {{0, 0}}), 12)
+                .responses.at(0)
+                .partitions.at(0)
+                .error_code,
             number(ErrorCode::kUnknownTopicOrPartition));
   auto foreign = fetch_of(id, "", {{0, 0}});
   foreign.cluster_id = "another";
@@ -256,7 +277,8 @@ TEST_P(WriteRead, FetchErrorsStandBesideData) {
 
 TEST_P(WriteRead, FetchKeepsToItsLimits) {
   const auto id = broker_.create_topic("orders", 2);
-  for (int i = 0; i < 6; ++i) write(id, 0, batch_of({std::string(1000, static_cast<char>('a' + i))}));
+  for (int i = 0; i < 6; ++i)
+    write(id, 0, batch_of({std::string(1000, static_cast<char>('a' + i))}));
   write(id, 1, batch_of({std::string(1000, 'z')}));
   auto request = fetch_of(id, "", {{0, 0}});
   request.topics[0].partitions[0].partition_max_bytes = 2500;
@@ -268,7 +290,8 @@ TEST_P(WriteRead, FetchKeepsToItsLimits) {
   request.max_bytes = 100;
   const auto response = client_.call(request);
   std::size_t records = 0;
-  for (const auto& partition : response.responses.at(0).partitions) records += values_in(*partition.records).size();
+  for (const auto& partition : response.responses.at(0).partitions)
+    records += values_in(*partition.records).size();
   EXPECT_EQ(records, 1u);
 }
 
@@ -281,8 +304,10 @@ TEST_P(WriteRead, LeaderEpochsAreChecked) {
   request.topics[0].partitions[0].current_leader_epoch = epoch;
   EXPECT_EQ(client_.call(request).responses.at(0).partitions.at(0).error_code, 0);
   request.topics[0].partitions[0].current_leader_epoch = epoch + 1;
-  EXPECT_EQ(client_.call(request).responses.at(0).partitions.at(0).error_code, number(ErrorCode::kUnknownLeaderEpoch));
-  EXPECT_EQ(list("orders", 0, -1, 11, epoch + 1).error_code, number(ErrorCode::kUnknownLeaderEpoch));
+  EXPECT_EQ(client_.call(request).responses.at(0).partitions.at(0).error_code,
+            number(ErrorCode::kUnknownLeaderEpoch));
+  EXPECT_EQ(list("orders", 0, -1, 11, epoch + 1).error_code,
+            number(ErrorCode::kUnknownLeaderEpoch));
 
   wire::OffsetForLeaderEpochRequest ends;
   auto& topic = ends.topics.emplace_back();
@@ -328,7 +353,8 @@ TEST_P(WriteRead, OffsetsByTimeAndEnds) {
   auto& topic = twice.topics.emplace_back();
   topic.name = "orders";
   topic.partitions = {{0, -1, -1}, {0, -1, -2}};
-  EXPECT_EQ(client_.call(twice).topics.at(0).partitions.at(1).error_code, number(ErrorCode::kInvalidRequest));
+  EXPECT_EQ(client_.call(twice).topics.at(0).partitions.at(1).error_code,
+            number(ErrorCode::kInvalidRequest));
 }
 
 TEST_P(WriteRead, DeletedRecordsAreGone) {
@@ -361,8 +387,9 @@ TEST_P(WriteRead, AFullDiskIsAStorageErrorToClients) {
   EXPECT_EQ(write(id, 0, batch_of({"v"})), 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Shards, WriteRead, ::testing::Values(1u, 3u),
-                         [](const auto& instance) { return "Of" + std::to_string(instance.param); });
+INSTANTIATE_TEST_SUITE_P(Shards, WriteRead, ::testing::Values(1u, 3u), [](const auto& instance) {
+  return "Of" + std::to_string(instance.param);
+});
 
 }  // namespace
 }  // namespace millrace::kafka

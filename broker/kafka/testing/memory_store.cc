@@ -22,8 +22,8 @@ constexpr std::size_t kPlainBytesMax = std::size_t{64} << 20;
 
 class MemoryLog final : public storage::Log {
  public:
-  MemoryLog(env::Loop& loop, std::shared_ptr<const MemoryStoreOptions> options, model::PartitionKey key,
-            std::string_view topic, const LogSettings& settings)
+  MemoryLog(env::Loop& loop, std::shared_ptr<const MemoryStoreOptions> options,
+            model::PartitionKey key, std::string_view topic, const LogSettings& settings)
       : loop_(loop), options_(std::move(options)), key_(key), topic_(topic), settings_(settings) {}
 
   const model::PartitionKey& key() const override { return key_; }
@@ -51,8 +51,10 @@ class MemoryLog final : public storage::Log {
     });
   }
 
-  void read(Offset from, storage::ReadLimits limits, Reply<Result<storage::ReadResult>> done) override {
-    if (from < start_ || from > end_) return done(model::error(model::ErrorCode::kOffsetOutOfRange));
+  void read(Offset from, storage::ReadLimits limits,
+            Reply<Result<storage::ReadResult>> done) override {
+    if (from < start_ || from > end_)
+      return done(model::error(model::ErrorCode::kOffsetOutOfRange));
     storage::ReadResult result{{}, from};
     std::size_t bytes = 0;
     for (const Bytes& bytes_of : batches_) {
@@ -74,16 +76,20 @@ class MemoryLog final : public storage::Log {
   }
   void find_max_time(Offset up_to, Reply<Result<std::optional<TimedOffset>>> done) override {
     common::Timestamp largest{-1};
-    first([&](common::Timestamp time) {
-      largest = std::max(largest, time);
-      return false;
-    }, up_to);
+    first(
+        [&](common::Timestamp time) {
+          largest = std::max(largest, time);
+          return false;
+        },
+        up_to);
     done(first([&](common::Timestamp time) { return time == largest; }, up_to));
   }
 
   void delete_before(Offset offset, Reply<Result<void>> durable) override {
     start_ = std::max(start_, offset);
-    std::erase_if(batches_, [&](const Bytes& batch) { return BatchView::parse(batch).value().next_offset() <= start_; });
+    std::erase_if(batches_, [&](const Bytes& batch) {
+      return BatchView::parse(batch).value().next_offset() <= start_;
+    });
     durable(common::ok());
   }
   void truncate(Offset, Reply<Result<void>> durable) override { durable(common::ok()); }
@@ -173,7 +179,8 @@ class MemoryStore final : public storage::Store {
 
 }  // namespace
 
-std::unique_ptr<storage::Store> make_memory_store(env::Loop& loop, std::shared_ptr<const MemoryStoreOptions> options) {
+std::unique_ptr<storage::Store> make_memory_store(
+    env::Loop& loop, std::shared_ptr<const MemoryStoreOptions> options) {
   return std::make_unique<MemoryStore>(loop, std::move(options));
 }
 

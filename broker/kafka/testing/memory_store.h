@@ -1,5 +1,5 @@
-// A shard's store whose logs live in memory alone: as fast and predictable as the front end's tests want it. What a disk
-// does to data is the storage module's own business.
+// A shard's store whose logs live in memory alone: as fast and predictable as the front end's tests
+// want it. What a disk does to data is the storage module's own business.
 #pragma once
 
 #include <map>
@@ -19,6 +19,7 @@ struct MemoryStoreOptions {
 };
 
 /// Answers appends after a delay, in order; everything else inline.
-std::unique_ptr<storage::Store> make_memory_store(env::Loop& loop, std::shared_ptr<const MemoryStoreOptions> options);
+std::unique_ptr<storage::Store> make_memory_store(
+    env::Loop& loop, std::shared_ptr<const MemoryStoreOptions> options);
 
 }  // namespace millrace::kafka::testing

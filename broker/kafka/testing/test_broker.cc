@@ -13,10 +13,12 @@ namespace {
 /// Servers of these tests are handed their connections.
 class NoTransport final : public env::Transport {
  public:
-  common::Result<std::unique_ptr<env::Listener>> listen(const env::Endpoint&, env::OnAccept) override {
+  common::Result<std::unique_ptr<env::Listener>> listen(const env::Endpoint&,
+                                                        env::OnAccept) override {
     return model::error(model::ErrorCode::kAddressInUse);
   }
-  void connect(const env::Endpoint&, common::Reply<common::Result<std::unique_ptr<env::Connection>>> done) override {
+  void connect(const env::Endpoint&,
+               common::Reply<common::Result<std::unique_ptr<env::Connection>>> done) override {
     done(model::error(model::ErrorCode::kConnectionClosed));
   }
 };
@@ -35,13 +37,16 @@ std::shared_ptr<const service::Identity> test_identity(env::Endpoint advertised)
 
 }  // namespace
 
-std::int32_t Answer::correlation_id() const { return common::load_big<std::int32_t>(frame.data()); }
+std::int32_t Answer::correlation_id() const {
+  return common::load_big<std::int32_t>(frame.data());
+}
 
 std::optional<Answer> Client::receive(common::Duration limit) {
   const auto whole = [this] {
     received_ += end_->take_received();
     if (received_.size() < 4) return false;
-    const auto length = common::load_big<std::int32_t>(reinterpret_cast<const std::uint8_t*>(received_.data()));
+    const auto length =
+        common::load_big<std::int32_t>(reinterpret_cast<const std::uint8_t*>(received_.data()));
     return received_.size() - 4 >= static_cast<std::size_t>(length);
   };
   broker_->world().run_until([&] { return whole() || end_->broker_closed(); }, limit);
@@ -89,7 +94,10 @@ TestBroker::TestBroker(TestBrokerOptions options) : transport_(std::make_unique<
   registration.broker.endpoints = {{"kafka", "broker.test", 9092}};
   registration.broker.shards = static_cast<std::int32_t>(options.shards);
   service::MetadataWriter::decide_on<metadata::NoOutcome>(
-      *shards_[0], [registration](const metadata::Image& image) { return metadata::decide(image, registration); },
+      *shards_[0],
+      [registration](const metadata::Image& image) {
+        return metadata::decide(image, registration);
+      },
       [&](const common::Result<metadata::NoOutcome>& registered) { ready = registered.ok(); });
   CHECK(world_.run_until([&] { return ready; }));
   for (auto& shard : shards_) shard->open_partitions();
@@ -104,7 +112,9 @@ TestBroker::TestBroker(TestBrokerOptions options) : transport_(std::make_unique<
   }
 }
 
-TestBroker::~TestBroker() { stop(); }
+TestBroker::~TestBroker() {
+  stop();
+}
 
 void TestBroker::stop() {
   if (servers_.empty()) return;
@@ -140,7 +150,8 @@ model::TopicId TestBroker::create_topic(const std::string& name, std::int32_t pa
   return response.topics[0].topic_id;
 }
 
-Bytes batch_of(const std::vector<std::string>& values, model::BatchOptions options, common::Timestamp first) {
+Bytes batch_of(const std::vector<std::string>& values, model::BatchOptions options,
+               common::Timestamp first) {
   model::BatchBuilder builder(options);
   for (const std::string& value : values) {
     model::NewRecord record;
@@ -158,14 +169,15 @@ std::vector<std::string> values_in(const wire::Chunks& records) {
   for (std::size_t at = 0; at < all.size();) {
     const auto batch = model::BatchView::parse(all.view().subspan(at)).value();
     model::RecordReader reader(batch.payload(), batch.record_count());
-    while (const auto record = reader.next().value()) values.emplace_back(common::as_text(record->value.value()));
+    while (const auto record = reader.next().value())
+      values.emplace_back(common::as_text(record->value.value()));
     at += batch.size();
   }
   return values;
 }
 
-wire::ProduceRequest produce_request(const std::string& topic, const model::TopicId& id, std::int32_t partition,
-                                     Bytes records, std::int16_t acks) {
+wire::ProduceRequest produce_request(const std::string& topic, const model::TopicId& id,
+                                     std::int32_t partition, Bytes records, std::int16_t acks) {
   wire::ProduceRequest request;
   request.acks = acks;
   request.timeout_ms = 1000;

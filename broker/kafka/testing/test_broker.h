@@ -1,6 +1,7 @@
 // TestBroker broker;   Client client = broker.connect();   auto response = client.call(request, 9);
 //
-// A broker of some shards in simulated time, without disk and network, and clients that speak the protocol to it.
+// A broker of some shards in simulated time, without disk and network, and clients that speak the
+// protocol to it.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -35,7 +36,8 @@ struct Answer {
 /// One connection. Calls drive the simulated world until the answer is there.
 class Client {
  public:
-  Client(TestBroker& broker, std::shared_ptr<WireEnd> end) : broker_(&broker), end_(std::move(end)) {}
+  Client(TestBroker& broker, std::shared_ptr<WireEnd> end)
+      : broker_(&broker), end_(std::move(end)) {}
 
   /// Sends a request; its correlation id is answered.
   template <typename Request>
@@ -45,7 +47,8 @@ class Client {
     return id;
   }
   void send_bytes(std::string_view bytes) { end_->send(bytes); }
-  /// The next answer, whatever it answers; nullopt: none came within simulated `limit`, or the connection was closed.
+  /// The next answer, whatever it answers; nullopt: none came within simulated `limit`, or the
+  /// connection was closed.
   std::optional<Answer> receive(common::Duration limit = std::chrono::seconds(60));
   /// The next answer, which must be to request `id`.
   template <typename Request>
@@ -68,7 +71,8 @@ class Client {
     return response.ok() ? std::move(response).value() : Response{};
   }
   template <typename Request>
-  typename Request::Response call(const Request& request, std::int16_t version = Request::kVersionMax) {
+  typename Request::Response call(const Request& request,
+                                  std::int16_t version = Request::kVersionMax) {
     return receive_as<Request>(send(request, version), version);
   }
   /// Whether the broker ended the connection, after all that is due within `limit` has happened.
@@ -131,7 +135,8 @@ common::Bytes batch_of(const std::vector<std::string>& values, model::BatchOptio
 std::vector<std::string> values_in(const wire::Chunks& records);
 
 /// A Produce of one batch to one partition, by name or by id as the version asks.
-wire::ProduceRequest produce_request(const std::string& topic, const model::TopicId& id, std::int32_t partition,
-                                     common::Bytes records, std::int16_t acks = -1);
+wire::ProduceRequest produce_request(const std::string& topic, const model::TopicId& id,
+                                     std::int32_t partition, common::Bytes records,
+                                     std::int16_t acks = -1);
 
 }  // namespace millrace::kafka::testing

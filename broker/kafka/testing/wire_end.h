@@ -1,6 +1,8 @@
-// auto [near, far] = make_wire(loop);   server.accept(std::move(near));   far->send(bytes);   far->received();
+// auto [near, far] = make_wire(loop);   server.accept(std::move(near));   far->send(bytes);
+// far->received();
 //
-// A connection whose other end is the test itself: it decides byte by byte what arrives and what fits.
+// A connection whose other end is the test itself: it decides byte by byte what arrives and what
+// fits.
 #pragma once
 
 #include <cstddef>
@@ -48,7 +50,8 @@ class WireEnd {
   env::Task writable_;
   std::weak_ptr<WireEnd> self_;
 
-  friend std::pair<std::unique_ptr<env::Connection>, std::shared_ptr<WireEnd>> make_wire(env::Loop& loop);
+  friend std::pair<std::unique_ptr<env::Connection>, std::shared_ptr<WireEnd>> make_wire(
+      env::Loop& loop);
 };
 
 std::pair<std::unique_ptr<env::Connection>, std::shared_ptr<WireEnd>> make_wire(env::Loop& loop);
