@@ -15,6 +15,8 @@ ARG PRECOMPILE=ON
 RUN cmake --preset release -DMILLRACE_PRECOMPILE=${PRECOMPILE} \
     && ninja -C build/release ${JOBS:+-j ${JOBS}} millrace millctl \
     && scripts/lib/collect_runtime.sh /out build/release/bin/millrace build/release/bin/millctl
+# A tree of its own, so that the folder and not only its content gets the owner.
+RUN install -d /volume/data
 
 # Nothing but the programs and the libraries they load: no shell, no package manager.
 FROM scratch AS broker
@@ -25,7 +27,7 @@ LABEL org.opencontainers.image.title="Millrace broker" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /out/ /
-COPY --from=build --chown=65532:65532 /out/data /data
+COPY --from=build --chown=65532:65532 /volume/ /
 USER 65532:65532
 VOLUME /data
 # Kafka, broker to broker, gRPC, HTTP.

@@ -1,10 +1,10 @@
 #!/bin/bash
-# collect_runtime.sh OUT PROGRAM ...: fills OUT with the programs, the libraries they load, a user and a data folder:
+# collect_runtime.sh OUT PROGRAM ...: fills OUT with the programs, the libraries they load, and a user:
 # the root of a container image that holds nothing else.
 set -eu
 out=$1
 shift
-mkdir -p "$out/usr/bin" "$out/etc" "$out/data" "$out/tmp"
+mkdir -p "$out/usr/bin" "$out/etc" "$out/tmp"
 chmod 1777 "$out/tmp"
 for program in "$@"; do
   install -s -m 755 "$program" "$out/usr/bin/"
