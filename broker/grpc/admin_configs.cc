@@ -36,6 +36,13 @@ const char* source_name(service::ConfigSource source) {
   return "unknown";
 }
 
+/// An advertised address for people: one without a host (each Kafka client is told the address it came to) shows as
+/// where the broker listens.
+std::string shown(env::Endpoint advertised, const model::ListenAddress& listening) {
+  if (advertised.host.empty()) advertised.host = listening.host.empty() ? "0.0.0.0" : listening.host;
+  return advertised.text();
+}
+
 }  // namespace
 
 ::grpc::ServerUnaryReactor* Admin::DescribeConfigs(::grpc::CallbackServerContext* context,
@@ -98,8 +105,8 @@ const char* source_name(service::ConfigSource source) {
       response->set_controller(identity.node.value());
       v1::Broker& broker = *response->add_brokers();
       broker.set_id(identity.node.value());
-      broker.set_kafka_endpoint(identity.kafka_advertised.text());
-      broker.set_grpc_endpoint(identity.grpc_advertised.text());
+      broker.set_kafka_endpoint(shown(identity.kafka_advertised, shard.settings().kafka_listen));
+      broker.set_grpc_endpoint(shown(identity.grpc_advertised, shard.settings().grpc_listen));
       broker.set_rack(shard.settings().rack);
       broker.set_directory_id(identity.directory.text());
       broker.set_version(identity.version);

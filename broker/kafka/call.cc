@@ -10,7 +10,9 @@ env::Endpoint AnyCall::advertised() const {
   env::Endpoint endpoint = shard().identity().kafka_advertised;
   if (!endpoint.host.empty()) return endpoint;
   const auto local = env::Endpoint::parse(ticket_.session->local_address());
-  return local.ok() ? *local : endpoint;
+  // The port stays: with a mapped one, kafka.advertised may name a port without a host.
+  if (local.ok()) endpoint.host = local->host;
+  return endpoint;
 }
 
 void AnyCall::set_client_software(std::string_view name, std::string_view version) const {

@@ -47,7 +47,7 @@ class AnyCall {
   std::int16_t version() const { return ticket_.version; }
   const Context& context() const;
   service::Shard& shard() const { return context().shard; }
-  /// Where this client should connect to reach this broker: what is advertised, or else the address that it came to.
+  /// Where this client should connect to reach this broker: what is advertised, or else the host that it came to.
   env::Endpoint advertised() const;
   /// Whom the connection says it is, for logs (ApiVersions 3 and later).
   void set_client_software(std::string_view name, std::string_view version) const;

@@ -270,9 +270,10 @@ Result<void> RealBroker::open_doors() {
 /// The address to tell clients: the configured one, or where we listen. An address that stands for all interfaces is left
 /// out of it: then each client is told the address it came to.
 env::Endpoint advertised(const model::ListenAddress& configured, const env::Endpoint& listening) {
-  if (!configured.host.empty()) return {configured.host, configured.port == 0 ? listening.port : configured.port};
+  const std::uint16_t port = configured.port == 0 ? listening.port : configured.port;
+  if (!configured.host.empty()) return {configured.host, port};
   const bool any = listening.host.empty() || listening.host == "0.0.0.0" || listening.host == "::";
-  return {any ? "" : listening.host, listening.port};
+  return {any ? "" : listening.host, port};
 }
 
 void RealBroker::serve_kafka() {

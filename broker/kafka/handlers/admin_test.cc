@@ -132,7 +132,7 @@ TEST_P(Admin, WithoutAnAdvertisedHostClientsAreToldWhereTheyCame) {
   TestBroker broker({.shards = 1, .limits = {}, .config = {}, .advertised = {"", 9092}});
   const auto response = broker.connect().call(wire::MetadataRequest{});
   EXPECT_EQ(response.brokers.at(0).host, "door.test");
-  EXPECT_EQ(response.brokers.at(0).port, 9999);
+  EXPECT_EQ(response.brokers.at(0).port, 9092);
 }
 
 TEST_P(Admin, MetadataOfAllAndOfNone) {
