@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
 
 #include "cli/commands.h"
@@ -30,12 +31,13 @@ std::string bash_script(const CLI::App& app, bool zsh) {
   script += "  for ((i = 1; i < COMP_CWORD; i++)); do\n    word=${COMP_WORDS[i]}\n";
   script += "    [[ $word == -* ]] || path=\"${path:+$path }$word\"\n  done\n  case \"$path\" in\n";
   for (const auto& [path, words] : rows) {
-    // A command's own arguments (a topic's name, say) may follow its path.
-    const std::string pattern = path.empty() ? "\"\"" : fmt::format("\"{0}\"|\"{0} \"*", path);
-    if (path.empty() || words.find("--") != std::string::npos) {
-      script += fmt::format("    {}) COMPREPLY=($(compgen -W \"{}\" -- \"${{COMP_WORDS[COMP_CWORD]}}\")) ;;\n",
-                            path.find(' ') == std::string::npos && !path.empty() ? fmt::format("\"{}\"", path) : pattern, words);
-    }
+    // The words of a command follow its path; its own arguments (a topic's name, say) may stand between. Groups have
+    // none: what follows them is a command.
+    const bool group = std::any_of(rows.begin(), rows.end(), [&path = path](const auto& other) {
+      return path.empty() || other.first.starts_with(path + " ");
+    });
+    const std::string pattern = group ? fmt::format("\"{}\"", path) : fmt::format("\"{0}\"|\"{0} \"*", path);
+    script += fmt::format("    {}) COMPREPLY=($(compgen -W \"{}\" -- \"${{COMP_WORDS[COMP_CWORD]}}\")) ;;\n", pattern, words);
   }
   script += "  esac\n}\ncomplete -F _millctl millctl\n";
   return script;

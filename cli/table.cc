@@ -43,6 +43,9 @@ std::string human_bytes(std::int64_t bytes) {
 
 std::string human_time(std::int64_t timestamp_ms) {
   if (timestamp_ms < 0) return "-";
+  // A producer may send any number; years of more than four digits are shown as it is.
+  constexpr std::int64_t kYear10000Ms = 253'402'300'800'000;
+  if (timestamp_ms >= kYear10000Ms) return fmt::format("{} ms", timestamp_ms);
   const std::time_t seconds = timestamp_ms / 1000;
   return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(seconds), timestamp_ms % 1000);
 }

@@ -19,7 +19,7 @@ class Table {
 
 /// 1536 as "1.5 KiB".
 std::string human_bytes(std::int64_t bytes);
-/// Milliseconds since 1970 as 2026-01-31T12:00:00.000Z; "-" if negative.
+/// Milliseconds since 1970 as 2026-01-31T12:00:00.000Z; "-" if negative, the plain number beyond the year 9999.
 std::string human_time(std::int64_t timestamp_ms);
 
 }  // namespace millrace::cli

@@ -26,12 +26,14 @@ Result<ConfigFile> read_properties(std::istream& in, const std::string& path) {
   std::string joined;
   while (std::getline(in, line)) {
     joined += trimmed(line);
-    if (joined.ends_with('\\')) {
+    // As Java reads them: a comment ends with its line, whatever it ends with.
+    const bool comment = joined.starts_with('#') || joined.starts_with('!');
+    if (joined.ends_with('\\') && !comment) {
       joined.pop_back();
-      continue;
+      if (in.peek() != std::istream::traits_type::eof()) continue;
     }
     const std::string entry = std::exchange(joined, {});
-    if (entry.empty() || entry.front() == '#' || entry.front() == '!') continue;
+    if (entry.empty() || comment) continue;
     const std::size_t split = entry.find_first_of("=:");
     const std::string key = trimmed(entry.substr(0, split));
     const std::string value = split == std::string::npos ? "" : trimmed(std::string_view(entry).substr(split + 1));

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 namespace millrace::server {
@@ -12,27 +13,45 @@ using common::Result;
 using model::ErrorCode;
 
 constexpr const char* kFile = "millrace.json";
-constexpr int kFormatVersion = 1;
+constexpr std::int64_t kFormatVersion = 1;
+// More threads than any machine has; protects from a damaged file.
+constexpr std::int64_t kShardsMax = 4096;
 
 Error foreign(std::string text) { return Error{ErrorCode::kForeignData, std::move(text)}; }
+
+/// A member that is a text; empty if it is missing or something else.
+std::string text_of(const nlohmann::json& json, const char* name) {
+  const auto found = json.find(name);
+  return found != json.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+/// A member that is a number in [0, high]; -1 if it is missing or something else.
+std::int64_t number_of(const nlohmann::json& json, const char* name, std::int64_t high) {
+  const auto found = json.find(name);
+  if (found == json.end() || !found->is_number_integer()) return -1;
+  const auto value = found->get<std::int64_t>();
+  return value >= 0 && value <= high ? value : -1;
+}
 
 Result<Directory> parse(const common::Bytes& content, const std::string& path) {
   const auto json = nlohmann::json::parse(content.text(), nullptr, false);
   if (json.is_discarded() || !json.is_object()) {
     return foreign(fmt::format("{}/{} cannot be read as JSON: it was changed by hand or the disk is damaged", path, kFile));
   }
-  const int version = json.value("format_version", 0);
+  const std::int64_t version = number_of(json, "format_version", INT64_MAX);
   if (version > kFormatVersion) {
     return foreign(fmt::format("{} was written by a newer millrace (format {}, this one knows {}); start that version",
                                path, version, kFormatVersion));
   }
   Directory directory;
-  const auto id = common::Uuid::parse(json.value("directory_id", std::string()));
-  directory.cluster_id = json.value("cluster_id", std::string());
-  directory.node = model::BrokerId{json.value("node_id", -1)};
-  directory.shards = json.value("shards", 0U);
+  const auto id = common::Uuid::parse(text_of(json, "directory_id"));
+  directory.cluster_id = text_of(json, "cluster_id");
+  directory.node = model::BrokerId{static_cast<std::int32_t>(number_of(json, "node_id", INT32_MAX))};
+  directory.shards = static_cast<std::uint32_t>(std::max<std::int64_t>(number_of(json, "shards", kShardsMax), 0));
   if (version < 1 || !id || directory.cluster_id.empty() || directory.node.value() < 0 || directory.shards == 0) {
-    return foreign(fmt::format("{}/{} lacks format_version, cluster_id, node_id, directory_id or shards", path, kFile));
+    return foreign(fmt::format("{}/{} lacks a valid format_version, cluster_id, node_id, directory_id or shards: it was "
+                               "changed by hand or the disk is damaged",
+                               path, kFile));
   }
   directory.directory_id = *id;
   return directory;
@@ -59,8 +78,9 @@ Result<Directory> format(env::Disk& disk, const std::string& path, const Directo
                          common::Random& random) {
   TRY_ASSIGN(const auto entries, disk.list(""));
   for (const env::DirectoryEntry& entry : entries) {
-    // A fresh file system has this one, and the process's own lock is there already.
-    if (entry.name == "lost+found" || entry.name == "lock" || entry.name.starts_with(".")) continue;
+    // A fresh file system has the first; the second is what a crash in the middle of formatting leaves; the process's own
+    // lock begins with a dot.
+    if (entry.name == "lost+found" || entry.name == fmt::format("{}.new", kFile) || entry.name.starts_with(".")) continue;
     return foreign(fmt::format("{} is not empty and holds no millrace.json, but {}: choose an empty directory", path,
                                entry.name));
   }

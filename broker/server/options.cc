@@ -25,21 +25,35 @@ std::string variable_of(std::string_view key) {
   return name;
 }
 
-Result<model::ConfigMap> from_environment(const std::vector<std::string>& environment) {
+/// Whether a variable with our prefix was set by somebody else for another purpose: millctl's own, and those that
+/// Kubernetes sets for each service (one called "millrace" is likely): MILLRACE_SERVICE_HOST, MILLRACE_PORT_9092_TCP ...
+bool is_not_ours(std::string_view name, std::string_view value) {
+  if (name == "MILLRACE_BROKER") return true;
+  return name.ends_with("_SERVICE_HOST") || name.find("_SERVICE_PORT") != std::string_view::npos ||
+         name.find("_TCP_") != std::string_view::npos || value.starts_with("tcp://") || value.starts_with("udp://");
+}
+
+/// The environment belongs to whoever set it up, so a variable that is no setting is a warning.
+Result<model::ConfigMap> from_environment(const std::vector<std::string>& environment,
+                                          std::vector<std::string>& warnings) {
   model::ConfigMap config;
   for (const std::string& variable : environment) {
     if (!variable.starts_with(kEnvironmentPrefix)) continue;
     const std::size_t equals = variable.find('=');
     const std::string name = variable.substr(0, equals);
+    const std::string value = equals == std::string::npos ? "" : variable.substr(equals + 1);
     const auto keys = model::broker_keys();
     const auto key = std::find_if(keys.begin(), keys.end(),
                                   [&](const model::ConfigKey& row) { return variable_of(row.name) == name; });
     if (key == keys.end()) {
-      return Error{ErrorCode::kInvalidConfig,
-                   fmt::format("environment variable {} is no setting; `millrace config` lists them all", name)};
+      if (is_not_ours(name, value)) continue;
+      warnings.push_back(
+          fmt::format("environment variable {} is no setting and is ignored; `millrace config` lists them all", name));
+      continue;
     }
-    const std::string value = variable.substr(equals + 1);
-    TRY(model::check_broker_config(key->name, value));
+    if (const auto checked = model::check_broker_config(key->name, value); !checked.ok()) {
+      return Error{checked.error().code, fmt::format("environment variable {}: {}", name, checked.error().detail)};
+    }
     config[std::string(key->name)] = value;
   }
   return config;
@@ -105,7 +119,7 @@ Result<Flags> parse_flags(const std::vector<std::string>& arguments) {
       TRY(take_flag(flags, argument.substr(0, equals), std::string(argument.substr(equals + 1))));
       continue;
     }
-    if (i + 1 == arguments.size()) {
+    if (i + 1 == arguments.size() || arguments[i + 1].starts_with("--")) {
       return Error{ErrorCode::kInvalidConfig, fmt::format("--{} needs a value: --{}=VALUE", argument, argument)};
     }
     TRY(take_flag(flags, argument, arguments[++i]));
@@ -124,7 +138,7 @@ Result<Options> read_options(const std::vector<std::string>& arguments, const st
     options.config = std::move(file.config);
     options.warnings = std::move(file.warnings);
   }
-  TRY_ASSIGN(const model::ConfigMap variables, from_environment(environment));
+  TRY_ASSIGN(const model::ConfigMap variables, from_environment(environment, options.warnings));
   for (const auto& [name, value] : variables) options.config[name] = value;
   for (const auto& [name, value] : flags.config) options.config[name] = value;
   return options;
