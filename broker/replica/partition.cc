@@ -191,11 +191,13 @@ Offset Partition::readable_end(Isolation) const {
 void Partition::read(Offset from, Isolation isolation, std::size_t bytes_max, bool at_least_one_batch,
                      Reply<Result<storage::ReadResult>> done) {
   if (closed_) return done(model::error(*closed_));
-  if (from < log_.start_offset() || from > high_watermark_) {
+  // Between the high watermark and the end there is nothing to see yet, but a producer with acks=1 may know the offset.
+  if (from < log_.start_offset() || from > log_.end_offset()) {
     return done(common::Error{ErrorCode::kOffsetOutOfRange,
                               fmt::format("Offset {} of {} is outside [{}, {}]", from, name_,
-                                          log_.start_offset(), high_watermark_)});
+                                          log_.start_offset(), log_.end_offset())});
   }
+  if (from >= readable_end(isolation)) return done(storage::ReadResult{{}, from});
   log_.read(from, {readable_end(isolation), bytes_max, at_least_one_batch}, std::move(done));
 }
 

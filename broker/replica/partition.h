@@ -90,8 +90,8 @@ class Partition {
   /// The end of what a reader of this isolation sees.
   Offset readable_end(Isolation isolation) const;
 
-  /// Batches from `from` on, up to what the isolation may see.
-  /// kOffsetOutOfRange: outside [log_start, high watermark].
+  /// Batches from `from` on, up to what the isolation may see (none, if that is all there is).
+  /// kOffsetOutOfRange: outside [log_start, log_end].
   void read(Offset from, Isolation isolation, std::size_t bytes_max, bool at_least_one_batch,
             Reply<Result<storage::ReadResult>> done);
 

@@ -1,0 +1,356 @@
+// One partition over the real log on a simulated disk: what producers are told and what readers see.
+#include "broker/replica/partition.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "broker/model/record.h"
+#include "broker/storage/testing/store_machine.h"
+
+namespace millrace::replica {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using env::testing::Survival;
+using model::ErrorCode;
+using storage::testing::StoreMachine;
+
+const model::PartitionKey kKey = storage::testing::key_of(0);
+constexpr model::ProducerId kProducer{77};
+
+struct Sent {
+  std::int32_t count = 1;
+  model::ProducerId producer = model::kNoProducerId;
+  std::int16_t epoch = 0;
+  std::int32_t sequence = 0;
+  bool transactional = false;
+  std::size_t value_bytes = 10;
+  common::Timestamp time{1'700'000'000'000};
+};
+
+Bytes batch(const Sent& sent) {
+  model::BatchOptions options;
+  if (sent.producer != model::kNoProducerId) {
+    options.producer_id = sent.producer;
+    options.producer_epoch = sent.epoch;
+    options.base_sequence = sent.sequence;
+    options.transactional = sent.transactional;
+  }
+  model::BatchBuilder builder(options);
+  const std::vector<std::uint8_t> value(sent.value_bytes, 'v');
+  for (std::int32_t i = 0; i < sent.count; ++i) {
+    builder.append({.timestamp = sent.time + i, .value = common::ByteView(value)});
+  }
+  return builder.build();
+}
+
+class PartitionTest : public ::testing::Test {
+ protected:
+  PartitionTest() { start(); }
+  ~PartitionTest() override { partition_.reset(); }
+
+  void start() {
+    machine_.start();
+    storage::Log* log = machine_.store().find(kKey);
+    if (log == nullptr) log = &machine_.create(kKey);
+    partition_ = std::make_unique<Partition>(*log, settings_, machine_.world.clock());
+  }
+  /// A clean stop, in the broker's order: the last checkpoint asks the closed partition for its producers.
+  void restart() {
+    partition_->close(ErrorCode::kShuttingDown);
+    machine_.stop();
+    start();
+  }
+  void crash() {
+    partition_.reset();
+    machine_.crash(Survival::kNothing);
+    start();
+  }
+
+  /// Appends and does not wait; the outcome comes into the returned place.
+  std::shared_ptr<std::optional<AppendOutcome>> begin(const Sent& sent, Acks acks = Acks::kAll) {
+    auto place = std::make_shared<std::optional<AppendOutcome>>();
+    partition_->append(batch(sent), {.acks = acks}, [place](AppendOutcome outcome) { *place = std::move(outcome); });
+    return place;
+  }
+  AppendOutcome append(const Sent& sent, Acks acks = Acks::kAll) {
+    const auto place = begin(sent, acks);
+    CHECK(machine_.world.run_until([&] { return place->has_value(); }), "no outcome");
+    return **place;
+  }
+  Offset appended(const Sent& sent) {
+    const AppendOutcome outcome = append(sent);
+    EXPECT_FALSE(outcome.error.has_value()) << outcome.error->detail;
+    return outcome.appended.base_offset;
+  }
+  ErrorCode refused(const Sent& sent) {
+    const AppendOutcome outcome = append(sent);
+    return outcome.error ? outcome.error->code : ErrorCode::kNone;
+  }
+  Result<storage::ReadResult> read(Offset from, std::size_t bytes_max = 1 << 20) {
+    return machine_.wait<storage::ReadResult>([&](auto reply) {
+      partition_->read(from, Isolation::kReadUncommitted, bytes_max, true, std::move(reply));
+    });
+  }
+  Result<Offset> delete_records(Offset offset) {
+    return machine_.wait<Offset>([&](auto reply) { partition_->delete_records(offset, std::move(reply)); });
+  }
+  Offset high_watermark() const { return partition_->bounds().high_watermark; }
+
+  StoreMachine machine_{11};
+  model::TopicSettings settings_;
+  std::unique_ptr<Partition> partition_;
+};
+
+// ---- Answers
+
+TEST_F(PartitionTest, OffsetsAreDenseAndReadBack) {
+  EXPECT_EQ(appended({.count = 3}), Offset{0});
+  EXPECT_EQ(appended({.count = 2}), Offset{3});
+  const auto all = read(Offset{0});
+  ASSERT_TRUE(all.ok());
+  EXPECT_EQ(all->next_offset, Offset{5});
+  EXPECT_EQ(high_watermark(), Offset{5});
+}
+
+// Goal: acks=all is answered when the write is committed, acks=1 when it is in the log. Method: look before time passes.
+TEST_F(PartitionTest, AcksSayWhenTheAnswerComes) {
+  const auto leader = begin({.count = 2}, Acks::kLeader);
+  ASSERT_TRUE(leader->has_value());
+  EXPECT_EQ((*leader)->appended.base_offset, Offset{0});
+  EXPECT_TRUE(begin({}, Acks::kNone)->has_value());
+  const auto all = begin({});
+  EXPECT_FALSE(all->has_value());
+  EXPECT_EQ(high_watermark(), Offset{0}) << "nothing is durable yet";
+  EXPECT_EQ(partition_->bounds().log_end, Offset{4});
+  ASSERT_TRUE(machine_.world.run_until([&] { return all->has_value(); }));
+  EXPECT_FALSE((*all)->error.has_value());
+  EXPECT_EQ(high_watermark(), Offset{4});
+}
+
+TEST_F(PartitionTest, RelaxedTopicsAnswerFromMemory) {
+  settings_.flush_mode = model::FlushMode::kRelaxed;
+  partition_->set_settings(settings_);
+  EXPECT_TRUE(begin({.count = 2})->has_value());
+  EXPECT_EQ(high_watermark(), Offset{2});
+  EXPECT_EQ(read(Offset{0})->next_offset, Offset{2});
+}
+
+TEST_F(PartitionTest, TopicTimeIsTold) {
+  settings_.timestamp_type = model::TimestampType::kLogAppendTime;
+  partition_->set_settings(settings_);
+  const AppendOutcome outcome = append({});
+  ASSERT_FALSE(outcome.error.has_value());
+  EXPECT_GE(outcome.appended.append_time, common::Timestamp{1'700'000'000'000});
+}
+
+TEST_F(PartitionTest, RefusalsChangeNothing) {
+  settings_.max_message_bytes = 200;
+  partition_->set_settings(settings_);
+  EXPECT_EQ(refused({.value_bytes = 500}), ErrorCode::kMessageTooLarge);
+  EXPECT_EQ(refused({.producer = kProducer, .transactional = true}), ErrorCode::kInvalidTxnState);
+  Bytes damaged = batch({.count = 2});
+  damaged.mutable_view()[damaged.size() - 1] ^= 1;
+  std::optional<AppendOutcome> outcome;
+  partition_->append(std::move(damaged), {}, [&](AppendOutcome o) { outcome = std::move(o); });
+  ASSERT_TRUE(outcome.has_value());
+  EXPECT_EQ(outcome->error->code, ErrorCode::kCorruptMessage);
+  EXPECT_EQ(partition_->bounds().log_end, Offset{0});
+}
+
+// ---- Idempotent producers
+
+TEST_F(PartitionTest, ARepeatedBatchIsAnsweredWithItsFirstOffset) {
+  EXPECT_EQ(appended({}), Offset{0});
+  EXPECT_EQ(appended({.count = 3, .producer = kProducer, .sequence = 0}), Offset{1});
+  EXPECT_EQ(appended({.count = 2, .producer = kProducer, .sequence = 3}), Offset{4});
+  EXPECT_EQ(appended({.count = 3, .producer = kProducer, .sequence = 0}), Offset{1});
+  EXPECT_EQ(partition_->bounds().log_end, Offset{6});
+}
+
+// Goal: a retry never overtakes its first try (KIP-98). Method: send the same batch twice before the disk has answered;
+// acks=all waits for the write of the first, acks=1 does not.
+TEST_F(PartitionTest, ADuplicateOfABatchInFlightWaitsForIt) {
+  const auto first = begin({.count = 2, .producer = kProducer});
+  const auto again = begin({.count = 2, .producer = kProducer});
+  const auto hasty = begin({.count = 2, .producer = kProducer}, Acks::kLeader);
+  EXPECT_FALSE(first->has_value());
+  EXPECT_FALSE(again->has_value());
+  ASSERT_TRUE(hasty->has_value());
+  EXPECT_EQ((*hasty)->appended.base_offset, Offset{0});
+  ASSERT_TRUE(machine_.world.run_until([&] { return first->has_value() && again->has_value(); }));
+  EXPECT_EQ((*again)->appended.base_offset, Offset{0});
+  EXPECT_EQ(partition_->bounds().log_end, Offset{2});
+}
+
+TEST_F(PartitionTest, GapsAndOldEpochsAreRefused) {
+  EXPECT_EQ(appended({.producer = kProducer, .epoch = 1, .sequence = 0}), Offset{0});
+  EXPECT_EQ(refused({.producer = kProducer, .epoch = 1, .sequence = 2}), ErrorCode::kOutOfOrderSequenceNumber);
+  EXPECT_EQ(refused({.producer = kProducer, .epoch = 0, .sequence = 1}), ErrorCode::kInvalidProducerEpoch);
+  EXPECT_EQ(appended({.producer = kProducer, .epoch = 1, .sequence = 1}), Offset{1});
+  ASSERT_EQ(partition_->producers().size(), 1u);
+  EXPECT_EQ(partition_->producers()[0].last_sequence(), 1);
+}
+
+// Goal: the state of producers survives every kind of end. Method: repeat the newest batch after a clean stop, after a
+// crash without a checkpoint, and after a crash behind one.
+TEST_F(PartitionTest, ProducersSurviveRestarts) {
+  EXPECT_EQ(appended({.producer = kProducer, .sequence = 0}), Offset{0});
+  restart();
+  EXPECT_EQ(appended({.producer = kProducer, .sequence = 0}), Offset{0});
+  EXPECT_EQ(appended({.producer = kProducer, .sequence = 1}), Offset{1});
+  crash();
+  EXPECT_EQ(appended({.producer = kProducer, .sequence = 1}), Offset{1});
+  ASSERT_TRUE(machine_.checkpoint().ok());
+  EXPECT_EQ(appended({.producer = kProducer, .sequence = 2}), Offset{2});
+  crash();
+  EXPECT_EQ(appended({.producer = kProducer, .sequence = 2}), Offset{2});
+  EXPECT_EQ(refused({.producer = kProducer, .sequence = 4}), ErrorCode::kOutOfOrderSequenceNumber);
+}
+
+// ---- Reading
+
+TEST_F(PartitionTest, ReadersStayWithinTheirBounds) {
+  appended({.count = 2});
+  EXPECT_EQ(read(Offset{-1}).error().code, ErrorCode::kOffsetOutOfRange);
+  EXPECT_EQ(read(Offset{3}).error().code, ErrorCode::kOffsetOutOfRange);
+  EXPECT_EQ(read(Offset{2})->next_offset, Offset{2});
+  EXPECT_TRUE(read(Offset{2})->pieces.empty());
+}
+
+// Goal: who learned an offset by acks=1 and reads there at once is not sent away (its consumer would reset). Method: read
+// at offsets that are in the log but not committed.
+TEST_F(PartitionTest, WhatIsNotCommittedYetIsEmptyNotOutOfRange) {
+  ASSERT_TRUE(begin({.count = 3}, Acks::kLeader)->has_value());
+  ASSERT_EQ(high_watermark(), Offset{0});
+  for (const std::int64_t from : {0, 1, 3}) {
+    std::optional<Result<storage::ReadResult>> early;
+    partition_->read(Offset{from}, Isolation::kReadUncommitted, 1000, true, [&](auto result) { early = std::move(result); });
+    ASSERT_TRUE(early.has_value());
+    ASSERT_TRUE(early->ok()) << from;
+    EXPECT_TRUE((*early)->pieces.empty());
+    EXPECT_EQ((*early)->next_offset, Offset{from});
+  }
+  ASSERT_TRUE(machine_.world.run_until([&] { return high_watermark() == Offset{3}; }));
+  EXPECT_EQ(read(Offset{0})->next_offset, Offset{3});
+}
+
+TEST_F(PartitionTest, WatchersHearOnceAndOnlyOfNews) {
+  std::vector<std::string> heard;
+  partition_->watch(Offset{0}, Isolation::kReadUncommitted, [&] { heard.emplace_back("beyond 0"); });
+  partition_->watch(Offset{1}, Isolation::kReadCommitted, [&] { heard.emplace_back("beyond 1"); });
+  const WatchId gone = partition_->watch(Offset{0}, Isolation::kReadUncommitted, [&] { heard.emplace_back("never"); });
+  partition_->unwatch(gone);
+  appended({});
+  EXPECT_THAT(heard, ElementsAre("beyond 0"));
+  appended({.count = 2});
+  EXPECT_THAT(heard, ElementsAre("beyond 0", "beyond 1"));
+}
+
+TEST_F(PartitionTest, FindsByTime) {
+  appended({.count = 3, .time = common::Timestamp{1'700'000'000'000}});
+  appended({.count = 1, .time = common::Timestamp{1'699'999'999'000}});
+  const auto find = [&](std::int64_t at) {
+    return machine_.wait<std::optional<storage::TimedOffset>>([&](auto reply) {
+      partition_->find_time(common::Timestamp{at}, Isolation::kReadUncommitted, std::move(reply));
+    });
+  };
+  EXPECT_EQ((*find(1'700'000'000'001))->offset, Offset{1});
+  EXPECT_EQ((*find(0))->offset, Offset{0});
+  EXPECT_FALSE(find(1'700'000'000'003)->has_value());
+  const auto newest = machine_.wait<std::optional<storage::TimedOffset>>(
+      [&](auto reply) { partition_->find_max_time(std::move(reply)); });
+  EXPECT_EQ((*newest)->offset, Offset{2});
+}
+
+// ---- Terms
+
+TEST_F(PartitionTest, EachStartLeadsInANewTerm) {
+  const Term first = partition_->bounds().leader_epoch;
+  appended({.count = 2});
+  restart();
+  const Term second = partition_->bounds().leader_epoch;
+  EXPECT_GT(second, first);
+  appended({});
+  EXPECT_TRUE(partition_->check_leader_epoch(second).ok());
+  EXPECT_TRUE(partition_->check_leader_epoch(Term{-1}).ok());
+  EXPECT_EQ(partition_->check_leader_epoch(first).error().code, ErrorCode::kFencedLeaderEpoch);
+  EXPECT_EQ(partition_->check_leader_epoch(second + 1).error().code, ErrorCode::kUnknownLeaderEpoch);
+  EXPECT_EQ(partition_->end_of_epoch(first), (storage::TermStart{first, Offset{2}}));
+  EXPECT_EQ(partition_->end_of_epoch(second), (storage::TermStart{second, Offset{3}}));
+  EXPECT_EQ(partition_->end_of_epoch(second + 1), (storage::TermStart{Term{-1}, Offset{-1}}));
+}
+
+// ---- Trimming
+
+TEST_F(PartitionTest, DeleteRecordsMovesTheStartWithinItsBounds) {
+  for (int i = 0; i < 3; ++i) appended({.count = 2});
+  EXPECT_EQ(delete_records(Offset{7}).error().code, ErrorCode::kOffsetOutOfRange);
+  EXPECT_EQ(delete_records(Offset{-2}).error().code, ErrorCode::kOffsetOutOfRange);
+  EXPECT_EQ(*delete_records(Offset{3}), Offset{3});
+  EXPECT_EQ(*delete_records(Offset{1}), Offset{3}) << "it never moves back";
+  EXPECT_EQ(read(Offset{2}).error().code, ErrorCode::kOffsetOutOfRange);
+  EXPECT_EQ(read(Offset{3})->next_offset, Offset{6});
+  crash();
+  EXPECT_EQ(partition_->bounds().log_start, Offset{3});
+  EXPECT_EQ(*delete_records(Offset{-1}), Offset{6});
+  EXPECT_EQ(appended({}), Offset{6});
+}
+
+TEST_F(PartitionTest, CompactedTopicsKeepTheirRecords) {
+  appended({});
+  settings_.delete_old = false;
+  partition_->set_settings(settings_);
+  EXPECT_EQ(delete_records(Offset{1}).error().code, ErrorCode::kPolicyViolation);
+}
+
+// ---- Endings
+
+TEST_F(PartitionTest, ClosingAnswersEverybody) {
+  const auto waiting = begin({});
+  bool woken = false;
+  partition_->watch(Offset{0}, Isolation::kReadUncommitted, [&] { woken = true; });
+  partition_->close(ErrorCode::kUnknownTopicOrPartition);
+  ASSERT_TRUE(waiting->has_value());
+  EXPECT_EQ((*waiting)->error->code, ErrorCode::kUnknownTopicOrPartition);
+  EXPECT_TRUE(woken);
+  EXPECT_EQ(refused({}), ErrorCode::kUnknownTopicOrPartition);
+  EXPECT_EQ(read(Offset{0}).error().code, ErrorCode::kUnknownTopicOrPartition);
+  EXPECT_EQ(delete_records(Offset{0}).error().code, ErrorCode::kUnknownTopicOrPartition);
+}
+
+// Goal: answers of the disk that come after the partition is gone touch nothing. Method: destroy it with a write and a
+// trim under way, then let time pass (the address sanitizer watches).
+TEST_F(PartitionTest, DiskAnswersMayOutliveIt) {
+  appended({.count = 2});
+  const auto waiting = begin({});
+  std::optional<Result<Offset>> trimmed;
+  partition_->delete_records(Offset{1}, [&](Result<Offset> result) { trimmed = std::move(result); });
+  partition_.reset();
+  EXPECT_EQ((*waiting)->error->code, ErrorCode::kShuttingDown);
+  ASSERT_TRUE(machine_.world.run_until([&] { return trimmed.has_value(); }));
+  machine_.world.run_for(std::chrono::seconds(1));
+}
+
+// Goal: a full disk refuses a write whole and heals. Method: no free space; a producer's sequence is not used up.
+TEST_F(PartitionTest, AFullDiskRefusesAndHeals) {
+  EXPECT_EQ(appended({.producer = kProducer, .sequence = 0}), Offset{0});
+  machine_.hardware.set_capacity(0);
+  std::optional<ErrorCode> code;
+  std::int32_t sequence = 1;
+  // What is reserved already may still take some.
+  for (; sequence < 1000 && code.value_or(ErrorCode::kNone) == ErrorCode::kNone; ++sequence) {
+    code = refused({.producer = kProducer, .sequence = sequence, .value_bytes = 4000});
+  }
+  EXPECT_EQ(code, ErrorCode::kNoSpace);
+  const Offset end = partition_->bounds().log_end;
+  machine_.hardware.set_capacity(std::uint64_t{1} << 40);
+  const auto accepted = [&] { return refused({.producer = kProducer, .sequence = sequence - 1}) == ErrorCode::kNone; };
+  for (int i = 0; i < 100 && !accepted(); ++i) machine_.world.run_for(std::chrono::seconds(1));
+  EXPECT_EQ(partition_->bounds().log_end, end + 1);
+  EXPECT_FALSE(machine_.fatal.has_value());
+}
+
+}  // namespace
+}  // namespace millrace::replica
