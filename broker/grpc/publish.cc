@@ -189,6 +189,10 @@ void publish(service::Shard& here, const v1::PublishRequest& request, v1::Publis
   service::auto_create_topic(here, request.topic(),
                              [&here, &request, &response, done = std::move(done)](service::TopicOutcome made) mutable {
                                const auto topic = here.image().topic(request.topic());
+                               if (topic == nullptr && made.code == ErrorCode::kNone) {
+                                 // Made, and deleted again before we could use it.
+                                 return done(model::error(ErrorCode::kUnknownTopicOrPartition));
+                               }
                                if (topic == nullptr) return done(Error{made.code, made.detail});
                                publish_to(here, *topic, request, response, std::move(done));
                              });
