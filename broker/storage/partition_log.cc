@@ -38,7 +38,9 @@ PartitionLog::~PartitionLog() = default;
 
 std::optional<Error> PartitionLog::refusal(const Bytes& batches) const {
   if (shard_.refusal().has_value()) return shard_.refusal();
-  if (shard_.space.full()) return model::error(ErrorCode::kNoSpace);
+  // Metadata may use what is kept free: deleting a topic has to write that it is deleted.
+  const bool may_use_reserve = key_.topic == model::kMetadataTopicId;
+  if (shard_.space.full() && !may_use_reserve) return model::error(ErrorCode::kNoSpace);
   const std::uint64_t batch_max = shard_.journal.payload_bytes_max();
   if (batches.size() <= batch_max) return std::nullopt;
   for (std::size_t at = 0; at < batches.size();) {

@@ -56,7 +56,10 @@ void SpaceWatch::judge(const Look& seen) {
       was_full ? options_.free_bytes_min + options_.free_bytes_min / 8 : options_.free_bytes_min;
   full_ = seen.free < enough;
   scarce_ = seen.free < options_.free_bytes_min * kScarceFactor;
-  if (full_) return;
+  if (full_) {
+    if (on_full_) on_full_();
+    return;
+  }
   const bool healed = std::exchange(write_failed_, false) || was_full;
   if (healed && on_healed_) on_healed_();
 }

@@ -29,6 +29,8 @@ class SpaceWatch {
   void report_full();
   /// Called when space is back.
   void set_on_healed(common::Function<void()> callback) { on_healed_ = std::move(callback); }
+  /// Called after each look that finds the disk full: what was kept only for a while should go.
+  void set_on_full(common::Function<void()> callback) { on_full_ = std::move(callback); }
 
  private:
   struct Look {
@@ -45,6 +47,7 @@ class SpaceWatch {
   env::Loop& loop_;
   const Options options_;
   common::Function<void()> on_healed_;
+  common::Function<void()> on_full_;
   Lifeline lifeline_;
   bool full_ = false;
   bool write_failed_ = false;

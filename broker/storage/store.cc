@@ -34,6 +34,7 @@ class ShardStore final : public Store {
       shard_->reclaim();
     });
     shard_->space.set_on_healed([this] { healed(); });
+    shard_->space.set_on_full([this] { shard_->removals.hurry(); });
     shard_->loop.post(lifeline_.guard([this] { start(); }));
   }
   ~ShardStore() override;

@@ -115,7 +115,8 @@ def test_full_by_its_own_data(broker):
     keep.check()
     fill.check()
     # Deleting the topic works without space, and writes go on by themselves.
-    AdminClient({"bootstrap.servers": broker.kafka}).delete_topics(["fill"])["fill"].result(20)
+    admin = AdminClient({"bootstrap.servers": broker.kafka})
+    admin.delete_topics(["fill"])["fill"].result(20)
     eventually(lambda: keep.write() == 0, "writes go on", seconds=60)
     keep.check()
 
