@@ -92,6 +92,13 @@ class Documented(unittest.TestCase):
         self.assertEqual(documented.api_problems(page, "api Produce key=0 versions=3..13 announced=0\n"), [])
         self.assertEqual(len(documented.api_problems(page, "api Produce key=0 versions=3..14\napi Fetch key=1 versions=4..18\n")), 2)
 
+    def test_metrics(self):
+        source = 'out.gauge("a_bytes", "Bytes "\n  "of a.", 1);\nout.histogram("b_seconds", "Time.", h, {});'
+        page = "| `a_bytes` | gauge | shard | Bytes of a. |\n| `b_seconds` | histogram |  | Time. |\n"
+        self.assertEqual(documented.metric_problems(page, source), [])
+        self.assertEqual(len(documented.metric_problems(page.replace("Time", "Tide"), source)), 1)
+        self.assertEqual(len(documented.metric_problems("", source)), 2)
+
     def test_links(self):
         self.assertEqual(documented.link_problems("README.md", "[a](docs/testing.md) [b](https://example.org)"), [])
         self.assertEqual(len(documented.link_problems("README.md", "[a](docs/nothing.md)")), 1)
