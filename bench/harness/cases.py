@@ -197,6 +197,10 @@ def idle(arena):
                     _, cpu = arena.measured(broker, lambda: time.sleep(quiet_s))
                     arena.results.add(f"idle_{partitions}", broker.name, run, {
                         "rss_mib": broker.rss_mib(), "cpu_percent": cpu / quiet_s * 100})
+                except (load.LoadFailed, subprocess.TimeoutExpired) as error:
+                    if make == arena.millrace:
+                        raise
+                    arena.results.note(f"idle_{partitions}", f"kafka: {str(error).splitlines()[0]}")
                 finally:
                     broker.remove()
 

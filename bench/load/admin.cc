@@ -13,6 +13,8 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kPause{20};
+// Kafka refuses to make many more in one request.
+constexpr int kCreatedAtOnce = 5000;
 constexpr int kLoadInProgress = 14;
 constexpr int kTopicExists = 36;
 
@@ -97,7 +99,7 @@ std::optional<int> ask_create(Session& session, const Options& options) {
   Writer writer(body);
   writer.i32(1);
   writer.text(options.topic);
-  writer.i32(options.partitions);
+  writer.i32(std::min(options.partitions, kCreatedAtOnce));
   writer.i16(1);  // replication factor
   writer.i32(0);  // no assignment
   writer.i32(static_cast<std::int32_t>(options.topic_configs.size()));
@@ -119,11 +121,38 @@ std::optional<int> ask_create(Session& session, const Options& options) {
   return error == kTopicExists ? 0 : error;
 }
 
+namespace {
+
+/// Brings a topic that has fewer up to `partitions`.
+void extend_topic(Session& session, const Options& options, int partitions) {
+  Buffer body;
+  append_client_id(body);
+  Writer writer(body);
+  writer.i32(1);
+  writer.text(options.topic);
+  writer.i32(partitions);
+  writer.i32(-1);  // no assignment
+  writer.i32(static_cast<std::int32_t>(timeout_of(options).count()));
+  writer.i8(0);  // not only to validate
+  const Buffer answer = must_call(session, kCreatePartitionsApi, body);
+  Reader reader(answer);
+  reader.i32();
+  if (reader.i32() != 1) fail("an answer about no topic");
+  reader.text();
+  if (const int error = reader.i16(); error != 0) fail("{} partitions of '{}': error {}", partitions, options.topic, error);
+}
+
+}  // namespace
+
 void create_topic(const Options& options) {
   Session session(options.bootstrap, timeout_of(options));
   const auto error = session.open() ? ask_create(session, options) : std::nullopt;
   if (!error) fail("no answer from the broker");
   if (*error != 0) fail("create of '{}': error {}", options.topic, *error);
+  for (int made = kCreatedAtOnce; made < options.partitions;) {
+    made = std::min(made + kCreatedAtOnce, options.partitions);
+    extend_topic(session, options, made);
+  }
   // Metadata may name a leader that has not opened the partition yet.
   const std::int64_t deadline = deadline_of(options);
   while (!end_offsets(options, find_leaders(options))) {

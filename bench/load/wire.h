@@ -1,6 +1,7 @@
 // The few Kafka messages that the load needs, in versions that brokers from 2.4 to 4.3 all speak
 // and that have no tagged fields: Produce 8, Fetch 11, ListOffsets 2, Metadata 5, CreateTopics 4,
-// DeleteTopics 3, InitProducerId 1.
+// DeleteTopics 3, InitProducerId 1,
+// CreatePartitions 1.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +27,7 @@ inline constexpr Api kMetadataApi{3, 5};
 inline constexpr Api kCreateTopicsApi{19, 4};
 inline constexpr Api kDeleteTopicsApi{20, 3};
 inline constexpr Api kInitProducerIdApi{22, 1};
+inline constexpr Api kCreatePartitionsApi{37, 1};
 
 /// Size, API key, version and correlation id: the front of a request, which differs from one use of
 /// a body to the next.
