@@ -58,9 +58,8 @@ void Checkpointer::begin() {
   for (const auto& [number, log] : shard_.logs()) {
     if (log->state() == LogState::kRemoved) continue;
     writer_->add(*log);
-    if (log->written_stream() < log->stream_end()) {
-      waiting_.emplace(number, Target{.stream = log->stream_end(), .cuts = log->cuts()});
-    }
+    log->set_checkpoint_target(log->stream_end());
+    if (!written(*log)) waiting_.insert(number);
   }
   shard_.journal.mark(lifeline_.guard([this](JournalPosition position) { reached(position); }));
 }
@@ -74,35 +73,36 @@ void Checkpointer::reached(JournalPosition position) {
   write_behind();
 }
 
-bool Checkpointer::written(const PartitionLog& log, const Target& target) const {
-  // What a truncation removed since needs no writing: the journal behind next_ tells of it.
-  return log.state() == LogState::kRemoved || log.cuts() != target.cuts ||
-         log.written_stream() >= target.stream;
+bool Checkpointer::written(const PartitionLog& log) const {
+  return log.state() == LogState::kRemoved || log.written_stream() >= log.checkpoint_target();
 }
 
 void Checkpointer::write_behind() {
-  std::erase_if(waiting_, [&](const auto& entry) {
-    const PartitionLog* log = shard_.find(entry.first);
-    return log == nullptr || written(*log, entry.second);
+  std::vector<PartitionLog*> forced;
+  std::erase_if(waiting_, [&](LogNumber number) {
+    PartitionLog* log = shard_.find(number);
+    const bool done = log == nullptr || written(*log);
+    if (!done) forced.push_back(log);
+    return done;
   });
-  std::vector<std::pair<PartitionLog*, std::uint64_t>> forced;
-  for (const auto& [number, target] : waiting_)
-    forced.emplace_back(shard_.find(number), target.stream);
-  if (forced.empty()) return store();
-  for (const auto& [log, stream] : forced) shard_.flusher.force(*log, stream);
+  if (forced.empty()) return confirm();
+  for (PartitionLog* log : forced) shard_.flusher.force(*log, log->checkpoint_target());
 }
 
 void Checkpointer::progressed(PartitionLog& log) {
-  if (phase_ != Phase::kWriting) return;
-  const auto found = waiting_.find(log.number());
-  if (found == waiting_.end()) return;
-  if (!written(log, found->second)) return;
-  waiting_.erase(found);
-  if (waiting_.empty()) store();
+  if (phase_ != Phase::kWriting || !written(log)) return;
+  if (waiting_.erase(log.number()) > 0 && waiting_.empty()) confirm();
+}
+
+// A log that was cut or removed meanwhile was not written behind as the captured state says. The
+// checkpoint may be there only together with the entry that tells so.
+void Checkpointer::confirm() {
+  CHECK(waiting_.empty() && phase_ == Phase::kWriting);
+  phase_ = Phase::kConfirming;
+  shard_.journal.mark(lifeline_.guard([this](JournalPosition) { store(); }));
 }
 
 void Checkpointer::store() {
-  CHECK(waiting_.empty());
   phase_ = Phase::kStoring;
   struct Job {
     common::Bytes content;

@@ -3,8 +3,8 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "broker/model/errors.h"
@@ -18,8 +18,9 @@ namespace millrace::storage {
 class Shard;
 
 /// Steps: capture the state (idle -> marking), wait until the journal is durable up to there (->
-/// writing), write behind what belongs to it (-> storing), sync all files and replace the
-/// checkpoint file (-> idle). Appends go on meanwhile. Shard thread only.
+/// writing), write behind what belongs to it (-> confirming), wait for the entries that changed it
+/// since (-> storing), sync all files and replace the checkpoint file (-> idle). Appends go on
+/// meanwhile. Shard thread only.
 class Checkpointer {
  public:
   Checkpointer(Shard& shard, JournalPosition last);
@@ -37,16 +38,13 @@ class Checkpointer {
   bool idle() const { return phase_ == Phase::kIdle; }
 
  private:
-  enum class Phase : std::uint8_t { kIdle, kMarking, kWriting, kStoring, kStalled };
-  struct Target {
-    std::uint64_t stream = 0;
-    std::uint64_t cuts = 0;
-  };
+  enum class Phase : std::uint8_t { kIdle, kMarking, kWriting, kConfirming, kStoring, kStalled };
 
   void begin();
   void reached(JournalPosition position);
-  bool written(const PartitionLog& log, const Target& target) const;
+  bool written(const PartitionLog& log) const;
   void write_behind();
+  void confirm();
   void store();
   void stored(common::Result<void> result);
   void finish(const common::Result<void>& result);
@@ -58,7 +56,7 @@ class Checkpointer {
   JournalPosition last_;  // of the checkpoint that is on disk
   JournalPosition next_;  // of the one being made
   std::optional<CheckpointWriter> writer_;
-  std::map<LogNumber, Target> waiting_;                   // logs that must be written behind first
+  std::set<LogNumber> waiting_;                           // logs that must be written behind first
   std::vector<common::Reply<common::Result<void>>> now_;  // answered by the one being made
   std::vector<common::Reply<common::Result<void>>> later_;  // asked while one was being made
 };

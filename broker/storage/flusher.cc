@@ -216,7 +216,11 @@ void Flusher::seal(PartitionLog& log, const Segment& segment) {
   const auto run = [&disk = shard_.disk, job]() -> Result<void> {
     TRY_ASSIGN(const auto file, disk.open(job->log_path, {}));
     TRY(file->resize(job->size));
-    if (job->index.empty()) return common::ok();
+    if (job->index.empty()) {
+      // Not known in memory; one that is there may be from before a truncation.
+      const auto removed = disk.remove(job->index_path);
+      return removed.ok() || removed.error().code == ErrorCode::kNotFound ? common::ok() : removed;
+    }
     TRY_ASSIGN(
         const auto index,
         disk.open(job->index_path, {.create = true, .caching = env::OpenOptions::Caching::kYes}));

@@ -263,7 +263,10 @@ Result<std::uint64_t> PartitionLog::stream_of(Offset offset) const {
   }
   const Segment& segment = segment_of(offset);
   if (segment.base == offset) return segment.stream;
-  TRY_ASSIGN(const std::uint64_t position, locate_now(shard_.disk, folder(), segment, offset));
+  // What is not in memory is in the file.
+  const std::uint64_t until = std::min(segment.size, written_stream_ - segment.stream);
+  TRY_ASSIGN(const std::uint64_t position,
+             locate_now(shard_.disk, folder(), segment, until, offset));
   return segment.stream + position;
 }
 
@@ -305,6 +308,7 @@ void PartitionLog::cut(Offset offset, std::size_t keep, std::uint64_t position) 
   durable_stream_ = std::min(durable_stream_, stream_end());
   durable_ = std::min(durable_, end_);
   flush_.forced_to = std::min(flush_.forced_to, stream_end());
+  checkpoint_target_ = std::min(checkpoint_target_, stream_end());
   while (!terms_.empty() && terms_.back().offset >= offset) terms_.pop_back();
   shard_.cache.drop_from(number_, offset);
 }

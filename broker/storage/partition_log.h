@@ -112,6 +112,10 @@ class PartitionLog final : public Log, public JournalClient {
     std::uint64_t forced_to = 0;
   };
   FlushState& flush_state() { return flush_; }
+  /// A checkpoint that is being made needs everything in front of this position written behind; a
+  /// truncation lowers it. 0: nothing.
+  std::uint64_t checkpoint_target() const { return checkpoint_target_; }
+  void set_checkpoint_target(std::uint64_t stream) { checkpoint_target_ = stream; }
 
   /// Writes behind what is due: whole chunks, and sealed segments to their end.
   void flush_if_due();
@@ -194,6 +198,7 @@ class PartitionLog final : public Log, public JournalClient {
   std::uint64_t index_from_ = 0;
   std::uint64_t cuts_ = 0;
   FlushState flush_;
+  std::uint64_t checkpoint_target_ = 0;
   std::uint32_t completions_ = 0;        // under way in the journal
   std::uint32_t stale_completions_ = 0;  // of those, how many are from before a truncation
   std::uint32_t pins_ = 0;

@@ -146,7 +146,17 @@ class Replay {
     shard_.set_last_number(std::max(shard_.last_number(), entry.header.log.value()));
     const PartitionLog& log = shard_.add(entry.header.log, key, topic, suffix);
     shard_.removals.cancel(log.folder());
+    forget_quarantined(log.folder());
     return common::ok();
+  }
+
+  // A new log uses a quarantined one's folder only after that was set aside.
+  void forget_quarantined(const std::string& folder) {
+    PartitionLog* done = nullptr;
+    for (const auto& [number, log] : shard_.logs()) {
+      if (log->state() == LogState::kQuarantining && log->folder() == folder) done = log.get();
+    }
+    if (done != nullptr) shard_.retire(*done);
   }
 
   Shard& shard_;

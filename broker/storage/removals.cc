@@ -19,6 +19,11 @@ bool remove_path(env::Disk& disk, const Removal& removal) {
   return !left.ok() || !left->empty() || disk.remove_all(parent).ok();
 }
 
+// The folder itself, or something in it.
+bool is_in(const std::string& folder, const std::string& path) {
+  return path.starts_with(folder) && (path.size() == folder.size() || path[folder.size()] == '/');
+}
+
 constexpr std::chrono::seconds kRetryDelay{10};
 
 }  // namespace
@@ -38,14 +43,15 @@ void Removals::add_folder(std::string path, std::int64_t delay_ms) {
   schedule();
 }
 
-bool Removals::holds(const std::string& path) const {
+bool Removals::holds(const std::string& folder) const {
   return std::any_of(entries_.begin(), entries_.end(),
-                     [&](const Entry& entry) { return entry.removal.path == path; });
+                     [&](const Entry& entry) { return is_in(folder, entry.removal.path); });
 }
 
-void Removals::cancel(const std::string& path) {
-  std::erase_if(entries_,
-                [&](const Entry& entry) { return entry.removal.path == path && !entry.running; });
+void Removals::cancel(const std::string& folder) {
+  std::erase_if(entries_, [&](const Entry& entry) {
+    return is_in(folder, entry.removal.path) && !entry.running;
+  });
 }
 
 std::vector<Removal> Removals::pending() const {

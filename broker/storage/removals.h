@@ -30,10 +30,10 @@ class Removals {
   void add(std::vector<std::string> files, std::int64_t delay_ms);
   /// The folder of a log. Its parent goes with the last one in it.
   void add_folder(std::string path, std::int64_t delay_ms);
-  /// Whether this folder will go: a new log must not use it.
-  bool holds(const std::string& path) const;
-  /// A replayed log uses this folder, so that it went already.
-  void cancel(const std::string& path);
+  /// Whether this folder or something in it will go: a new log must not use it.
+  bool holds(const std::string& folder) const;
+  /// A replayed log uses this folder, so that all this went already.
+  void cancel(const std::string& folder);
   /// All that was not removed yet.
   std::vector<Removal> pending() const;
   /// Removes everything that is due; called by itself when time has come.

@@ -65,6 +65,7 @@ Result<SegmentScan> SegmentScan::open(env::Disk& disk, const std::string& folder
   }
   scan.file_ = std::move(file).value();
   scan.until_ = until;
+  scan.size_ = segment.size;
   scan.position_ = from.position;
   scan.expected_ = segment.base + from.relative_offset;
   scan.buffer_ = Bytes::allocate(kScanBytes, common::kDiskAlignment);
@@ -86,7 +87,8 @@ Result<std::optional<ByteView>> SegmentScan::next_run() {
     }
     const ByteView bytes = buffer_.view().subspan(skip, there - skip);
     TRY_ASSIGN(const VerifiedRun run,
-               verify_batches(bytes, expected_, until_ - position_, path_, position_));
+               verify_batches(bytes, expected_, size_ - position_, path_, position_));
+    if (run.bytes == 0 && start + there == until_) return std::optional<ByteView>();
     if (run.bytes == 0) {
       const std::size_t needed = skip + std::max(run.next_batch_bytes, buffer_.size());
       buffer_ =
@@ -120,8 +122,8 @@ Result<SegmentIndex> build_index(env::Disk& disk, const std::string& folder, con
 }
 
 Result<std::uint64_t> locate_now(env::Disk& disk, const std::string& folder, const Segment& segment,
-                                 Offset offset) {
-  TRY_ASSIGN(SegmentScan scan, SegmentScan::open(disk, folder, segment, segment.size, {}));
+                                 std::uint64_t until, Offset offset) {
+  TRY_ASSIGN(SegmentScan scan, SegmentScan::open(disk, folder, segment, until, {}));
   for (;;) {
     TRY_ASSIGN(const auto run, scan.next_run());
     if (!run.has_value()) {

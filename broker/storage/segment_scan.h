@@ -36,7 +36,7 @@ Result<VerifiedRun> verify_batches(common::ByteView bytes, model::Offset expecte
 /// searches.
 class SegmentScan {
  public:
-  /// Reads `segment` up to `until` bytes from its front.
+  /// Reads the batches that lie wholly in the first `until` bytes of `segment`.
   static Result<SegmentScan> open(env::Disk& disk, const std::string& folder,
                                   const Segment& segment, std::uint64_t until, IndexEntry from);
   /// The next run of whole batches; nullopt at the end. Valid until the next call.
@@ -49,6 +49,7 @@ class SegmentScan {
   std::unique_ptr<env::File> file_;
   std::string path_;
   std::uint64_t until_ = 0;
+  std::uint64_t size_ = 0;
   std::uint64_t position_ = 0;
   std::uint64_t run_position_ = 0;
   model::Offset expected_;
@@ -59,9 +60,9 @@ class SegmentScan {
 Result<SegmentIndex> build_index(env::Disk& disk, const std::string& folder, const Segment& segment,
                                  std::uint64_t until, std::uint32_t interval_bytes);
 
-/// Position of the batch that begins with this offset; blocking. kCorruptLog: damage, or none
-/// begins there.
+/// Position of the batch that begins with this offset, within the first `until` bytes; blocking.
+/// kCorruptLog: damage, or none begins there.
 Result<std::uint64_t> locate_now(env::Disk& disk, const std::string& folder, const Segment& segment,
-                                 model::Offset offset);
+                                 std::uint64_t until, model::Offset offset);
 
 }  // namespace millrace::storage

@@ -167,6 +167,7 @@ void ShardStore::remove(const PartitionKey& key, Reply<Result<void>> durable) {
   if (shard_->refusal().has_value()) return durable(*shard_->refusal());
   unlist(*log, EntryType::kLogRemoved, LogState::kRemoved);
   shard_->flusher.forget(*log);
+  checkpointer_.progressed(*log);
   log->drop_memory();
   log->complete(std::move(durable));
 }

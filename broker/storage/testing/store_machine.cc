@@ -60,6 +60,8 @@ Result<void> StoreMachine::try_start() {
   fatal.reset();
   loop_ = &world.make_loop();
   disk_ = hardware.mount(*loop_);
+  if (flaw_ != FlawedDisk::Flaw::kNone)
+    disk_ = std::make_unique<FlawedDisk>(std::move(disk_), flaw_);
   auto opened = Store::open({.disk = *disk_,
                              .loop = *loop_,
                              .shard = 0,
@@ -79,31 +81,39 @@ void StoreMachine::start() {
   CHECK(started.ok(), "{}", started.error().detail);
 }
 
+void StoreMachine::stop_loop() {
+  const common::RepliesMayDrop may_drop;
+  if (running()) loop_->stop();
+}
+
 void StoreMachine::end() {
   const common::RepliesMayDrop may_drop;
-  loop_->stop();
   store_.reset();
   disk_.reset();
 }
 
 void StoreMachine::crash() {
+  stop_loop();
   hardware.crash();
-  if (running()) end();
+  end();
 }
 
 void StoreMachine::crash(Survival how) {
+  stop_loop();
   hardware.crash(how);
-  if (running()) end();
+  end();
 }
 
 void StoreMachine::kill() {
+  stop_loop();
   hardware.kill();
-  if (running()) end();
+  end();
 }
 
 void StoreMachine::stop() {
   const auto closed = wait<void>([this](auto reply) { store_->close(std::move(reply)); });
   CHECK(closed.ok(), "{}", closed.error().detail);
+  stop_loop();
   end();
 }
 

@@ -12,6 +12,7 @@
 #include "broker/env/testing/sim_disk.h"
 #include "broker/env/testing/sim_world.h"
 #include "broker/storage/store.h"
+#include "broker/storage/testing/flawed_disk.h"
 
 namespace millrace::storage::testing {
 
@@ -46,6 +47,8 @@ class StoreMachine {
   void kill();
   /// Clean shutdown.
   void stop();
+  /// From the next start on the disk has this flaw.
+  void set_flaw(FlawedDisk::Flaw flaw) { flaw_ = flaw; }
   bool running() const { return store_ != nullptr; }
 
   Store& store() { return *store_; }
@@ -74,9 +77,11 @@ class StoreMachine {
   std::optional<common::Error> fatal;
 
  private:
+  void stop_loop();
   void end();
 
   const StoreOptions options_;
+  FlawedDisk::Flaw flaw_ = FlawedDisk::Flaw::kNone;
   env::testing::SimLoop* loop_ = nullptr;
   std::unique_ptr<env::Disk> disk_;
   std::unique_ptr<Store> store_;

@@ -1,0 +1,306 @@
+#include "broker/storage/testing/crash_run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+
+#include "broker/model/batch.h"
+
+namespace millrace::storage::testing {
+namespace {
+
+using Kind = ModelOperation::Kind;
+using model::ErrorCode;
+
+constexpr int kPartitions = 3;
+
+// With MILLRACE_TRACE set every step is printed, to see what a failing seed does.
+template <typename... Args>
+void trace(fmt::format_string<Args...> format, Args&&... args) {
+  static const bool on = std::getenv("MILLRACE_TRACE") != nullptr;
+  if (on) fmt::print(stderr, "{}\n", fmt::format(format, std::forward<Args>(args)...));
+}
+
+}  // namespace
+
+struct CrashRun::Partition {
+  explicit Partition(const PartitionKey& key) : model(key) {}
+  PartitionModel model;
+  Log* log = nullptr;  // while it exists
+  model::Term term;
+};
+
+StoreOptions CrashRun::draw_options(std::uint64_t seed) {
+  common::Random random(seed ^ 0x5eed);
+  StoreOptions options = tiny_options();
+  options.journal_file_bytes = std::uint64_t{32 << 10} << random.below(3);
+  options.journal_bytes_max = std::uint64_t{64 << 10} << random.below(3);
+  options.round_bytes_max = std::uint64_t{4 << 10} << random.below(3);
+  options.chunk_bytes = std::uint64_t{4 << 10} << random.below(3);
+  options.cache_bytes = std::uint64_t{48 << 10} << random.below(3);
+  return options;
+}
+
+CrashRun::CrashRun(std::uint64_t seed, CrashRunOptions options)
+    : options_(options), machine_(seed, draw_options(seed)), random_(seed * 77 + 5) {
+  machine_.set_flaw(options.flaw);
+  for (int i = 0; i < kPartitions; ++i)
+    partitions_.push_back(std::make_unique<Partition>(key_of(i)));
+}
+
+CrashRun::~CrashRun() = default;
+
+void CrashRun::found(std::string what) {
+  if (!wrong_.has_value()) wrong_ = std::move(what);
+}
+
+bool CrashRun::dead() const {
+  return machine_.fatal.has_value() || machine_.hardware.power_is_cut();
+}
+
+std::optional<std::string> CrashRun::go() {
+  for (int cycle = 0; cycle < options_.cycles; ++cycle) {
+    if (auto wrong = start_and_check()) return fmt::format("cycle {}: {}", cycle, *wrong);
+    work();
+    if (wrong_.has_value()) return fmt::format("cycle {}: {}", cycle, *wrong_);
+    end_machine();
+  }
+  if (auto wrong = start_and_check()) return fmt::format("at the end: {}", *wrong);
+  return std::nullopt;
+}
+
+// Some starts are cut short by another loss of power.
+std::optional<std::string> CrashRun::start_and_check() {
+  ++boot_;
+  while (random_.chance(1, 8)) {
+    machine_.hardware.cut_power_after(random_.below(12));
+    const auto started = machine_.try_start();
+    const bool excused = machine_.hardware.power_is_cut() || options_.failures;
+    if (!started.ok() && !excused) return started.error().detail;
+    for (std::uint64_t i = random_.below(30); i > 0 && machine_.world.step(); --i) {
+    }
+    machine_.crash();
+  }
+  auto started = machine_.try_start();
+  // An injected failure may have waited for this; the next attempt finds a good disk.
+  for (int i = 0;
+       i < 8 && options_.failures && !started.ok() && started.error().code == ErrorCode::kIo; ++i) {
+    machine_.crash();
+    started = machine_.try_start();
+  }
+  if (!started.ok()) return started.error().detail;
+  if (!machine_.store().recovery().damages.empty())
+    return machine_.store().recovery().damages.front();
+  for (auto& partition : partitions_) {
+    if (auto wrong = check(*partition)) return wrong;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> CrashRun::check(Partition& partition) {
+  Log* log = machine_.store().find(partition.model.key());
+  partition.log = log;
+  PartitionModel::Observed observed{.exists = log != nullptr};
+  if (log != nullptr) {
+    (void)log->take_recovered_producers();
+    observed.start = log->start_offset();
+    observed.end = log->end_offset();
+    observed.terms = log->term_starts();
+    trace("found {} [{}, {})", log->key().index, observed.start, observed.end);
+    if (log->durable_offset() != log->end_offset()) return "recovered records are not durable";
+    const std::size_t bytes_max = std::size_t{1} << random_.between(8, 20);
+    auto content = machine_.read_all(*log, observed.start, observed.end, bytes_max);
+    if (!content.ok())
+      return fmt::format("partition {}: {}", log->key().index, content.error().detail);
+    observed.content = std::move(content).value();
+    if (log->damage().has_value()) return log->damage()->detail;
+    if (!log->term_starts().empty()) partition.term = log->term_starts().back().term;
+    log->set_settings(draw_settings());
+  }
+  return partition.model.settle(observed);
+}
+
+LogSettings CrashRun::draw_settings() {
+  LogSettings settings;
+  settings.segment_bytes = std::uint64_t{2000} << random_.below(6);
+  settings.segment_ms = random_.chance(1, 4) ? 5'000 : 1'000'000'000;
+  settings.retention_ms = -1;
+  settings.retention_bytes =
+      random_.chance(1, 3) ? static_cast<std::int64_t>(random_.below(60'000)) : -1;
+  settings.file_delete_delay_ms = random_.chance(1, 2) ? 0 : 1000;
+  return settings;
+}
+
+void CrashRun::work() {
+  if (random_.chance(2, 3)) machine_.hardware.cut_power_after(random_.below(80));
+  const auto operations = random_.below(static_cast<std::uint64_t>(options_.operations_max));
+  for (std::uint64_t i = 0; i < operations && !dead() && !wrong_.has_value(); ++i) {
+    operate(*partitions_[random_.below(partitions_.size())]);
+    pass();
+    if (options_.failures && random_.chance(1, 60)) {
+      random_.chance(1, 2) ? machine_.hardware.fail_next_sync()
+                           : machine_.hardware.fail_next_write();
+    }
+  }
+}
+
+void CrashRun::pass() {
+  const std::uint64_t events = random_.chance(1, 10) ? random_.below(200) : random_.below(12);
+  for (std::uint64_t i = 0; i < events && machine_.world.step(); ++i) {
+  }
+}
+
+void CrashRun::end_machine() {
+  const std::uint64_t checkpoints = machine_.store().stats().checkpoints;
+  if (!dead() && random_.chance(1, 6)) {
+    bool closed = false;
+    machine_.store().close([&closed](Result<void>) { closed = true; });
+    machine_.world.run_until([&] { return closed || dead(); });
+    if (!closed && !dead()) found("the store does not close");
+  }
+  if (!machine_.hardware.power_is_cut() && random_.chance(1, 3)) {
+    machine_.kill();
+  } else {
+    machine_.crash();
+  }
+  trace("end of the machine; {} checkpoints", checkpoints);
+  for (auto& partition : partitions_) partition->log = nullptr;
+}
+
+auto CrashRun::acknowledge(Partition& partition, std::size_t number) {
+  return [this, &partition, number, boot = boot_](Result<void> result) {
+    if (boot != boot_) return;
+    trace("{} done {}", partition.model.key().index, result.ok());
+    if (result.ok()) partition.model.acknowledged(number);
+    if (!result.ok() && !dead() && result.error().code != ErrorCode::kShuttingDown)
+      found(result.error().detail);
+  };
+}
+
+void CrashRun::operate(Partition& partition) {
+  if (partition.log == nullptr) {
+    trace("create {}", partition.model.key().index);
+    partition.model.add({.kind = Kind::kCreate});
+    partition.log = &machine_.create(partition.model.key(), draw_settings());
+    partition.term = model::Term{0};
+    return;
+  }
+  const std::uint64_t draw = random_.below(100);
+  if (draw < 62) return append(partition);
+  if (draw < 74) return read(partition);
+  if (draw < 78) return delete_before(partition);
+  if (draw < 82) return start_term(partition);
+  if (draw < 86) return retention();
+  if (draw < 88) return remove(partition);
+  if (draw < 92) return truncate(partition);
+  if (draw < 95) return partition.log->set_settings(draw_settings());
+  trace("checkpoint");
+  machine_.store().checkpoint([](Result<void>) {});
+}
+
+// Of several batches in one append the first ones may survive alone.
+void CrashRun::append(Partition& partition) {
+  Log& log = *partition.log;
+  std::vector<std::uint8_t> joined;
+  std::size_t number = 0;
+  Offset base = log.end_offset();
+  for (std::uint64_t batches = random_.chance(1, 5) ? random_.between(2, 4) : 1; batches > 0;
+       --batches) {
+    BatchSpec spec{.base = base,
+                   .count = static_cast<std::int32_t>(random_.between(1, 3)),
+                   .term = partition.term};
+    spec.value_bytes = random_.chance(1, 6) ? random_.below(7000) : random_.below(300);
+    spec.timestamp = common::Timestamp{1000 + base.value()};
+    const Bytes bytes = make_batch(random_, spec);
+    joined.insert(joined.end(), bytes.view().begin(), bytes.view().end());
+    number = partition.model.add(
+        {.kind = Kind::kAppend,
+         .batches = {{.base = base, .next = base + spec.count, .bytes = bytes}}});
+    base = base + spec.count;
+  }
+  trace("append {} [{}, {})", partition.model.key().index, log.end_offset(), base);
+  log.append(Bytes::copy_of(joined), acknowledge(partition, number));
+  if (!dead() && log.end_offset() != base) found("an append did not move the end");
+}
+
+void CrashRun::truncate(Partition& partition) {
+  if (!options_.truncations) return;
+  Log& log = *partition.log;
+  const auto& batches = partition.model.now().batches;
+  if (batches.empty()) return;
+  const Offset offset = batches[random_.below(batches.size())].base;
+  if (offset < log.start_offset()) return;
+  const std::size_t number = partition.model.add({.kind = Kind::kTruncate, .offset = offset});
+  trace("truncate {} to {}", partition.model.key().index, offset);
+  log.truncate(offset, acknowledge(partition, number));
+}
+
+void CrashRun::delete_before(Partition& partition) {
+  Log& log = *partition.log;
+  const auto length = static_cast<std::uint64_t>(log.end_offset() - log.start_offset());
+  const Offset offset = log.start_offset() + static_cast<std::int64_t>(random_.below(length + 1));
+  const std::size_t number = partition.model.add({.kind = Kind::kStart, .offset = offset});
+  trace("delete {} before {} of [{}, {})", partition.model.key().index, offset, log.start_offset(),
+        log.end_offset());
+  log.delete_before(offset, acknowledge(partition, number));
+}
+
+void CrashRun::start_term(Partition& partition) {
+  Log& log = *partition.log;
+  partition.term = partition.term + static_cast<std::int32_t>(random_.between(1, 3));
+  const std::size_t number = partition.model.add(
+      {.kind = Kind::kTerm, .offset = log.end_offset(), .term = partition.term});
+  log.start_term({.term = partition.term, .offset = log.end_offset()},
+                 acknowledge(partition, number));
+}
+
+void CrashRun::remove(Partition& partition) {
+  const std::size_t number = partition.model.add({.kind = Kind::kRemove});
+  auto done = acknowledge(partition, number);
+  trace("remove {}", partition.model.key().index);
+  partition.log = nullptr;
+  if (random_.chance(1, 4)) {
+    machine_.store().quarantine(partition.model.key(), std::move(done));
+  } else {
+    machine_.store().remove(partition.model.key(), std::move(done));
+  }
+}
+
+void CrashRun::retention() {
+  machine_.store().apply_retention();
+  for (auto& partition : partitions_) {
+    if (partition->log == nullptr) continue;
+    if (partition->log->start_offset() == partition->model.now().start) continue;
+    partition->model.add({.kind = Kind::kStart, .offset = partition->log->start_offset()});
+  }
+}
+
+void CrashRun::read(Partition& partition) {
+  Log& log = *partition.log;
+  const auto length = static_cast<std::uint64_t>(log.end_offset() - log.start_offset());
+  const Offset from = log.start_offset() + static_cast<std::int64_t>(random_.below(length + 1));
+  ReadLimits limits{.up_to = log.end_offset(), .bytes_max = random_.below(20'000)};
+  log.read(from, limits,
+           [this, &partition, from, boot = boot_,
+            breaks = partition.model.breaks()](Result<ReadResult> result) {
+             if (boot != boot_ || breaks != partition.model.breaks() || dead()) return;
+             if (!result.ok()) {
+               if (result.error().code == ErrorCode::kShuttingDown) return;
+               const bool moved = result.error().code == ErrorCode::kOffsetOutOfRange &&
+                                  from < partition.model.now().start;
+               if (!moved)
+                 found(fmt::format("a read at {} failed: {}", from, result.error().detail));
+               return;
+             }
+             std::vector<std::uint8_t> bytes;
+             for (const Bytes& piece : result->pieces)
+               bytes.insert(bytes.end(), piece.view().begin(), piece.view().end());
+             if (bytes != partition.model.now().content(from, result->next_offset)) {
+               found(fmt::format("a read at {} brought other bytes than were appended", from));
+             }
+           });
+}
+
+}  // namespace millrace::storage::testing

@@ -1,0 +1,66 @@
+// CrashRun run(seed, {});   const auto wrong = run.go();
+//
+// Random work on a store on a simulated machine that loses power, dies and fails, checked against
+// the model after every restart.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "broker/storage/testing/log_model.h"
+#include "broker/storage/testing/store_machine.h"
+
+namespace millrace::storage::testing {
+
+struct CrashRunOptions {
+  /// Restarts, each after one crash point.
+  int cycles = 10;
+  int operations_max = 40;
+  bool truncations = true;
+  /// Also failing syncs and writes, which end the process.
+  bool failures = false;
+  /// A disk that breaks promises, to prove that the checks notice.
+  FlawedDisk::Flaw flaw = FlawedDisk::Flaw::kNone;
+};
+
+class CrashRun {
+ public:
+  CrashRun(std::uint64_t seed, CrashRunOptions options);
+  ~CrashRun();
+  /// Nullopt: all was well. Otherwise the first thing that was wrong.
+  std::optional<std::string> go();
+
+ private:
+  struct Partition;
+  static StoreOptions draw_options(std::uint64_t seed);
+
+  std::optional<std::string> start_and_check();
+  std::optional<std::string> check(Partition& partition);
+  void work();
+  void operate(Partition& partition);
+  void append(Partition& partition);
+  void truncate(Partition& partition);
+  void delete_before(Partition& partition);
+  void start_term(Partition& partition);
+  void remove(Partition& partition);
+  void retention();
+  void read(Partition& partition);
+  void end_machine();
+  /// Runs some events of the world.
+  void pass();
+  auto acknowledge(Partition& partition, std::size_t number);
+  LogSettings draw_settings();
+  void found(std::string what);
+  bool dead() const;
+
+  const CrashRunOptions options_;
+  StoreMachine machine_;
+  common::Random random_;
+  std::vector<std::unique_ptr<Partition>> partitions_;
+  std::optional<std::string> wrong_;
+  std::uint64_t boot_ = 0;
+};
+
+}  // namespace millrace::storage::testing

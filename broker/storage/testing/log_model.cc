@@ -1,0 +1,129 @@
+#include "broker/storage/testing/log_model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace millrace::storage::testing {
+
+using Kind = ModelOperation::Kind;
+
+std::vector<std::uint8_t> ModelState::content(Offset from, Offset to) const {
+  std::vector<std::uint8_t> bytes;
+  for (const Batch& batch : batches) {
+    if (batch.next <= from || batch.base >= to) continue;
+    bytes.insert(bytes.end(), batch.bytes.view().begin(), batch.bytes.view().end());
+  }
+  return bytes;
+}
+
+void ModelOperation::apply(ModelState& state) const {
+  switch (kind) {
+    case Kind::kCreate:
+      CHECK(!state.exists);
+      state = ModelState{.exists = true};
+      break;
+    case Kind::kRemove:
+      state = ModelState{};
+      break;
+    case Kind::kAppend:
+      CHECK(state.exists && batches.front().base == state.end(), "{} behind {}",
+            batches.front().base, state.end());
+      state.batches.insert(state.batches.end(), batches.begin(), batches.end());
+      break;
+    case Kind::kTruncate:
+      while (!state.batches.empty() && state.batches.back().base >= offset)
+        state.batches.pop_back();
+      while (!state.terms.empty() && state.terms.back().offset >= offset) state.terms.pop_back();
+      state.floor = std::max(state.floor, offset);
+      CHECK(state.batches.empty() || state.end() == offset, "cut at {} leaves an end at {}", offset,
+            state.end());
+      if (state.batches.empty()) state.floor = offset;
+      break;
+    case Kind::kStart:
+      state.start = std::max(state.start, offset);
+      while (state.terms.size() > 1 && state.terms[1].offset <= state.start)
+        state.terms.erase(state.terms.begin());
+      break;
+    case Kind::kTerm:
+      if (!state.terms.empty() && state.terms.back().offset == offset) state.terms.pop_back();
+      state.terms.push_back({.term = term, .offset = offset});
+      break;
+  }
+}
+
+std::string ModelOperation::text() const {
+  switch (kind) {
+    case Kind::kCreate:
+      return "create";
+    case Kind::kRemove:
+      return "remove";
+    case Kind::kAppend:
+      return fmt::format("append({}..{})", batches.front().base, batches.back().next);
+    case Kind::kTruncate:
+      return fmt::format("cut({})", offset);
+    case Kind::kStart:
+      return fmt::format("start({})", offset);
+    case Kind::kTerm:
+      return fmt::format("term({} at {})", term, offset);
+  }
+  return {};
+}
+
+std::size_t PartitionModel::add(ModelOperation operation) {
+  before_last_ = now_;
+  operation.apply(now_);
+  if (operation.kind == Kind::kTruncate || operation.kind == Kind::kRemove) ++breaks_;
+  operations_.push_back(std::move(operation));
+  return numbers_before_ + operations_.size();
+}
+
+void PartitionModel::take_back() {
+  CHECK(operations_.size() > acknowledged_);
+  operations_.pop_back();
+  now_ = before_last_;
+}
+
+void PartitionModel::acknowledged(std::size_t number) {
+  CHECK(number > numbers_before_ && number <= numbers_before_ + operations_.size());
+  acknowledged_ = std::max<std::size_t>(acknowledged_, number - numbers_before_);
+}
+
+std::optional<std::string> PartitionModel::settle(const Observed& observed) {
+  ModelState state = sure_;
+  std::optional<std::string> near_miss;
+  for (std::size_t done = 0; done <= operations_.size(); ++done) {
+    if (done > 0) operations_[done - 1].apply(state);
+    if (done < acknowledged_ || state.exists != observed.exists) continue;
+    const bool same_ends =
+        !state.exists || (state.start == observed.start && state.end() == observed.end);
+    if (!same_ends) continue;
+    if (state.exists && state.terms != observed.terms) {
+      near_miss = "the term starts differ";
+      continue;
+    }
+    if (state.exists && state.content(observed.start, observed.end) != observed.content) {
+      near_miss = "the records differ";
+      continue;
+    }
+    sure_ = state;
+    now_ = state;
+    numbers_before_ += operations_.size();
+    operations_.clear();
+    acknowledged_ = 0;
+    return std::nullopt;
+  }
+  std::string asked = fmt::format("from [{}, {})", sure_.start, sure_.end());
+  for (std::size_t i = 0; i < operations_.size(); ++i) {
+    asked += fmt::format("{} {}", i == acknowledged_ ? " |" : "", operations_[i].text());
+  }
+  ModelState least = sure_;
+  for (std::size_t i = 0; i < acknowledged_; ++i) operations_[i].apply(least);
+  return fmt::format(
+      "partition {}: found {} [{}, {}); acknowledged {} [{}, {}), asked for {} [{}, {}){}{}; {}",
+      key_.index, observed.exists ? "a log" : "none", observed.start, observed.end,
+      least.exists ? "a log" : "none", least.start, least.end(), now_.exists ? "a log" : "none",
+      now_.start, now_.end(), near_miss ? "; " : "", near_miss.value_or(""), asked);
+}
+
+}  // namespace millrace::storage::testing
