@@ -40,7 +40,7 @@ Partition::Partition(storage::Log& log, const model::TopicSettings& settings, co
   log.start_term({term_, log.end_offset()}, [](Result<void>) {});
   log.on_checkpoint([weak = std::weak_ptr(self_)]() -> Bytes {
     const auto self = weak.lock();
-    return self == nullptr || (*self)->producers_.size() == 0 ? Bytes() : (*self)->producers_.serialise();
+    return self == nullptr ? Bytes() : (*self)->producer_snapshot();
   });
 }
 
@@ -66,6 +66,12 @@ void Partition::restore_producers() {
       rest = rest.subspan(batch->size());
     }
   }
+}
+
+Bytes Partition::producer_snapshot() {
+  // Checkpoints come as often as there is much to remember: the right time to forget.
+  producers_.expire(clock_.wall(), producer_expiration_ms_);
+  return producers_.size() == 0 ? Bytes() : producers_.serialise();
 }
 
 void Partition::append(Bytes batch, AppendOptions options, Reply<AppendOutcome> done) {

@@ -117,6 +117,8 @@ class Partition {
   const model::TopicSettings& settings() const { return settings_; }
 
   std::vector<model::ProducerEntry> producers() const;
+  /// Producers idle for longer are forgotten at the next checkpoint (producer.id.expiration.ms).
+  void set_producer_expiration_ms(std::int64_t idle_ms) { producer_expiration_ms_ = idle_ms; }
   storage::Log& log() { return log_; }
   const storage::Log& log() const { return log_; }
 
@@ -137,6 +139,7 @@ class Partition {
   };
 
   void restore_producers();
+  Bytes producer_snapshot();
   void append_accepted(Bytes batch, AppendOptions options, common::Timestamp append_time,
                        Reply<AppendOutcome> done);
   void answer_duplicate(const model::ProducedBatch& original, AppendOptions options,
@@ -159,6 +162,7 @@ class Partition {
   /// Callbacks of the log may come after this object is gone (a deleted topic): they hold it weakly.
   std::shared_ptr<Partition*> self_;
   std::uint64_t next_watch_ = 1;
+  std::int64_t producer_expiration_ms_ = 86'400'000;
 };
 
 }  // namespace millrace::replica

@@ -85,7 +85,9 @@ void Shard::open_partition(const metadata::Topic& topic, model::PartitionIndex i
   } else {
     log->set_settings(replica::log_settings(settings));
   }
-  partitions_.emplace(key, std::make_unique<replica::Partition>(*log, settings, clock()));
+  auto partition = std::make_unique<replica::Partition>(*log, settings, clock());
+  partition->set_producer_expiration_ms(settings_.producer_id_expiration_ms);
+  partitions_.emplace(key, std::move(partition));
 }
 
 void Shard::open_partitions() {
@@ -135,7 +137,10 @@ void Shard::remove_logs(const model::TopicId& topic, common::Reply<common::Resul
 void Shard::refresh_settings(const metadata::Topic& topic) {
   const model::TopicSettings settings = model::resolve_topic_settings(topic.configs, layers());
   for (std::int32_t i = 0; i < topic.partition_count(); ++i) {
-    if (replica::Partition* found = partition({topic.id, model::PartitionIndex{i}})) found->set_settings(settings);
+    if (replica::Partition* found = partition({topic.id, model::PartitionIndex{i}})) {
+      found->set_settings(settings);
+      found->set_producer_expiration_ms(settings_.producer_id_expiration_ms);
+    }
   }
 }
 
