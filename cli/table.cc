@@ -11,7 +11,8 @@
 namespace millrace::cli {
 
 void Table::add(std::vector<std::string> row) {
-  CHECK(row.size() == rows_.front().size(), "{} cells under {} headings", row.size(), rows_.front().size());
+  CHECK(row.size() == rows_.front().size(), "{} cells under {} headings", row.size(),
+        rows_.front().size());
   rows_.push_back(std::move(row));
 }
 

@@ -162,7 +162,9 @@ class RealConnection final : public Connection, private Watcher {
   std::string local() const override {
     Address address;
     address.length = sizeof(address.storage);
-    if (::getsockname(socket_.number(), reinterpret_cast<sockaddr*>(&address.storage), &address.length) != 0) return "";
+    if (::getsockname(socket_.number(), reinterpret_cast<sockaddr*>(&address.storage),
+                      &address.length) != 0)
+      return "";
     return address.text();
   }
 

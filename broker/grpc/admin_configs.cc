@@ -16,7 +16,8 @@ common::Result<service::ResourceType> resource_type(v1::ResourceType type) {
     case v1::RESOURCE_TYPE_BROKER:
       return service::ResourceType::kBroker;
     default:
-      return common::Error{ErrorCode::kInvalidRequest, "type must be RESOURCE_TYPE_TOPIC or RESOURCE_TYPE_BROKER"};
+      return common::Error{ErrorCode::kInvalidRequest,
+                           "type must be RESOURCE_TYPE_TOPIC or RESOURCE_TYPE_BROKER"};
   }
 }
 
@@ -36,10 +37,11 @@ const char* source_name(service::ConfigSource source) {
   return "unknown";
 }
 
-/// An advertised address for people: one without a host (each Kafka client is told the address it came to) shows as
-/// where the broker listens.
+/// An advertised address for people: one without a host (each Kafka client is told the address it
+/// came to) shows as where the broker listens.
 std::string shown(env::Endpoint advertised, const model::ListenAddress& listening) {
-  if (advertised.host.empty()) advertised.host = listening.host.empty() ? "0.0.0.0" : listening.host;
+  if (advertised.host.empty())
+    advertised.host = listening.host.empty() ? "0.0.0.0" : listening.host;
   return advertised.text();
 }
 
@@ -52,9 +54,11 @@ std::string shown(env::Endpoint advertised, const model::ListenAddress& listenin
     const auto type = resource_type(request->type());
     if (!type.ok()) return answer.fail(type.error());
     service::ConfigQuery query{.type = *type, .name = request->name(), .keys = std::nullopt};
-    if (request->keys_size() > 0) query.keys.emplace(request->keys().begin(), request->keys().end());
+    if (request->keys_size() > 0)
+      query.keys.emplace(request->keys().begin(), request->keys().end());
     const std::vector<service::ConfigAnswer> answers = service::describe_configs(shard, {query});
-    if (answers.front().code != ErrorCode::kNone) return answer.fail(answers.front().code, answers.front().detail);
+    if (answers.front().code != ErrorCode::kNone)
+      return answer.fail(answers.front().code, answers.front().detail);
     for (const service::ConfigEntry& entry : answers.front().entries) {
       v1::Config& out = *response->add_configs();
       out.set_name(entry.name);
@@ -69,7 +73,8 @@ std::string shown(env::Endpoint advertised, const model::ListenAddress& listenin
 }
 
 ::grpc::ServerUnaryReactor* Admin::AlterConfigs(::grpc::CallbackServerContext* context,
-                                                const v1::AlterConfigsRequest* request, v1::AlterConfigsResponse*) {
+                                                const v1::AlterConfigsRequest* request,
+                                                v1::AlterConfigsResponse*) {
   return on_shard(context, dealer_, [request](service::Shard& shard, UnaryAnswer answer) {
     const auto type = resource_type(request->type());
     if (!type.ok()) return answer.fail(type.error());
@@ -80,11 +85,13 @@ std::string shown(env::Endpoint advertised, const model::ListenAddress& listenin
       }
       // The numbers of the native API are Kafka's.
       command.changes.push_back({change.name(),
-                                 static_cast<service::ConfigChange::Operation>(change.operation()), change.value()});
+                                 static_cast<service::ConfigChange::Operation>(change.operation()),
+                                 change.value()});
     }
     std::vector<service::ConfigCommand> commands;
     commands.push_back(std::move(command));
-    service::alter_configs(shard, std::move(commands), service::AlterStyle::kIncremental, request->validate_only(),
+    service::alter_configs(shard, std::move(commands), service::AlterStyle::kIncremental,
+                           request->validate_only(),
                            [answer](std::vector<service::ConfigOutcome> outcomes) {
                              if (outcomes.front().code != ErrorCode::kNone) {
                                return answer.fail(outcomes.front().code, outcomes.front().detail);
@@ -98,7 +105,8 @@ std::string shown(env::Endpoint advertised, const model::ListenAddress& listenin
                                                    const v1::DescribeClusterRequest*,
                                                    v1::DescribeClusterResponse* response) {
   return on_shard(context, dealer_, [response](service::Shard& shard, UnaryAnswer answer) {
-    service::describe_log_dirs(shard, [&shard, response, answer](common::Result<service::LogDirs> dirs) {
+    service::describe_log_dirs(shard, [&shard, response,
+                                       answer](common::Result<service::LogDirs> dirs) {
       if (!dirs.ok()) return answer.fail(dirs.error());
       const service::Identity& identity = shard.identity();
       response->set_cluster_id(identity.cluster_id);

@@ -4,7 +4,9 @@
 
 namespace millrace::kafka {
 
-const Context& AnyCall::context() const { return ticket_.session->context(); }
+const Context& AnyCall::context() const {
+  return ticket_.session->context();
+}
 
 env::Endpoint AnyCall::advertised() const {
   env::Endpoint endpoint = shard().identity().kafka_advertised;
@@ -23,7 +25,9 @@ void AnyCall::Place::cancel_with_connection(std::shared_ptr<service::FetchHandle
   session->cancel_with_connection(slot, std::move(waiting));
 }
 
-bool AnyCall::abandoned() const { return ticket_.session->closed(); }
+bool AnyCall::abandoned() const {
+  return ticket_.session->closed();
+}
 
 void AnyCall::answer_nothing() && {
   const auto session = std::move(ticket_.session);

@@ -1,4 +1,5 @@
-// template <> void handle(wire::MetadataRequest request, Call<wire::MetadataRequest> call) { call.answer(response); }
+// template <> void handle(wire::MetadataRequest request, Call<wire::MetadataRequest> call) {
+// call.answer(response); }
 //
 // One request being worked on, as its handler sees it.
 #pragma once
@@ -18,7 +19,8 @@ namespace millrace::kafka {
 class FetchSessions;
 class Session;
 
-/// What handlers work with. Belongs to the server; to be used only before the handler returns, not in later answers.
+/// What handlers work with. Belongs to the server; to be used only before the handler returns, not
+/// in later answers.
 struct Context {
   service::Shard& shard;
   FetchSessions& fetch_sessions;
@@ -26,7 +28,8 @@ struct Context {
   const Limits& limits;
 };
 
-/// Which request of which connection. The connection may be gone before the answer is there: the answer is then dropped.
+/// Which request of which connection. The connection may be gone before the answer is there: the
+/// answer is then dropped.
 struct CallTicket {
   std::shared_ptr<Session> session;
   std::uint64_t slot = 0;
@@ -34,20 +37,23 @@ struct CallTicket {
   std::int16_t version = 0;
 };
 
-/// The parts of a Call that do not depend on its API. Move-only; finished exactly once, CHECKed as a Reply is.
+/// The parts of a Call that do not depend on its API. Move-only; finished exactly once, CHECKed as
+/// a Reply is.
 class AnyCall {
  public:
   explicit AnyCall(CallTicket ticket) : ticket_(std::move(ticket)) {}
   AnyCall(AnyCall&&) noexcept = default;
   AnyCall& operator=(AnyCall&&) = delete;
   ~AnyCall() {
-    CHECK(ticket_.session == nullptr || common::RepliesMayDrop::active(), "a request was dropped unanswered");
+    CHECK(ticket_.session == nullptr || common::RepliesMayDrop::active(),
+          "a request was dropped unanswered");
   }
 
   std::int16_t version() const { return ticket_.version; }
   const Context& context() const;
   service::Shard& shard() const { return context().shard; }
-  /// Where this client should connect to reach this broker: what is advertised, or else the host that it came to.
+  /// Where this client should connect to reach this broker: what is advertised, or else the host
+  /// that it came to.
   env::Endpoint advertised() const;
   /// Whom the connection says it is, for logs (ApiVersions 3 and later).
   void set_client_software(std::string_view name, std::string_view version) const;
@@ -55,8 +61,8 @@ class AnyCall {
   struct Place {
     std::shared_ptr<Session> session;
     std::uint64_t slot = 0;
-    /// Cancels `waiting` when the connection ends, so that nothing waits for a reader that left. Nothing happens if the
-    /// request is answered already.
+    /// Cancels `waiting` when the connection ends, so that nothing waits for a reader that left.
+    /// Nothing happens if the request is answered already.
     void cancel_with_connection(std::shared_ptr<service::FetchHandle> waiting) const;
   };
   Place place() const { return {ticket_.session, ticket_.slot}; }
@@ -83,8 +89,9 @@ class Call : public AnyCall {
   }
 };
 
-/// Works on one request and answers `call`, now or later. One specialisation per API, in handlers/NN_name.cc; a missing
-/// one does not link. What the handler keeps of the request's byte fields shares memory with the frame.
+/// Works on one request and answers `call`, now or later. One specialisation per API, in
+/// handlers/NN_name.cc; a missing one does not link. What the handler keeps of the request's byte
+/// fields shares memory with the frame.
 template <typename Request>
 void handle(Request request, Call<Request> call);
 

@@ -37,9 +37,13 @@ Session::~Session() {
   if (server_ != nullptr) server_->gone(*this);
 }
 
-void Session::start() { listen_for_input(); }
+void Session::start() {
+  listen_for_input();
+}
 
-const Context& Session::context() const { return server_->context(); }
+const Context& Session::context() const {
+  return server_->context();
+}
 
 void Session::set_client_software(std::string_view name, std::string_view version) {
   client_software_ = fmt::format("{}/{}", name, version);
@@ -138,17 +142,18 @@ void Session::begin(Bytes frame, wire::RequestHeader header, wire::Reader body) 
   frame = Bytes();  // the handler may write into the records: the reader's reference is enough
   if (const auto started = dispatch(api, body, ticket); !started.ok()) {
     finish(id, {});
-    close(CloseReason::kMalformed,
-          fmt::format("{} version {}: {}", wire::kApis[api].name, header.request_api_version,
-                      started.error().detail));
+    close(CloseReason::kMalformed, fmt::format("{} version {}: {}", wire::kApis[api].name,
+                                               header.request_api_version, started.error().detail));
   }
 }
 
-// An API or version that is not served. An ApiVersions request learns what is (KIP-511); others cannot be answered.
+// An API or version that is not served. An ApiVersions request learns what is (KIP-511); others
+// cannot be answered.
 void Session::refuse(const wire::RequestHeader& header) {
   if (header.request_api_key != static_cast<std::int16_t>(wire::ApiKey::kApiVersions)) {
-    return close(CloseReason::kUnsupported, fmt::format("API {} version {} is not served", header.request_api_key,
-                                                        header.request_api_version));
+    return close(CloseReason::kUnsupported,
+                 fmt::format("API {} version {} is not served", header.request_api_key,
+                             header.request_api_version));
   }
   Slot& slot = slots_.emplace_back();
   slot.started = server_->now();
@@ -196,7 +201,8 @@ void Session::count_held() {
 
 // ---- Answers
 
-void Session::cancel_with_connection(std::uint64_t slot, std::shared_ptr<service::FetchHandle> waiting) {
+void Session::cancel_with_connection(std::uint64_t slot,
+                                     std::shared_ptr<service::FetchHandle> waiting) {
   const std::size_t at = head_ + static_cast<std::size_t>(slot - head_id_);
   CHECK(slot >= head_id_ && at < slots_.size());
   if (slots_[at].done) return;
@@ -206,7 +212,8 @@ void Session::cancel_with_connection(std::uint64_t slot, std::shared_ptr<service
 
 void Session::finish(std::uint64_t slot, wire::Chunks frame) {
   const std::size_t at = head_ + static_cast<std::size_t>(slot - head_id_);
-  CHECK(slot >= head_id_ && at < slots_.size(), "slot {} of [{}, +{})", slot, head_id_, requests_in_work());
+  CHECK(slot >= head_id_ && at < slots_.size(), "slot {} of [{}, +{})", slot, head_id_,
+        requests_in_work());
   Slot& done = slots_[at];
   CHECK(!done.done, "a request was answered twice");
   done.done = true;
@@ -246,7 +253,8 @@ void Session::flush() {
   const auto self = shared_from_this();
   collect_answers();
   if (!write_armed_ && !write_out()) return;
-  if (draining_ && !in_work() && out_bytes_ == 0) return close(CloseReason::kShutdown, "the broker is stopping");
+  if (draining_ && !in_work() && out_bytes_ == 0)
+    return close(CloseReason::kShutdown, "the broker is stopping");
   go_on_with_input();
 }
 

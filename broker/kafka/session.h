@@ -16,13 +16,24 @@ namespace millrace::kafka {
 
 class Server;
 
-/// Why we end a connection. Each has its counter; all but kPeer and kShutdown are logged, rate-limited.
-enum class CloseReason : std::uint8_t { kPeer, kShutdown, kIdle, kMalformed, kOversized, kUnsupported, kUnanswerable, kStalled };
+/// Why we end a connection. Each has its counter; all but kPeer and kShutdown are logged,
+/// rate-limited.
+enum class CloseReason : std::uint8_t {
+  kPeer,
+  kShutdown,
+  kIdle,
+  kMalformed,
+  kOversized,
+  kUnsupported,
+  kUnanswerable,
+  kStalled
+};
 
-/// States: open -> closed. An open one reads as long as all of these hold: requests in work and answers waiting are below
-/// their limits, no frame waits for its turn, and the shard is not short of memory; else it comes back to reading when the
-/// last obstacle is gone. Holds no buffers while nothing is under way. Loop thread only; owned by its Server, and by the
-/// calls that are not answered yet.
+/// States: open -> closed. An open one reads as long as all of these hold: requests in work and
+/// answers waiting are below their limits, no frame waits for its turn, and the shard is not short
+/// of memory; else it comes back to reading when the last obstacle is gone. Holds no buffers while
+/// nothing is under way. Loop thread only; owned by its Server, and by the calls that are not
+/// answered yet.
 class Session : public std::enable_shared_from_this<Session> {
  public:
   Session(Server& server, std::unique_ptr<env::Connection> connection);
@@ -49,9 +60,11 @@ class Session : public std::enable_shared_from_this<Session> {
   /// The address that the client came to, HOST:PORT; empty once the connection is gone.
   std::string local_address() const { return connection_ == nullptr ? "" : connection_->local(); }
 
-  /// Called by the server: sends what is answered, then goes on with input. Once per turn of the loop.
+  /// Called by the server: sends what is answered, then goes on with input. Once per turn of the
+  /// loop.
   void flush();
-  /// Called by the server when there is memory again. `overdraft`: read on until one frame is whole, whatever it takes.
+  /// Called by the server when there is memory again. `overdraft`: read on until one frame is
+  /// whole, whatever it takes.
   void resume(bool overdraft);
   /// Gives back memory that only a busy connection needs.
   void shrink();
@@ -102,7 +115,7 @@ class Session : public std::enable_shared_from_this<Session> {
   common::Bytes next_frame_;  // whole, but not its turn yet
   std::vector<Slot> slots_;   // from head_ on in order of arrival
   std::size_t head_ = 0;
-  std::uint64_t head_id_ = 0;      // slot id of slots_[head_]
+  std::uint64_t head_id_ = 0;       // slot id of slots_[head_]
   std::vector<common::Bytes> out_;  // from out_head_ on still to be written
   std::size_t out_head_ = 0;
   std::size_t out_offset_ = 0;  // of out_[out_head_] already written

@@ -26,7 +26,8 @@ storage::LogSettings log_settings(const model::TopicSettings& settings) {
           .delete_old = settings.delete_old};
 }
 
-Partition::Partition(storage::Log& log, const model::TopicSettings& settings, const common::Clock& clock)
+Partition::Partition(storage::Log& log, const model::TopicSettings& settings,
+                     const common::Clock& clock)
     : log_(log),
       settings_(settings),
       clock_(clock),
@@ -35,7 +36,8 @@ Partition::Partition(storage::Log& log, const model::TopicSettings& settings, co
       self_(std::make_shared<Partition*>(this)) {
   CHECK(log.start_offset() <= log.end_offset());
   restore_producers();
-  // A new incarnation leads in a new term, so that a client can tell what the old one may not have kept.
+  // A new incarnation leads in a new term, so that a client can tell what the old one may not have
+  // kept.
   term_ = log.term_starts().empty() ? Term{0} : log.term_starts().back().term + 1;
   log.start_term({term_, log.end_offset()}, [](Result<void>) {});
   log.on_checkpoint([weak = std::weak_ptr(self_)]() -> Bytes {
@@ -52,7 +54,8 @@ Partition::~Partition() {
 void Partition::restore_producers() {
   storage::Log::RecoveredProducers recovered = log_.take_recovered_producers();
   if (!recovered.snapshot.empty() && !producers_.restore(recovered.snapshot).ok()) {
-    // The checkpoint's own checksum held, so this is a version we cannot read: what follows it rebuilds the rest.
+    // The checkpoint's own checksum held, so this is a version we cannot read: what follows it
+    // rebuilds the rest.
     producers_.clear();
   }
   for (const Bytes& piece : recovered.batches_behind) {
@@ -61,7 +64,8 @@ void Partition::restore_producers() {
       const auto batch = model::BatchView::parse(rest);
       CHECK(batch.ok(), "{}: recovery handed over a batch that it had checked: {}", name_,
             batch.error().detail);
-      // Not the records' own time, which producers choose: one that writes old events would look long idle.
+      // Not the records' own time, which producers choose: one that writes old events would look
+      // long idle.
       producers_.apply(*batch, clock_.wall());
       rest = rest.subspan(batch->size());
     }
@@ -88,8 +92,9 @@ void Partition::append(Bytes batch, AppendOptions options, Reply<AppendOutcome> 
   CHECK(verdict.accepted.has_value());
   const model::BatchView view = verdict.accepted->view();
   if (view.transactional()) {
-    return done(refused({ErrorCode::kInvalidTxnState,
-                         "This broker does not serve transactions yet; produce without transactional.id"}));
+    return done(
+        refused({ErrorCode::kInvalidTxnState,
+                 "This broker does not serve transactions yet; produce without transactional.id"}));
   }
   if (view.producer_id() != model::kNoProducerId) {
     model::ProducerVerdict judged = producers_.check(view, name_);
@@ -114,8 +119,8 @@ void Partition::append_accepted(Bytes batch, AppendOptions options, common::Time
   const Offset next = view.next_offset();
   const Appended answer{base, append_time, log_.start_offset()};
 
-  // The log refuses (no space) before it changes anything, so its end tells whether the append took place. Its answer
-  // may come inline then, which is why the outcome is kept apart from the reply.
+  // The log refuses (no space) before it changes anything, so its end tells whether the append took
+  // place. Its answer may come inline then, which is why the outcome is kept apart from the reply.
   auto refusal = std::make_shared<std::optional<common::Error>>();
   log_.append(batch, [weak = std::weak_ptr(self_), refusal, next](Result<void> durable) {
     if (!durable.ok()) {
@@ -129,7 +134,8 @@ void Partition::append_accepted(Bytes batch, AppendOptions options, common::Time
     CHECK(refusal->has_value(), "{}: an append neither took place nor was refused", name_);
     return done(refused(std::move(**refusal)));
   }
-  CHECK(log_.end_offset() == next, "{}: the log ends at {}, not at {}", name_, log_.end_offset(), next);
+  CHECK(log_.end_offset() == next, "{}: the log ends at {}, not at {}", name_, log_.end_offset(),
+        next);
   if (view.producer_id() != model::kNoProducerId) producers_.apply(view, clock_.wall());
   if (relaxed()) set_high_watermark(next);
   if (options.acks == Acks::kAll) {
@@ -152,8 +158,9 @@ void Partition::answer_duplicate(const model::ProducedBatch& original, AppendOpt
 
 void Partition::park(Offset committed_at, Appended answer, Reply<AppendOutcome> done) {
   if (committed_at <= high_watermark_) return done(AppendOutcome{std::nullopt, {}, answer});
-  const auto place = std::upper_bound(parked_.begin(), parked_.end(), committed_at,
-                                      [](Offset at, const Parked& parked) { return at < parked.committed_at; });
+  const auto place =
+      std::upper_bound(parked_.begin(), parked_.end(), committed_at,
+                       [](Offset at, const Parked& parked) { return at < parked.committed_at; });
   parked_.insert(place, Parked{committed_at, answer, std::move(done)});
 }
 
@@ -194,10 +201,11 @@ Offset Partition::readable_end(Isolation) const {
   return high_watermark_;
 }
 
-void Partition::read(Offset from, Isolation isolation, std::size_t bytes_max, bool at_least_one_batch,
-                     Reply<Result<storage::ReadResult>> done) {
+void Partition::read(Offset from, Isolation isolation, std::size_t bytes_max,
+                     bool at_least_one_batch, Reply<Result<storage::ReadResult>> done) {
   if (closed_) return done(model::error(*closed_));
-  // Between the high watermark and the end there is nothing to see yet, but a producer with acks=1 may know the offset.
+  // Between the high watermark and the end there is nothing to see yet, but a producer with acks=1
+  // may know the offset.
   if (from < log_.start_offset() || from > log_.end_offset()) {
     return done(common::Error{ErrorCode::kOffsetOutOfRange,
                               fmt::format("Offset {} of {} is outside [{}, {}]", from, name_,
@@ -210,19 +218,22 @@ void Partition::read(Offset from, Isolation isolation, std::size_t bytes_max, bo
 Result<void> Partition::check_leader_epoch(Term epoch) const {
   if (epoch.value() < 0 || epoch == term_) return common::ok();
   if (epoch < term_) {
-    return common::Error{ErrorCode::kFencedLeaderEpoch,
-                         fmt::format("Leader epoch {} of {} is old; it is {} now", epoch, name_, term_)};
+    return common::Error{
+        ErrorCode::kFencedLeaderEpoch,
+        fmt::format("Leader epoch {} of {} is old; it is {} now", epoch, name_, term_)};
   }
-  return common::Error{ErrorCode::kUnknownLeaderEpoch,
-                       fmt::format("Leader epoch {} of {} is not known here; it is {}", epoch, name_, term_)};
+  return common::Error{
+      ErrorCode::kUnknownLeaderEpoch,
+      fmt::format("Leader epoch {} of {} is not known here; it is {}", epoch, name_, term_)};
 }
 
 storage::TermStart Partition::end_of_epoch(Term epoch) const {
   const auto& starts = log_.term_starts();
   if (epoch == term_) return {term_, log_.end_offset()};
   if (epoch.value() < 0 || epoch > term_) return {Term{-1}, Offset{-1}};
-  const auto later = std::upper_bound(starts.begin(), starts.end(), epoch,
-                                      [](Term e, const storage::TermStart& start) { return e < start.term; });
+  const auto later =
+      std::upper_bound(starts.begin(), starts.end(), epoch,
+                       [](Term e, const storage::TermStart& start) { return e < start.term; });
   const Offset end = later == starts.end() ? log_.end_offset() : later->offset;
   // Before the first known term: everything the asker has of it is older than this log.
   if (later == starts.begin()) return {epoch, end};
@@ -243,22 +254,25 @@ void Partition::find_max_time(Reply<Result<std::optional<storage::TimedOffset>>>
 void Partition::delete_records(Offset offset, Reply<Result<Offset>> done) {
   if (closed_) return done(model::error(*closed_));
   if (!settings_.delete_old) {
-    return done(common::Error{ErrorCode::kPolicyViolation,
-                              fmt::format("Topic {} is not deletable: its cleanup.policy has no \"delete\"",
-                                          log_.topic_name())});
+    return done(
+        common::Error{ErrorCode::kPolicyViolation,
+                      fmt::format("Topic {} is not deletable: its cleanup.policy has no \"delete\"",
+                                  log_.topic_name())});
   }
   const Offset target = offset.value() == -1 ? high_watermark_ : offset;
   if (target.value() < 0 || target > high_watermark_) {
-    return done(common::Error{ErrorCode::kOffsetOutOfRange,
-                              fmt::format("Cannot delete records of {} up to {}: the high watermark is {}",
-                                          name_, target, high_watermark_)});
+    return done(
+        common::Error{ErrorCode::kOffsetOutOfRange,
+                      fmt::format("Cannot delete records of {} up to {}: the high watermark is {}",
+                                  name_, target, high_watermark_)});
   }
-  log_.delete_before(target, [weak = std::weak_ptr(self_), done = std::move(done)](Result<void> deleted) mutable {
-    const auto self = weak.lock();
-    if (!deleted.ok()) return done(deleted.error());
-    if (self == nullptr) return done(model::error(ErrorCode::kUnknownTopicOrPartition));
-    done((*self)->log_.start_offset());
-  });
+  log_.delete_before(
+      target, [weak = std::weak_ptr(self_), done = std::move(done)](Result<void> deleted) mutable {
+        const auto self = weak.lock();
+        if (!deleted.ok()) return done(deleted.error());
+        if (self == nullptr) return done(model::error(ErrorCode::kUnknownTopicOrPartition));
+        done((*self)->log_.start_offset());
+      });
 }
 
 WatchId Partition::watch(Offset beyond, Isolation isolation, common::Function<void()> advanced) {
@@ -276,13 +290,16 @@ void Partition::set_settings(const model::TopicSettings& settings) {
   log_.set_settings(log_settings(settings));
 }
 
-std::vector<model::ProducerEntry> Partition::producers() const { return producers_.entries(); }
+std::vector<model::ProducerEntry> Partition::producers() const {
+  return producers_.entries();
+}
 
 void Partition::close(ErrorCode reason) {
   if (closed_) return;
   closed_ = reason;
   std::deque<Parked> parked = std::exchange(parked_, {});
-  // Written, perhaps not durable: the outcome is unknown, and a retry of an idempotent producer will find out.
+  // Written, perhaps not durable: the outcome is unknown, and a retry of an idempotent producer
+  // will find out.
   for (Parked& waiting : parked) waiting.done(refused(model::error(reason)));
   fire_watchers();
 }

@@ -1,8 +1,10 @@
 // Partition& partition = *shard.partition(key);
-// partition.append(batch, {.acks = Acks::kAll, .origin = Origin::kClient}, [](AppendOutcome done) { ... });
+// partition.append(batch, {.acks = Acks::kAll, .origin = Origin::kClient}, [](AppendOutcome done) {
+// ... });
 //
-// One replica of one partition on its shard: checks what producers send, appends it, says what readers may see.
-// With one broker a write is committed when it is durable here; with several, Raft decides behind this same interface.
+// One replica of one partition on its shard: checks what producers send, appends it, says what
+// readers may see. With one broker a write is committed when it is durable here; with several, Raft
+// decides behind this same interface.
 #pragma once
 
 #include <cstdint>
@@ -27,10 +29,12 @@ using common::Result;
 using model::Offset;
 using model::Term;
 
-/// When a producer wants its answer. All: when the write is committed. Leader: when it is in the leader's log.
+/// When a producer wants its answer. All: when the write is committed. Leader: when it is in the
+/// leader's log.
 enum class Acks : std::int8_t { kNone = 0, kLeader = 1, kAll = -1 };
 
-/// Who made the batch: a client's is checked against the topic's settings, the broker's own is trusted.
+/// Who made the batch: a client's is checked against the topic's settings, the broker's own is
+/// trusted.
 enum class Origin : std::uint8_t { kClient, kBroker };
 
 struct AppendOptions {
@@ -46,7 +50,8 @@ struct Appended {
   Offset log_start;
 };
 
-/// The outcome of an append: `error` is set when it was refused or failed; then `records` may name those at fault (KIP-467).
+/// The outcome of an append: `error` is set when it was refused or failed; then `records` may name
+/// those at fault (KIP-467).
 struct AppendOutcome {
   std::optional<common::Error> error;
   std::vector<model::RecordError> records;
@@ -73,17 +78,18 @@ storage::LogSettings log_settings(const model::TopicSettings& settings);
 /// Shard thread only. The Log outlives it.
 class Partition {
  public:
-  /// Restores the producers' state from the log and begins a new term: from here on this replica leads. What the log
-  /// holds at this moment is committed: it was read back from the disk.
+  /// Restores the producers' state from the log and begins a new term: from here on this replica
+  /// leads. What the log holds at this moment is committed: it was read back from the disk.
   Partition(storage::Log& log, const model::TopicSettings& settings, const common::Clock& clock);
   Partition(const Partition&) = delete;
   Partition& operator=(const Partition&) = delete;
   ~Partition();
 
-  /// Appends one batch (the whole of `batch`), patched in place: its bytes must be the caller's own until now.
-  /// A batch that an idempotent producer sent before is answered with its first offset and not appended again.
-  /// kNone acks are answered too, at once. Errors as Kafka's produce: kCorruptMessage, kInvalidRecord, kMessageTooLarge,
-  /// kInvalidTimestamp, kOutOfOrderSequenceNumber, kInvalidProducerEpoch, kNoSpace, kCorruptLog, kShuttingDown ...
+  /// Appends one batch (the whole of `batch`), patched in place: its bytes must be the caller's own
+  /// until now. A batch that an idempotent producer sent before is answered with its first offset
+  /// and not appended again. kNone acks are answered too, at once. Errors as Kafka's produce:
+  /// kCorruptMessage, kInvalidRecord, kMessageTooLarge, kInvalidTimestamp,
+  /// kOutOfOrderSequenceNumber, kInvalidProducerEpoch, kNoSpace, kCorruptLog, kShuttingDown ...
   void append(Bytes batch, AppendOptions options, Reply<AppendOutcome> done);
 
   Bounds bounds() const;
@@ -95,20 +101,23 @@ class Partition {
   void read(Offset from, Isolation isolation, std::size_t bytes_max, bool at_least_one_batch,
             Reply<Result<storage::ReadResult>> done);
 
-  /// Refuses a request whose leader epoch is another one: kFencedLeaderEpoch (older), kUnknownLeaderEpoch (newer). -1: no check.
+  /// Refuses a request whose leader epoch is another one: kFencedLeaderEpoch (older),
+  /// kUnknownLeaderEpoch (newer). -1: no check.
   Result<void> check_leader_epoch(Term epoch) const;
-  /// The end offset of the largest epoch <= `epoch`, with that epoch (KIP-320); {-1, -1} if it is before all known.
+  /// The end offset of the largest epoch <= `epoch`, with that epoch (KIP-320); {-1, -1} if it is
+  /// before all known.
   storage::TermStart end_of_epoch(Term epoch) const;
 
   void find_time(common::Timestamp target, Isolation isolation,
                  Reply<Result<std::optional<storage::TimedOffset>>> done);
   void find_max_time(Reply<Result<std::optional<storage::TimedOffset>>> done);
 
-  /// Moves the log start up to `offset` (-1: the high watermark). kOffsetOutOfRange: beyond the high watermark.
-  /// kPolicyViolation: the topic's cleanup.policy has no "delete".
+  /// Moves the log start up to `offset` (-1: the high watermark). kOffsetOutOfRange: beyond the
+  /// high watermark. kPolicyViolation: the topic's cleanup.policy has no "delete".
   void delete_records(Offset offset, Reply<Result<Offset>> done);
 
-  /// Calls `advanced` once, as soon as readable_end(isolation) > `beyond` or the partition closes; never inside this call.
+  /// Calls `advanced` once, as soon as readable_end(isolation) > `beyond` or the partition closes;
+  /// never inside this call.
   WatchId watch(Offset beyond, Isolation isolation, common::Function<void()> advanced);
   void unwatch(WatchId id);
 
@@ -122,7 +131,8 @@ class Partition {
   storage::Log& log() { return log_; }
   const storage::Log& log() const { return log_; }
 
-  /// Answers all waiters; later appends get kShuttingDown (also when the topic is deleted: kUnknownTopicOrPartition).
+  /// Answers all waiters; later appends get kShuttingDown (also when the topic is deleted:
+  /// kUnknownTopicOrPartition).
   void close(model::ErrorCode reason);
 
  private:
@@ -159,7 +169,8 @@ class Partition {
   std::vector<Watcher> watchers_;
   std::deque<Parked> parked_;  // in order of committed_at
   std::string name_;           // "TOPIC-N", for messages
-  /// Callbacks of the log may come after this object is gone (a deleted topic): they hold it weakly.
+  /// Callbacks of the log may come after this object is gone (a deleted topic): they hold it
+  /// weakly.
   std::shared_ptr<Partition*> self_;
   std::uint64_t next_watch_ = 1;
   std::int64_t producer_expiration_ms_ = 86'400'000;

@@ -1,4 +1,5 @@
-// One partition over the real log on a simulated disk: what producers are told and what readers see.
+// One partition over the real log on a simulated disk: what producers are told and what readers
+// see.
 #include "broker/replica/partition.h"
 
 #include <gmock/gmock.h>
@@ -10,11 +11,11 @@
 namespace millrace::replica {
 namespace {
 
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 using env::testing::Survival;
 using model::ErrorCode;
 using storage::testing::StoreMachine;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 const model::PartitionKey kKey = storage::testing::key_of(0);
 constexpr model::ProducerId kProducer{77};
@@ -56,7 +57,8 @@ class PartitionTest : public ::testing::Test {
     if (log == nullptr) log = &machine_.create(kKey);
     partition_ = std::make_unique<Partition>(*log, settings_, machine_.world.clock());
   }
-  /// A clean stop, in the broker's order: the last checkpoint asks the closed partition for its producers.
+  /// A clean stop, in the broker's order: the last checkpoint asks the closed partition for its
+  /// producers.
   void restart() {
     partition_->close(ErrorCode::kShuttingDown);
     machine_.stop();
@@ -71,7 +73,8 @@ class PartitionTest : public ::testing::Test {
   /// Appends and does not wait; the outcome comes into the returned place.
   std::shared_ptr<std::optional<AppendOutcome>> begin(const Sent& sent, Acks acks = Acks::kAll) {
     auto place = std::make_shared<std::optional<AppendOutcome>>();
-    partition_->append(batch(sent), {.acks = acks}, [place](AppendOutcome outcome) { *place = std::move(outcome); });
+    partition_->append(batch(sent), {.acks = acks},
+                       [place](AppendOutcome outcome) { *place = std::move(outcome); });
     return place;
   }
   AppendOutcome append(const Sent& sent, Acks acks = Acks::kAll) {
@@ -94,7 +97,8 @@ class PartitionTest : public ::testing::Test {
     });
   }
   Result<Offset> delete_records(Offset offset) {
-    return machine_.wait<Offset>([&](auto reply) { partition_->delete_records(offset, std::move(reply)); });
+    return machine_.wait<Offset>(
+        [&](auto reply) { partition_->delete_records(offset, std::move(reply)); });
   }
   Offset high_watermark() const { return partition_->bounds().high_watermark; }
 
@@ -114,7 +118,8 @@ TEST_F(PartitionTest, OffsetsAreDenseAndReadBack) {
   EXPECT_EQ(high_watermark(), Offset{5});
 }
 
-// Goal: acks=all is answered when the write is committed, acks=1 when it is in the log. Method: look before time passes.
+// Goal: acks=all is answered when the write is committed, acks=1 when it is in the log. Method:
+// look before time passes.
 TEST_F(PartitionTest, AcksSayWhenTheAnswerComes) {
   const auto leader = begin({.count = 2}, Acks::kLeader);
   ASSERT_TRUE(leader->has_value());
@@ -169,8 +174,8 @@ TEST_F(PartitionTest, ARepeatedBatchIsAnsweredWithItsFirstOffset) {
   EXPECT_EQ(partition_->bounds().log_end, Offset{6});
 }
 
-// Goal: a retry never overtakes its first try (KIP-98). Method: send the same batch twice before the disk has answered;
-// acks=all waits for the write of the first, acks=1 does not.
+// Goal: a retry never overtakes its first try (KIP-98). Method: send the same batch twice before
+// the disk has answered; acks=all waits for the write of the first, acks=1 does not.
 TEST_F(PartitionTest, ADuplicateOfABatchInFlightWaitsForIt) {
   const auto first = begin({.count = 2, .producer = kProducer});
   const auto again = begin({.count = 2, .producer = kProducer});
@@ -186,15 +191,17 @@ TEST_F(PartitionTest, ADuplicateOfABatchInFlightWaitsForIt) {
 
 TEST_F(PartitionTest, GapsAndOldEpochsAreRefused) {
   EXPECT_EQ(appended({.producer = kProducer, .epoch = 1, .sequence = 0}), Offset{0});
-  EXPECT_EQ(refused({.producer = kProducer, .epoch = 1, .sequence = 2}), ErrorCode::kOutOfOrderSequenceNumber);
-  EXPECT_EQ(refused({.producer = kProducer, .epoch = 0, .sequence = 1}), ErrorCode::kInvalidProducerEpoch);
+  EXPECT_EQ(refused({.producer = kProducer, .epoch = 1, .sequence = 2}),
+            ErrorCode::kOutOfOrderSequenceNumber);
+  EXPECT_EQ(refused({.producer = kProducer, .epoch = 0, .sequence = 1}),
+            ErrorCode::kInvalidProducerEpoch);
   EXPECT_EQ(appended({.producer = kProducer, .epoch = 1, .sequence = 1}), Offset{1});
   ASSERT_EQ(partition_->producers().size(), 1u);
   EXPECT_EQ(partition_->producers()[0].last_sequence(), 1);
 }
 
-// Goal: the state of producers survives every kind of end. Method: repeat the newest batch after a clean stop, after a
-// crash without a checkpoint, and after a crash behind one.
+// Goal: the state of producers survives every kind of end. Method: repeat the newest batch after a
+// clean stop, after a crash without a checkpoint, and after a crash behind one.
 TEST_F(PartitionTest, ProducersSurviveRestarts) {
   EXPECT_EQ(appended({.producer = kProducer, .sequence = 0}), Offset{0});
   restart();
@@ -219,14 +226,15 @@ TEST_F(PartitionTest, ReadersStayWithinTheirBounds) {
   EXPECT_TRUE(read(Offset{2})->pieces.empty());
 }
 
-// Goal: who learned an offset by acks=1 and reads there at once is not sent away (its consumer would reset). Method: read
-// at offsets that are in the log but not committed.
+// Goal: who learned an offset by acks=1 and reads there at once is not sent away (its consumer
+// would reset). Method: read at offsets that are in the log but not committed.
 TEST_F(PartitionTest, WhatIsNotCommittedYetIsEmptyNotOutOfRange) {
   ASSERT_TRUE(begin({.count = 3}, Acks::kLeader)->has_value());
   ASSERT_EQ(high_watermark(), Offset{0});
   for (const std::int64_t from : {0, 1, 3}) {
     std::optional<Result<storage::ReadResult>> early;
-    partition_->read(Offset{from}, Isolation::kReadUncommitted, 1000, true, [&](auto result) { early = std::move(result); });
+    partition_->read(Offset{from}, Isolation::kReadUncommitted, 1000, true,
+                     [&](auto result) { early = std::move(result); });
     ASSERT_TRUE(early.has_value());
     ASSERT_TRUE(early->ok()) << from;
     EXPECT_TRUE((*early)->pieces.empty());
@@ -238,9 +246,11 @@ TEST_F(PartitionTest, WhatIsNotCommittedYetIsEmptyNotOutOfRange) {
 
 TEST_F(PartitionTest, WatchersHearOnceAndOnlyOfNews) {
   std::vector<std::string> heard;
-  partition_->watch(Offset{0}, Isolation::kReadUncommitted, [&] { heard.emplace_back("beyond 0"); });
+  partition_->watch(Offset{0}, Isolation::kReadUncommitted,
+                    [&] { heard.emplace_back("beyond 0"); });
   partition_->watch(Offset{1}, Isolation::kReadCommitted, [&] { heard.emplace_back("beyond 1"); });
-  const WatchId gone = partition_->watch(Offset{0}, Isolation::kReadUncommitted, [&] { heard.emplace_back("never"); });
+  const WatchId gone = partition_->watch(Offset{0}, Isolation::kReadUncommitted,
+                                         [&] { heard.emplace_back("never"); });
   partition_->unwatch(gone);
   appended({});
   EXPECT_THAT(heard, ElementsAre("beyond 0"));
@@ -276,7 +286,8 @@ TEST_F(PartitionTest, EachStartLeadsInANewTerm) {
   EXPECT_TRUE(partition_->check_leader_epoch(second).ok());
   EXPECT_TRUE(partition_->check_leader_epoch(Term{-1}).ok());
   EXPECT_EQ(partition_->check_leader_epoch(first).error().code, ErrorCode::kFencedLeaderEpoch);
-  EXPECT_EQ(partition_->check_leader_epoch(second + 1).error().code, ErrorCode::kUnknownLeaderEpoch);
+  EXPECT_EQ(partition_->check_leader_epoch(second + 1).error().code,
+            ErrorCode::kUnknownLeaderEpoch);
   EXPECT_EQ(partition_->end_of_epoch(first), (storage::TermStart{first, Offset{2}}));
   EXPECT_EQ(partition_->end_of_epoch(second), (storage::TermStart{second, Offset{3}}));
   EXPECT_EQ(partition_->end_of_epoch(second + 1), (storage::TermStart{Term{-1}, Offset{-1}}));
@@ -320,20 +331,22 @@ TEST_F(PartitionTest, ClosingAnswersEverybody) {
   EXPECT_EQ(delete_records(Offset{0}).error().code, ErrorCode::kUnknownTopicOrPartition);
 }
 
-// Goal: answers of the disk that come after the partition is gone touch nothing. Method: destroy it with a write and a
-// trim under way, then let time pass (the address sanitizer watches).
+// Goal: answers of the disk that come after the partition is gone touch nothing. Method: destroy it
+// with a write and a trim under way, then let time pass (the address sanitizer watches).
 TEST_F(PartitionTest, DiskAnswersMayOutliveIt) {
   appended({.count = 2});
   const auto waiting = begin({});
   std::optional<Result<Offset>> trimmed;
-  partition_->delete_records(Offset{1}, [&](Result<Offset> result) { trimmed = std::move(result); });
+  partition_->delete_records(Offset{1},
+                             [&](Result<Offset> result) { trimmed = std::move(result); });
   partition_.reset();
   EXPECT_EQ((*waiting)->error->code, ErrorCode::kShuttingDown);
   ASSERT_TRUE(machine_.world.run_until([&] { return trimmed.has_value(); }));
   machine_.world.run_for(std::chrono::seconds(1));
 }
 
-// Goal: a full disk refuses a write whole and heals. Method: no free space; a producer's sequence is not used up.
+// Goal: a full disk refuses a write whole and heals. Method: no free space; a producer's sequence
+// is not used up.
 TEST_F(PartitionTest, AFullDiskRefusesAndHeals) {
   EXPECT_EQ(appended({.producer = kProducer, .sequence = 0}), Offset{0});
   machine_.hardware.set_capacity(0);
@@ -346,7 +359,9 @@ TEST_F(PartitionTest, AFullDiskRefusesAndHeals) {
   EXPECT_EQ(code, ErrorCode::kNoSpace);
   const Offset end = partition_->bounds().log_end;
   machine_.hardware.set_capacity(std::uint64_t{1} << 40);
-  const auto accepted = [&] { return refused({.producer = kProducer, .sequence = sequence - 1}) == ErrorCode::kNone; };
+  const auto accepted = [&] {
+    return refused({.producer = kProducer, .sequence = sequence - 1}) == ErrorCode::kNone;
+  };
   for (int i = 0; i < 100 && !accepted(); ++i) machine_.world.run_for(std::chrono::seconds(1));
   EXPECT_EQ(partition_->bounds().log_end, end + 1);
   EXPECT_FALSE(machine_.fatal.has_value());

@@ -33,10 +33,13 @@ using model::ErrorCode;
 constexpr auto kDrainMax = std::chrono::seconds(10);
 constexpr int kExitFatalDisk = 74;  // EX_IOERR
 
-/// Ends the process without any further write: what reached the disk is unknown, and the next start finds out.
+/// Ends the process without any further write: what reached the disk is unknown, and the next start
+/// finds out.
 [[noreturn]] void fatal_disk(const Error& error) {
-  log_error(fmt::format("event=fatal-disk-error detail=\"{}\" action=\"the process ends; check the disk and start again\"",
-                        error.detail));
+  log_error(
+      fmt::format("event=fatal-disk-error detail=\"{}\" action=\"the process ends; check the disk "
+                  "and start again\"",
+                  error.detail));
   std::_Exit(kExitFatalDisk);
 }
 
@@ -83,13 +86,14 @@ class RealBroker final : public Broker {
 
   Result<std::string> format() {
     TRY(open_directory());
-    return fmt::format("{} is formatted: cluster.id={} node.id={} directory.id={} shards={}", settings_.data_dir,
-                       directory_.cluster_id, directory_.node, directory_.directory_id, directory_.shards);
+    return fmt::format("{} is formatted: cluster.id={} node.id={} directory.id={} shards={}",
+                       settings_.data_dir, directory_.cluster_id, directory_.node,
+                       directory_.directory_id, directory_.shards);
   }
 
   std::string ready_line() const override {
-    return fmt::format("ready kafka={} grpc={} http={}", kafka_endpoint_.text(), grpc_->endpoint().text(),
-                       http_->endpoint().text());
+    return fmt::format("ready kafka={} grpc={} http={}", kafka_endpoint_.text(),
+                       grpc_->endpoint().text(), http_->endpoint().text());
   }
 
   void stop() override;
@@ -126,7 +130,8 @@ class RealBroker final : public Broker {
 
 Result<void> RealBroker::open_directory() {
   if (settings_.data_dir.empty()) {
-    return Error{ErrorCode::kInvalidConfig, "say where the data is: millrace --data DIR (see millrace --help)"};
+    return Error{ErrorCode::kInvalidConfig,
+                 "say where the data is: millrace --data DIR (see millrace --help)"};
   }
   TRY_ASSIGN(data_, env::DataDirectory::open(settings_.data_dir, [](std::string_view notice) {
                log_warning(fmt::format("event=disk-notice detail=\"{}\"", notice));
@@ -134,11 +139,12 @@ Result<void> RealBroker::open_directory() {
   const std::uint32_t cores = std::max(1U, std::thread::hardware_concurrency());
   env::RealLoop loop;
   const auto disk = data_->disk(loop);
-  TRY_ASSIGN(directory_, open_or_format(*disk, settings_.data_dir,
-                                        {.cluster_id = settings_.cluster_id,
-                                         .node = model::BrokerId{settings_.node_id},
-                                         .shards = static_cast<std::uint32_t>(std::max(0, settings_.shards))},
-                                        cores, random_));
+  TRY_ASSIGN(directory_,
+             open_or_format(*disk, settings_.data_dir,
+                            {.cluster_id = settings_.cluster_id,
+                             .node = model::BrokerId{settings_.node_id},
+                             .shards = static_cast<std::uint32_t>(std::max(0, settings_.shards))},
+                            cores, random_));
   return common::ok();
 }
 
@@ -150,12 +156,16 @@ Result<void> RealBroker::open_store(std::uint32_t index, std::unique_ptr<storage
   options.cache_bytes = memory.cache_bytes_per_shard;
   options.free_bytes_min = static_cast<std::uint64_t>(settings_.disk_reserve_bytes);
   options.retention_check_interval_ms = settings_.retention_check_interval_ms;
-  TRY_ASSIGN(store, storage::Store::open(
-                        {.disk = *threads_[index].disk, .loop = *threads_[index].loop, .shard = index, .on_fatal = fatal_disk},
-                        options));
+  TRY_ASSIGN(store, storage::Store::open({.disk = *threads_[index].disk,
+                                          .loop = *threads_[index].loop,
+                                          .shard = index,
+                                          .on_fatal = fatal_disk},
+                                         options));
   const storage::RecoveryReport& report = store->recovery();
-  log_info(fmt::format("event=recovered shard={} logs={} journal_bytes={} entries={} batches_cut={}", index,
-                       store->logs().size(), report.journal_bytes_read, report.entries_replayed, report.batches_cut));
+  log_info(
+      fmt::format("event=recovered shard={} logs={} journal_bytes={} entries={} batches_cut={}",
+                  index, store->logs().size(), report.journal_bytes_read, report.entries_replayed,
+                  report.batches_cut));
   for (const std::string& damage : report.damages) {
     log_error(fmt::format("event=damage shard={} detail=\"{}\"", index, damage));
   }
@@ -166,16 +176,18 @@ Result<void> RealBroker::open_shards() {
   threads_.resize(directory_.shards);
   std::vector<std::unique_ptr<storage::Store>> stores(directory_.shards);
   std::vector<std::future<Result<void>>> openings;
-  const bool pin = std::thread::hardware_concurrency() >= directory_.shards && directory_.shards > 1;
+  const bool pin =
+      std::thread::hardware_concurrency() >= directory_.shards && directory_.shards > 1;
   for (std::uint32_t i = 0; i < directory_.shards; ++i) {
-    threads_[i].loop = std::make_unique<env::RealLoop>(
-        env::RealLoopOptions{.name = fmt::format("shard-{}", i), .cpu = pin ? static_cast<int>(i) : -1});
+    threads_[i].loop = std::make_unique<env::RealLoop>(env::RealLoopOptions{
+        .name = fmt::format("shard-{}", i), .cpu = pin ? static_cast<int>(i) : -1});
     threads_[i].disk = data_->disk(*threads_[i].loop);
     threads_[i].transport = network_.join(*threads_[i].loop);
   }
   // Each shard reads its own journal: side by side, so that start-up takes as long as the longest.
   for (std::uint32_t i = 0; i < directory_.shards; ++i) {
-    openings.push_back(std::async(std::launch::async, [this, i, &stores] { return open_store(i, stores[i]); }));
+    openings.push_back(
+        std::async(std::launch::async, [this, i, &stores] { return open_store(i, stores[i]); }));
   }
   Result<void> outcome;
   for (auto& opening : openings) {
@@ -189,13 +201,14 @@ Result<void> RealBroker::open_shards() {
   identity->directory = directory_.directory_id;
   identity->version = kVersion;
   for (std::uint32_t i = 0; i < directory_.shards; ++i) {
-    threads_[i].shard = std::make_unique<service::Shard>(service::Shard::Parts{.index = i,
-                                                                               .loop = *threads_[i].loop,
-                                                                               .disk = *threads_[i].disk,
-                                                                               .random = random_.fork(),
-                                                                               .store = std::move(stores[i]),
-                                                                               .identity = identity,
-                                                                               .start_config = start_config_});
+    threads_[i].shard =
+        std::make_unique<service::Shard>(service::Shard::Parts{.index = i,
+                                                               .loop = *threads_[i].loop,
+                                                               .disk = *threads_[i].disk,
+                                                               .random = random_.fork(),
+                                                               .store = std::move(stores[i]),
+                                                               .identity = identity,
+                                                               .start_config = start_config_});
   }
   const std::vector<service::Shard*> all = shards();
   for (service::Shard* shard : all) shard->set_peers(all);
@@ -210,7 +223,8 @@ std::vector<service::Shard*> RealBroker::shards() const {
 
 std::vector<MetricSource> RealBroker::metric_sources() const {
   std::vector<MetricSource> sources;
-  for (const ShardThread& thread : threads_) sources.push_back({thread.shard.get(), thread.kafka.get()});
+  for (const ShardThread& thread : threads_)
+    sources.push_back({thread.shard.get(), thread.kafka.get()});
   return sources;
 }
 
@@ -232,15 +246,16 @@ Result<void> RealBroker::recover_metadata() {
     });
   }
   const metadata::Image& image = first.image();
-  log_info(fmt::format("event=metadata topics={} partitions={} rejected_records={}", image.topics().size(),
-                       image.partition_total(), image.rejected()));
+  log_info(fmt::format("event=metadata topics={} partitions={} rejected_records={}",
+                       image.topics().size(), image.partition_total(), image.rejected()));
   first.loop().post([this] { writer_->resume_removals(); });
   return common::ok();
 }
 
 Result<void> RealBroker::listen_kafka() {
   kafka_endpoint_ = {settings_.kafka_listen.host, settings_.kafka_listen.port};
-  const kafka::Limits limits = kafka::limits_from(settings_, plan_memory(settings_, directory_.shards).total_bytes, threads_.size());
+  const kafka::Limits limits = kafka::limits_from(
+      settings_, plan_memory(settings_, directory_.shards).total_bytes, threads_.size());
   auto connections = std::make_shared<kafka::ConnectionCount>();
   for (ShardThread& thread : threads_) {
     // The first shard finds out the port; the others then share it.
@@ -258,17 +273,19 @@ Result<void> RealBroker::listen_kafka() {
 
 Result<void> RealBroker::open_doors() {
   const std::vector<service::Shard*> all = shards();
-  TRY_ASSIGN(grpc_, grpc::Server::start({settings_.grpc_listen.host, settings_.grpc_listen.port}, all));
+  TRY_ASSIGN(grpc_,
+             grpc::Server::start({settings_.grpc_listen.host, settings_.grpc_listen.port}, all));
   TRY(listen_kafka());
-  TRY_ASSIGN(http_, http::Server::start({settings_.http_listen.host, settings_.http_listen.port},
-                                        {.not_ready = [this] { return not_ready(); },
-                                         .metrics = [this] { return metrics_text(metric_sources()); },
-                                         .version = kVersion}));
+  TRY_ASSIGN(http_,
+             http::Server::start({settings_.http_listen.host, settings_.http_listen.port},
+                                 {.not_ready = [this] { return not_ready(); },
+                                  .metrics = [this] { return metrics_text(metric_sources()); },
+                                  .version = kVersion}));
   return common::ok();
 }
 
-/// The address to tell clients: the configured one, or where we listen. An address that stands for all interfaces is left
-/// out of it: then each client is told the address it came to.
+/// The address to tell clients: the configured one, or where we listen. An address that stands for
+/// all interfaces is left out of it: then each client is told the address it came to.
 env::Endpoint advertised(const model::ListenAddress& configured, const env::Endpoint& listening) {
   const std::uint16_t port = configured.port == 0 ? listening.port : configured.port;
   if (!configured.host.empty()) return {configured.host, port};
@@ -295,7 +312,10 @@ Result<void> RealBroker::register_broker() {
       reply(true);
     });
   }
-  metadata::Broker broker{.id = directory_.node, .directory = directory_.directory_id, .endpoints = {}, .rack = settings_.rack};
+  metadata::Broker broker{.id = directory_.node,
+                          .directory = directory_.directory_id,
+                          .endpoints = {},
+                          .rack = settings_.rack};
   broker.shards = static_cast<std::int32_t>(threads_.size());
   broker.endpoints = {{"kafka", identity->kafka_advertised.host, identity->kafka_advertised.port},
                       {"grpc", identity->grpc_advertised.host, identity->grpc_advertised.port}};
@@ -304,7 +324,9 @@ Result<void> RealBroker::register_broker() {
       first.loop(), [&first, broker](common::Reply<Result<metadata::NoOutcome>> reply) {
         service::MetadataWriter::decide_on<metadata::NoOutcome>(
             first,
-            [broker](const metadata::Image& image) { return metadata::decide(image, metadata::RegisterBroker{broker}); },
+            [broker](const metadata::Image& image) {
+              return metadata::decide(image, metadata::RegisterBroker{broker});
+            },
             std::move(reply));
       });
   if (!registered.ok()) return registered.error();
@@ -334,12 +356,14 @@ void RealBroker::close_shards() {
     if (thread.kafka == nullptr) continue;
     auto drained = std::make_shared<std::promise<void>>();
     auto done = drained->get_future();
-    thread.loop->post([&thread, drained] { thread.kafka->drain([drained] { drained->set_value(); }); });
+    thread.loop->post(
+        [&thread, drained] { thread.kafka->drain([drained] { drained->set_value(); }); });
     if (done.wait_for(kDrainMax) != std::future_status::ready) {
       log_warning("event=stop detail=\"some clients did not take their answers in time\"");
     }
   }
-  // The metadata writer and all shards close before any store does: an append under way on one of them may concern another.
+  // The metadata writer and all shards close before any store does: an append under way on one of
+  // them may concern another.
   run_on<bool>(*threads_.front().loop, [this](common::Reply<bool> reply) {
     if (writer_ != nullptr) writer_->close();
     reply(true);
@@ -351,10 +375,12 @@ void RealBroker::close_shards() {
     });
   }
   for (ShardThread& thread : threads_) {
-    const auto closed = run_on<Result<void>>(*thread.loop, [&thread](common::Reply<Result<void>> reply) {
-      thread.shard->store().close(std::move(reply));
-    });
-    if (!closed.ok()) log_error(fmt::format("event=close-failed detail=\"{}\"", closed.error().detail));
+    const auto closed =
+        run_on<Result<void>>(*thread.loop, [&thread](common::Reply<Result<void>> reply) {
+          thread.shard->store().close(std::move(reply));
+        });
+    if (!closed.ok())
+      log_error(fmt::format("event=close-failed detail=\"{}\"", closed.error().detail));
   }
 }
 
@@ -366,6 +392,8 @@ Result<std::unique_ptr<Broker>> Broker::start(const Options& options) {
   return std::unique_ptr<Broker>(std::move(broker));
 }
 
-Result<std::string> format_directory(const Options& options) { return RealBroker(options).format(); }
+Result<std::string> format_directory(const Options& options) {
+  return RealBroker(options).format();
+}
 
 }  // namespace millrace::server

@@ -36,9 +36,11 @@ Result<ConfigFile> read_properties(std::istream& in, const std::string& path) {
     if (entry.empty() || comment) continue;
     const std::size_t split = entry.find_first_of("=:");
     const std::string key = trimmed(entry.substr(0, split));
-    const std::string value = split == std::string::npos ? "" : trimmed(std::string_view(entry).substr(split + 1));
+    const std::string value =
+        split == std::string::npos ? "" : trimmed(std::string_view(entry).substr(split + 1));
     if (model::find_broker_key(key) == nullptr) {
-      file.warnings.push_back(fmt::format("{}: {} means nothing to this broker and is ignored", path, key));
+      file.warnings.push_back(
+          fmt::format("{}: {} means nothing to this broker and is ignored", path, key));
       continue;
     }
     if (const auto checked = model::check_broker_config(key, value); !checked.ok()) {
@@ -49,7 +51,8 @@ Result<ConfigFile> read_properties(std::istream& in, const std::string& path) {
   return file;
 }
 
-Result<void> flatten(const YAML::Node& node, const std::string& prefix, const std::string& path, ConfigFile& file) {
+Result<void> flatten(const YAML::Node& node, const std::string& prefix, const std::string& path,
+                     ConfigFile& file) {
   if (node.IsMap()) {
     for (const auto& entry : node) {
       const std::string name = entry.first.as<std::string>();
@@ -59,14 +62,16 @@ Result<void> flatten(const YAML::Node& node, const std::string& prefix, const st
   }
   std::string value;
   if (node.IsSequence()) {
-    for (const auto& element : node) value += (value.empty() ? "" : ",") + element.as<std::string>();
+    for (const auto& element : node)
+      value += (value.empty() ? "" : ",") + element.as<std::string>();
   } else if (node.IsScalar()) {
     value = node.as<std::string>();
   }
   if (prefix.empty()) {
-    return node.IsNull() ? common::ok()
-                         : Result<void>(Error{ErrorCode::kInvalidConfig,
-                                              fmt::format("{}: expected settings as `name: value`", path)});
+    return node.IsNull()
+               ? common::ok()
+               : Result<void>(Error{ErrorCode::kInvalidConfig,
+                                    fmt::format("{}: expected settings as `name: value`", path)});
   }
   if (const auto checked = model::check_broker_config(prefix, value); !checked.ok()) {
     return Error{checked.error().code, fmt::format("{}: {}", path, checked.error().detail)};
@@ -90,7 +95,9 @@ Result<ConfigFile> read_yaml(std::istream& in, const std::string& path) {
 
 Result<ConfigFile> read_config_file(const std::string& path) {
   std::ifstream in(path);
-  if (!in) return Error{ErrorCode::kInvalidConfig, fmt::format("{}: cannot be read; is the path right?", path)};
+  if (!in)
+    return Error{ErrorCode::kInvalidConfig,
+                 fmt::format("{}: cannot be read; is the path right?", path)};
   return path.ends_with(".properties") ? read_properties(in, path) : read_yaml(in, path);
 }
 

@@ -57,7 +57,8 @@ TEST_F(DirectoryTest, NewClustersDiffer) {
   EXPECT_NE(open()->cluster_id, first->cluster_id);
 }
 
-// Goal: no power cut while formatting leaves a directory that will not start. Method: cut after each operation.
+// Goal: no power cut while formatting leaves a directory that will not start. Method: cut after
+// each operation.
 TEST_F(DirectoryTest, FormattingSurvivesAPowerCutAnywhere) {
   for (std::uint64_t operations = 0; operations < 8; ++operations) {
     hardware_.lose_everything();
@@ -73,7 +74,8 @@ TEST_F(DirectoryTest, FormattingSurvivesAPowerCutAnywhere) {
 
 TEST_F(DirectoryTest, OtherFilesAreNeverMixedIn) {
   put("meta.properties", "version=1\n");
-  EXPECT_THAT(refusal(), AllOf(HasSubstr("meta.properties"), HasSubstr("choose an empty directory")));
+  EXPECT_THAT(refusal(),
+              AllOf(HasSubstr("meta.properties"), HasSubstr("choose an empty directory")));
   EXPECT_FALSE(*disk_->exists("millrace.json"));
 }
 
@@ -86,9 +88,12 @@ TEST_F(DirectoryTest, HarmlessNeighboursAreFine) {
 TEST_F(DirectoryTest, OtherWishesAreRefusedWithTheRemedy) {
   ASSERT_TRUE(open({.cluster_id = "orders", .node = model::BrokerId{2}}).ok());
   const model::BrokerId two{2};
-  EXPECT_THAT(refusal({.cluster_id = "billing", .node = two}), AllOf(HasSubstr("cluster orders"), HasSubstr("billing")));
-  EXPECT_THAT(refusal({.node = model::BrokerId{0}}), AllOf(HasSubstr("node 2"), HasSubstr("node.id")));
-  EXPECT_THAT(refusal({.node = two, .shards = 4}), AllOf(HasSubstr("3 shards"), HasSubstr("not 4")));
+  EXPECT_THAT(refusal({.cluster_id = "billing", .node = two}),
+              AllOf(HasSubstr("cluster orders"), HasSubstr("billing")));
+  EXPECT_THAT(refusal({.node = model::BrokerId{0}}),
+              AllOf(HasSubstr("node 2"), HasSubstr("node.id")));
+  EXPECT_THAT(refusal({.node = two, .shards = 4}),
+              AllOf(HasSubstr("3 shards"), HasSubstr("not 4")));
   EXPECT_TRUE(open({.cluster_id = "orders", .node = two, .shards = 3}).ok());
 }
 
@@ -99,16 +104,25 @@ TEST_F(DirectoryTest, ANewerFormatIsLeftAlone) {
 
 TEST_F(DirectoryTest, DamageIsNamedNotTrusted) {
   const std::string id = "\"directory_id\": \"01234567-89ab-cdef-0123-456789abcdef\"";
-  for (const std::string& damaged : std::vector<std::string>{
-           "", "{", "[]", "null", "\"text\"", "{}", R"({"format_version": "1"})", R"({"format_version": -1})",
-           "{\"format_version\": 1, \"cluster_id\": \"c\", \"node_id\": \"0\", \"shards\": 1, " + id + "}",
-           "{\"format_version\": 1, \"cluster_id\": 5, \"node_id\": 0, \"shards\": 1, " + id + "}",
-           "{\"format_version\": 1, \"cluster_id\": \"c\", \"node_id\": 99999999999, \"shards\": 1, " + id + "}",
-           "{\"format_version\": 1, \"cluster_id\": \"c\", \"node_id\": 0, \"shards\": 0, " + id + "}",
-           "{\"format_version\": 1, \"cluster_id\": \"c\", \"node_id\": 0, \"shards\": 4294967297, " + id + "}",
-           R"({"format_version": 1, "cluster_id": "c", "node_id": 0, "shards": 1, "directory_id": "x"})"}) {
+  for (
+      const std::string& damaged : std::vector<std::string>{
+          "", "{", "[]", "null", "\"text\"", "{}", R"({"format_version": "1"})",
+          R"({"format_version": -1})",
+          "{\"format_version\": 1, \"cluster_id\": \"c\", \"node_id\": \"0\", \"shards\": 1, " +
+              id + "}",
+          "{\"format_version\": 1, \"cluster_id\": 5, \"node_id\": 0, \"shards\": 1, " + id + "}",
+          "{\"format_version\": 1, \"cluster_id\": \"c\", \"node_id\": 99999999999, \"shards\": "
+          "1, " +
+              id + "}",
+          "{\"format_version\": 1, \"cluster_id\": \"c\", \"node_id\": 0, \"shards\": 0, " + id +
+              "}",
+          "{\"format_version\": 1, \"cluster_id\": \"c\", \"node_id\": 0, \"shards\": "
+          "4294967297, " +
+              id + "}",
+          R"({"format_version": 1, "cluster_id": "c", "node_id": 0, "shards": 1, "directory_id": "x"})"}) {
     put("millrace.json", damaged);
-    EXPECT_THAT(refusal(), AllOf(HasSubstr("/data/millrace.json"), HasSubstr("damaged"))) << damaged;
+    EXPECT_THAT(refusal(), AllOf(HasSubstr("/data/millrace.json"), HasSubstr("damaged")))
+        << damaged;
   }
 }
 

@@ -15,12 +15,13 @@
 namespace millrace::server {
 namespace {
 
-constexpr int kExitUsage = 64;    // EX_USAGE
+constexpr int kExitUsage = 64;        // EX_USAGE
 constexpr int kExitCannotServe = 69;  // EX_UNAVAILABLE
 
 std::vector<std::string> environment_variables() {
   std::vector<std::string> variables;
-  for (char** variable = environ; *variable != nullptr; ++variable) variables.emplace_back(*variable);
+  for (char** variable = environ; *variable != nullptr; ++variable)
+    variables.emplace_back(*variable);
   return variables;
 }
 
@@ -29,8 +30,9 @@ int complain(int status, const common::Error& error) {
   return status;
 }
 
-/// Request frames come and go at thousands a second: their memory must stay with the process between two of them, since a
-/// page that comes back from the kernel costs more than all that is done with it.
+/// Request frames come and go at thousands a second: their memory must stay with the process
+/// between two of them, since a page that comes back from the kernel costs more than all that is
+/// done with it.
 void keep_freed_memory() {
   constexpr int kMappedFrom = 4 << 20;
   constexpr int kKeptAtTop = 32 << 20;
@@ -47,7 +49,8 @@ int serve(const Options& options) {
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
-  const model::BrokerSettings settings = model::resolve_broker_settings({.from_start = &options.config});
+  const model::BrokerSettings settings =
+      model::resolve_broker_settings({.from_start = &options.config});
   set_up_logging(settings.log_format, settings.log_level);
   for (const std::string& warning : options.warnings) log_warning(warning);
   auto broker = Broker::start(options);
@@ -74,7 +77,10 @@ int run(const std::vector<std::string>& arguments) {
       std::printf("millrace %s\n", kVersion);
       return 0;
     case Command::kConfig:
-      std::fputs((options->json ? settings_as_json(options->config) : settings_as_table(options->config)).c_str(), stdout);
+      std::fputs(
+          (options->json ? settings_as_json(options->config) : settings_as_table(options->config))
+              .c_str(),
+          stdout);
       return 0;
     case Command::kFormat: {
       const auto formatted = format_directory(*options);

@@ -20,22 +20,27 @@ constexpr std::string_view kEnvironmentPrefix = "MILLRACE_";
 std::string variable_of(std::string_view key) {
   std::string name(kEnvironmentPrefix);
   for (const char c : key) {
-    name.push_back(c == '.' || c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c))));
+    name.push_back(c == '.' || c == '-'
+                       ? '_'
+                       : static_cast<char>(std::toupper(static_cast<unsigned char>(c))));
   }
   return name;
 }
 
-/// Whether a variable with our prefix was set by somebody else for another purpose: millctl's own, and those that
-/// Kubernetes sets for each service (one called "millrace" is likely): MILLRACE_SERVICE_HOST, MILLRACE_PORT_9092_TCP ...
+/// Whether a variable with our prefix was set by somebody else for another purpose: millctl's own,
+/// and those that Kubernetes sets for each service (one called "millrace" is likely):
+/// MILLRACE_SERVICE_HOST, MILLRACE_PORT_9092_TCP ...
 bool is_not_ours(std::string_view name, std::string_view value) {
   if (name == "MILLRACE_BROKER") return true;
   return name.ends_with("_SERVICE_HOST") || name.find("_SERVICE_PORT") != std::string_view::npos ||
-         name.find("_TCP_") != std::string_view::npos || value.starts_with("tcp://") || value.starts_with("udp://");
+         name.find("_TCP_") != std::string_view::npos || value.starts_with("tcp://") ||
+         value.starts_with("udp://");
 }
 
 /// The environment belongs to whoever set it up, so a variable that is no setting is a warning.
-/// Settings among the variables. One that is no setting is only worth a warning: Kubernetes puts MILLRACE_PORT and the like into
-/// every pod beside a Service called millrace, and MILLRACE_BROKER is millctl's.
+/// Settings among the variables. One that is no setting is only worth a warning: Kubernetes puts
+/// MILLRACE_PORT and the like into every pod beside a Service called millrace, and MILLRACE_BROKER
+/// is millctl's.
 Result<model::ConfigMap> from_environment(const std::vector<std::string>& environment,
                                           std::vector<std::string>& warnings) {
   model::ConfigMap config;
@@ -44,11 +49,13 @@ Result<model::ConfigMap> from_environment(const std::vector<std::string>& enviro
     const std::size_t equals = variable.find('=');
     const std::string name = variable.substr(0, equals);
     const auto keys = model::broker_keys();
-    const auto key = std::find_if(keys.begin(), keys.end(),
-                                  [&](const model::ConfigKey& row) { return variable_of(row.name) == name; });
+    const auto key = std::find_if(keys.begin(), keys.end(), [&](const model::ConfigKey& row) {
+      return variable_of(row.name) == name;
+    });
     if (key == keys.end()) {
       warnings.push_back(fmt::format(
-          "environment variable {} is no setting and is ignored; `millrace config` lists them all", name));
+          "environment variable {} is no setting and is ignored; `millrace config` lists them all",
+          name));
       continue;
     }
     const std::string value = variable.substr(equals + 1);
@@ -93,24 +100,32 @@ Result<Flags> parse_flags(const std::vector<std::string>& arguments) {
   Flags flags;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     std::string_view argument = arguments[i];
-    if (argument == "--help" || argument == "-h" || argument == "help") return Flags{.command = Command::kHelp};
-    if (argument == "--version" || argument == "version") return Flags{.command = Command::kVersion};
+    if (argument == "--help" || argument == "-h" || argument == "help")
+      return Flags{.command = Command::kHelp};
+    if (argument == "--version" || argument == "version")
+      return Flags{.command = Command::kVersion};
     if (!argument.starts_with('-')) {
-      if (i != 0) return Error{ErrorCode::kInvalidConfig, fmt::format("unexpected argument {}; see millrace --help", argument)};
+      if (i != 0)
+        return Error{ErrorCode::kInvalidConfig,
+                     fmt::format("unexpected argument {}; see millrace --help", argument)};
       if (argument == "serve") continue;
       if (argument == "format") {
         flags.command = Command::kFormat;
       } else if (argument == "config") {
         flags.command = Command::kConfig;
       } else {
-        return Error{ErrorCode::kInvalidConfig,
-                     fmt::format("unknown command {}: there are serve, format and config; see millrace --help", argument)};
+        return Error{
+            ErrorCode::kInvalidConfig,
+            fmt::format(
+                "unknown command {}: there are serve, format and config; see millrace --help",
+                argument)};
       }
       continue;
     }
     if (argument == "-o") argument = "--output";
     if (!argument.starts_with("--")) {
-      return Error{ErrorCode::kInvalidConfig, fmt::format("unknown option {}; see millrace --help", argument)};
+      return Error{ErrorCode::kInvalidConfig,
+                   fmt::format("unknown option {}; see millrace --help", argument)};
     }
     argument.remove_prefix(2);
     const std::size_t equals = argument.find('=');
@@ -119,7 +134,8 @@ Result<Flags> parse_flags(const std::vector<std::string>& arguments) {
       continue;
     }
     if (i + 1 == arguments.size() || arguments[i + 1].starts_with("--")) {
-      return Error{ErrorCode::kInvalidConfig, fmt::format("--{} needs a value: --{}=VALUE", argument, argument)};
+      return Error{ErrorCode::kInvalidConfig,
+                   fmt::format("--{} needs a value: --{}=VALUE", argument, argument)};
     }
     TRY(take_flag(flags, argument, arguments[++i]));
   }
@@ -128,7 +144,8 @@ Result<Flags> parse_flags(const std::vector<std::string>& arguments) {
 
 }  // namespace
 
-Result<Options> read_options(const std::vector<std::string>& arguments, const std::vector<std::string>& environment) {
+Result<Options> read_options(const std::vector<std::string>& arguments,
+                             const std::vector<std::string>& environment) {
   TRY_ASSIGN(const Flags flags, parse_flags(arguments));
   Options options{.command = flags.command, .config = {}, .warnings = {}, .json = flags.json};
   if (flags.command == Command::kHelp || flags.command == Command::kVersion) return options;

@@ -26,7 +26,8 @@ class OptionsTest : public ::testing::Test {
     std::ofstream(path) << content;
     return path;
   }
-  static Options read(const std::vector<std::string>& arguments, const std::vector<std::string>& environment = {}) {
+  static Options read(const std::vector<std::string>& arguments,
+                      const std::vector<std::string>& environment = {}) {
     auto options = read_options(arguments, environment);
     EXPECT_TRUE(options.ok()) << options.error().detail;
     return options.ok() ? std::move(options).value() : Options{};
@@ -44,10 +45,12 @@ class OptionsTest : public ::testing::Test {
 };
 
 TEST_F(OptionsTest, FlagsInBothForms) {
-  const Options options = read({"--data", "/d", "--kafka.listen=127.0.0.1:0", "--num.partitions", "3"});
+  const Options options =
+      read({"--data", "/d", "--kafka.listen=127.0.0.1:0", "--num.partitions", "3"});
   EXPECT_EQ(options.command, Command::kServe);
-  EXPECT_THAT(options.config, UnorderedElementsAre(Pair("data.dir", "/d"), Pair("kafka.listen", "127.0.0.1:0"),
-                                                   Pair("num.partitions", "3")));
+  EXPECT_THAT(options.config,
+              UnorderedElementsAre(Pair("data.dir", "/d"), Pair("kafka.listen", "127.0.0.1:0"),
+                                   Pair("num.partitions", "3")));
 }
 
 TEST_F(OptionsTest, Commands) {
@@ -75,40 +78,50 @@ TEST_F(OptionsTest, WrongUsageSaysWhatIsRight) {
 }
 
 TEST_F(OptionsTest, EnvironmentSpellsKeysInCapitals) {
-  const Options options = read({}, {"MILLRACE_KAFKA_LISTEN=:0", "MILLRACE_DATA_DIR=/d", "HOME=/root"});
-  EXPECT_THAT(options.config, UnorderedElementsAre(Pair("data.dir", "/d"), Pair("kafka.listen", ":0")));
+  const Options options =
+      read({}, {"MILLRACE_KAFKA_LISTEN=:0", "MILLRACE_DATA_DIR=/d", "HOME=/root"});
+  EXPECT_THAT(options.config,
+              UnorderedElementsAre(Pair("data.dir", "/d"), Pair("kafka.listen", ":0")));
   EXPECT_THAT(options.warnings, IsEmpty());
-  EXPECT_THAT(refusal({}, {"MILLRACE_NUM_PARTITIONS=x"}), HasSubstr("environment variable MILLRACE_NUM_PARTITIONS"));
+  EXPECT_THAT(refusal({}, {"MILLRACE_NUM_PARTITIONS=x"}),
+              HasSubstr("environment variable MILLRACE_NUM_PARTITIONS"));
 }
 
-// Goal: what others put into the environment never keeps a broker from starting. Method: the variables of a Kubernetes
-// service called "millrace", the one of millctl, and a misspelt one.
+// Goal: what others put into the environment never keeps a broker from starting. Method: the
+// variables of a Kubernetes service called "millrace", the one of millctl, and a misspelt one.
 TEST_F(OptionsTest, ForeignVariablesDoNotStopIt) {
-  EXPECT_THAT(read({}, {"MILLRACE_SERVICE_HOST=10.0.0.1", "MILLRACE_SERVICE_PORT=9092", "MILLRACE_PORT=tcp://10.0.0.1:9092",
-                        "MILLRACE_SERVICE_PORT_KAFKA=9092", "MILLRACE_PORT_9092_TCP=tcp://10.0.0.1:9092",
+  EXPECT_THAT(read({}, {"MILLRACE_SERVICE_HOST=10.0.0.1", "MILLRACE_SERVICE_PORT=9092",
+                        "MILLRACE_PORT=tcp://10.0.0.1:9092", "MILLRACE_SERVICE_PORT_KAFKA=9092",
+                        "MILLRACE_PORT_9092_TCP=tcp://10.0.0.1:9092",
                         "MILLRACE_PORT_9092_TCP_ADDR=10.0.0.1", "MILLRACE_BROKER=localhost:9094"})
                   .warnings,
               IsEmpty());
   const Options misspelt = read({}, {"MILLRACE_NUM_PARTITION=3", "MILLRACE_EMPTY"});
   EXPECT_THAT(misspelt.config, IsEmpty());
-  EXPECT_THAT(misspelt.warnings, ElementsAre(HasSubstr("MILLRACE_NUM_PARTITION is no setting"), HasSubstr("MILLRACE_EMPTY")));
+  EXPECT_THAT(misspelt.warnings, ElementsAre(HasSubstr("MILLRACE_NUM_PARTITION is no setting"),
+                                             HasSubstr("MILLRACE_EMPTY")));
 }
 
 TEST_F(OptionsTest, FlagsWinOverEnvironmentAndThatOverTheFile) {
-  const std::string file = write("m.yaml", "num.partitions: 1\ndata.dir: /file\ncluster.id: file\n");
+  const std::string file =
+      write("m.yaml", "num.partitions: 1\ndata.dir: /file\ncluster.id: file\n");
   const Options options = read({"--config", file, "--num.partitions=3"},
                                {"MILLRACE_NUM_PARTITIONS=2", "MILLRACE_CLUSTER_ID=environment"});
-  EXPECT_THAT(options.config, UnorderedElementsAre(Pair("num.partitions", "3"), Pair("cluster.id", "environment"),
-                                                   Pair("data.dir", "/file")));
+  EXPECT_THAT(options.config,
+              UnorderedElementsAre(Pair("num.partitions", "3"), Pair("cluster.id", "environment"),
+                                   Pair("data.dir", "/file")));
 }
 
 TEST_F(OptionsTest, YamlMayNestAndList) {
-  const std::string file = write("m.yaml",
-                                 "# comment\nkafka:\n  listen: 127.0.0.1:0\nlog:\n  retention:\n    ms: 1000\n"
-                                 "log.cleanup.policy: [delete, compact]\nauto.create.topics.enable: false\n");
-  EXPECT_THAT(read({"--config=" + file}).config,
-              UnorderedElementsAre(Pair("kafka.listen", "127.0.0.1:0"), Pair("log.retention.ms", "1000"),
-                                   Pair("log.cleanup.policy", "delete,compact"), Pair("auto.create.topics.enable", "false")));
+  const std::string file =
+      write("m.yaml",
+            "# comment\nkafka:\n  listen: 127.0.0.1:0\nlog:\n  retention:\n    ms: 1000\n"
+            "log.cleanup.policy: [delete, compact]\nauto.create.topics.enable: false\n");
+  EXPECT_THAT(
+      read({"--config=" + file}).config,
+      UnorderedElementsAre(Pair("kafka.listen", "127.0.0.1:0"), Pair("log.retention.ms", "1000"),
+                           Pair("log.cleanup.policy", "delete,compact"),
+                           Pair("auto.create.topics.enable", "false")));
   EXPECT_THAT(read({"--config", write("empty.yaml", "")}).config, IsEmpty());
 }
 
@@ -116,24 +129,29 @@ TEST_F(OptionsTest, WrongFilesAreNamed) {
   EXPECT_THAT(refusal({"--config", "/no/such.yaml"}), HasSubstr("/no/such.yaml"));
   EXPECT_THAT(refusal({"--config", write("a.yaml", "a: [1")}), HasSubstr("a.yaml"));
   EXPECT_THAT(refusal({"--config", write("b.yaml", "just words")}), HasSubstr("name: value"));
-  EXPECT_THAT(refusal({"--config", write("c.yaml", "kafka.listne: :0")}), HasSubstr("did you mean kafka.listen?"));
-  EXPECT_THAT(refusal({"--config", write("d.properties", "num.partitions=x")}), HasSubstr("d.properties"));
+  EXPECT_THAT(refusal({"--config", write("c.yaml", "kafka.listne: :0")}),
+              HasSubstr("did you mean kafka.listen?"));
+  EXPECT_THAT(refusal({"--config", write("d.properties", "num.partitions=x")}),
+              HasSubstr("d.properties"));
 }
 
-// Goal: a Kafka broker's file starts a broker. Method: the forms that Java's properties have, known and unknown keys.
+// Goal: a Kafka broker's file starts a broker. Method: the forms that Java's properties have, known
+// and unknown keys.
 TEST_F(OptionsTest, PropertiesOfAKafkaBroker) {
-  const std::string file = write("server.properties",
-                                 "# a comment that ends in \\\nbroker.id=4\n! another\n\n"
-                                 "listeners = PLAINTEXT://:9092\r\nlog.retention.hours: 24\n"
-                                 "log.cleanup.policy=delete,\\\n    compact\nzookeeper.connect=zk:2181\n"
-                                 "log.dirs=/var/lib/kafka\\");
+  const std::string file =
+      write("server.properties",
+            "# a comment that ends in \\\nbroker.id=4\n! another\n\n"
+            "listeners = PLAINTEXT://:9092\r\nlog.retention.hours: 24\n"
+            "log.cleanup.policy=delete,\\\n    compact\nzookeeper.connect=zk:2181\n"
+            "log.dirs=/var/lib/kafka\\");
   const Options options = read({"--config", file});
   EXPECT_THAT(options.config, Contains(Pair("broker.id", "4")));
   EXPECT_THAT(options.config, Contains(Pair("listeners", "PLAINTEXT://:9092")));
   EXPECT_THAT(options.config, Contains(Pair("log.retention.hours", "24")));
   EXPECT_THAT(options.config, Contains(Pair("log.cleanup.policy", "delete,compact")));
   EXPECT_THAT(options.config, Contains(Pair("log.dirs", "/var/lib/kafka")));
-  EXPECT_THAT(options.warnings, ElementsAre(HasSubstr("zookeeper.connect means nothing to this broker")));
+  EXPECT_THAT(options.warnings,
+              ElementsAre(HasSubstr("zookeeper.connect means nothing to this broker")));
   const auto settings = model::resolve_broker_settings({.from_start = &options.config});
   EXPECT_EQ(settings.kafka_listen, (model::ListenAddress{"0.0.0.0", 9092}));
   EXPECT_EQ(settings.data_dir, "/var/lib/kafka");

@@ -10,16 +10,16 @@
 namespace millrace::service {
 namespace {
 
-using ::testing::ElementsAre;
-using ::testing::IsEmpty;
-using ::testing::SizeIs;
 using model::ErrorCode;
 using model::Offset;
 using model::PartitionIndex;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 using testing::make_batch;
 using testing::Node;
+using ::testing::SizeIs;
 using testing::values_in;
 
 constexpr std::int32_t kPartitions = 4;
@@ -36,7 +36,8 @@ class DataTest : public ::testing::TestWithParam<std::uint32_t> {
   }
   static FetchCommand all_partitions(common::Duration wait) {
     FetchCommand command;
-    for (std::int32_t i = 0; i < kPartitions; ++i) command.items.push_back({.target = at(i), .from = Offset{0}});
+    for (std::int32_t i = 0; i < kPartitions; ++i)
+      command.items.push_back({.target = at(i), .from = Offset{0}});
     command.wait_max = wait;
     return command;
   }
@@ -50,10 +51,11 @@ class DataTest : public ::testing::TestWithParam<std::uint32_t> {
   std::shared_ptr<Waiting> begin_fetch(FetchCommand command) {
     auto waiting = std::make_shared<Waiting>();
     const common::Instant begun = node_.world.clock().now();
-    waiting->handle = fetch(node_.shard(), std::move(command), [this, waiting, begun](std::vector<FetchOutcome> outcomes) {
-      waiting->outcomes = std::move(outcomes);
-      waiting->took = node_.world.clock().now() - begun;
-    });
+    waiting->handle = fetch(node_.shard(), std::move(command),
+                            [this, waiting, begun](std::vector<FetchOutcome> outcomes) {
+                              waiting->outcomes = std::move(outcomes);
+                              waiting->took = node_.world.clock().now() - begun;
+                            });
     return waiting;
   }
   bool answered(const std::shared_ptr<Waiting>& waiting, common::Duration within = seconds(60)) {
@@ -61,7 +63,8 @@ class DataTest : public ::testing::TestWithParam<std::uint32_t> {
   }
   std::vector<OffsetAnswer> offsets(std::vector<OffsetQuery> queries) {
     return node_.wait<std::vector<OffsetAnswer>>([&](auto reply) {
-      list_offsets(node_.shard(), std::move(queries), replica::Isolation::kReadUncommitted, std::move(reply));
+      list_offsets(node_.shard(), std::move(queries), replica::Isolation::kReadUncommitted,
+                   std::move(reply));
     });
   }
 
@@ -74,16 +77,20 @@ class DataTest : public ::testing::TestWithParam<std::uint32_t> {
 TEST_P(DataTest, OutcomesComeInTheOrderOfTheItems) {
   node_.produce_one("orders", 2);
   ProduceCommand command;
-  for (const std::int32_t partition : {3, 2, 9, 0}) command.items.push_back({at(partition), make_batch({.values = {"a", "b"}})});
+  for (const std::int32_t partition : {3, 2, 9, 0})
+    command.items.push_back({at(partition), make_batch({.values = {"a", "b"}})});
   command.items.push_back({at(0, "missing"), make_batch({})});
-  command.items.push_back({{node_.shard().image().topic("orders")->id, "", PartitionIndex{1}}, make_batch({})});
+  command.items.push_back(
+      {{node_.shard().image().topic("orders")->id, "", PartitionIndex{1}}, make_batch({})});
   command.items.push_back({at(1), {}});
   const auto outcomes = node_.wait<std::vector<ProduceOutcome>>(
       [&](auto reply) { produce(node_.shard(), std::move(command), std::move(reply)); });
   std::vector<ErrorCode> codes;
   for (const auto& outcome : outcomes) codes.push_back(outcome.code);
-  EXPECT_THAT(codes, ElementsAre(ErrorCode::kNone, ErrorCode::kNone, ErrorCode::kUnknownTopicOrPartition, ErrorCode::kNone,
-                                 ErrorCode::kUnknownTopicOrPartition, ErrorCode::kNone, ErrorCode::kInvalidRecord));
+  EXPECT_THAT(codes,
+              ElementsAre(ErrorCode::kNone, ErrorCode::kNone, ErrorCode::kUnknownTopicOrPartition,
+                          ErrorCode::kNone, ErrorCode::kUnknownTopicOrPartition, ErrorCode::kNone,
+                          ErrorCode::kInvalidRecord));
   EXPECT_EQ(outcomes[0].appended.base_offset, Offset{0});
   EXPECT_EQ(outcomes[1].appended.base_offset, Offset{1});
 }
@@ -92,9 +99,12 @@ TEST_P(DataTest, EveryShardServesEveryPartition) {
   for (std::int32_t partition = 0; partition < kPartitions; ++partition) {
     for (std::uint32_t shard = 0; shard < GetParam(); ++shard) {
       const std::string value = fmt::format("{} through {}", partition, shard);
-      EXPECT_EQ(node_.produce_one("orders", partition, {.values = {value}}, shard).appended.base_offset, Offset{shard});
+      EXPECT_EQ(
+          node_.produce_one("orders", partition, {.values = {value}}, shard).appended.base_offset,
+          Offset{shard});
       for (std::uint32_t reader = 0; reader < GetParam(); ++reader) {
-        EXPECT_THAT(values_in(node_.fetch_one("orders", partition, Offset{shard}, reader)), ElementsAre(value));
+        EXPECT_THAT(values_in(node_.fetch_one("orders", partition, Offset{shard}, reader)),
+                    ElementsAre(value));
       }
     }
   }
@@ -110,17 +120,20 @@ TEST_P(DataTest, AFetchWithoutWaitAnswersAtOnce) {
   for (const auto& outcome : *waiting->outcomes) EXPECT_EQ(outcome.code, ErrorCode::kNone);
 }
 
-// Goal: a reader hears of a record on any shard as soon as it is committed. Method: a long wait, a write in between.
+// Goal: a reader hears of a record on any shard as soon as it is committed. Method: a long wait, a
+// write in between.
 TEST_P(DataTest, AWaitingFetchWakesUp) {
   for (std::int32_t partition = 0; partition < kPartitions; ++partition) {
     FetchCommand command = all_partitions(seconds(30));
-    for (auto& item : command.items) item.from = Offset{item.target.partition.value() < partition ? 1 : 0};
+    for (auto& item : command.items)
+      item.from = Offset{item.target.partition.value() < partition ? 1 : 0};
     const auto waiting = begin_fetch(std::move(command));
     EXPECT_FALSE(answered(waiting, seconds(1)));
     node_.produce_one("orders", partition, {.values = {"news"}});
     ASSERT_TRUE(answered(waiting));
     EXPECT_LT(waiting->took, milliseconds(1100));
-    EXPECT_THAT(values_in((*waiting->outcomes)[static_cast<std::size_t>(partition)]), ElementsAre("news"));
+    EXPECT_THAT(values_in((*waiting->outcomes)[static_cast<std::size_t>(partition)]),
+                ElementsAre("news"));
   }
 }
 
@@ -161,7 +174,8 @@ TEST_P(DataTest, TheReaderMayLeave) {
   node_.world.run_for(seconds(60));
 }
 
-// Goal: one answer holds no more than asked for, but always makes progress. Method: budgets below and around one batch.
+// Goal: one answer holds no more than asked for, but always makes progress. Method: budgets below
+// and around one batch.
 TEST_P(DataTest, TheBudgetHoldsForAllPartitionsTogether) {
   const std::size_t one = make_batch({}).size();
   for (std::int32_t i = 0; i < kPartitions; ++i) {
@@ -192,7 +206,8 @@ TEST_P(DataTest, ErrorsAnswerAtOnceAndLeaveTheOthersAlone) {
   node_.produce_one("orders", 0);
   FetchCommand command = all_partitions(seconds(30));
   command.items.push_back({.target = at(0, "missing"), .from = Offset{0}});
-  command.items.push_back({.target = {common::Uuid{{9}}, "", PartitionIndex{0}}, .from = Offset{0}});
+  command.items.push_back(
+      {.target = {common::Uuid{{9}}, "", PartitionIndex{0}}, .from = Offset{0}});
   command.items.push_back({.target = at(kPartitions), .from = Offset{0}});
   command.items.push_back({.target = at(0), .from = Offset{7}});
   command.items.push_back({.target = at(0), .from = Offset{0}, .leader_epoch = model::Term{99}});
@@ -241,7 +256,8 @@ TEST_P(DataTest, ALostTailShowsAsDivergence) {
 // ---- Offsets
 
 TEST_P(DataTest, ListsOffsetsOfEveryKind) {
-  node_.produce_one("orders", 1, {.values = {"a", "b", "c"}, .time = common::Timestamp{1'700'000'000'000}});
+  node_.produce_one("orders", 1,
+                    {.values = {"a", "b", "c"}, .time = common::Timestamp{1'700'000'000'000}});
   node_.produce_one("orders", 1, {.values = {"d"}, .time = common::Timestamp{1'699'999'999'999}});
   const auto answers = offsets({{.target = at(1), .at = kEarliest},
                                 {.target = at(1), .at = kLatest},
@@ -256,14 +272,18 @@ TEST_P(DataTest, ListsOffsetsOfEveryKind) {
   EXPECT_THAT(found, ElementsAre(0, 4, 2, 1, -1, 0, -1, -1));
   EXPECT_EQ(answers[2].timestamp, common::Timestamp{1'700'000'000'002});
   EXPECT_EQ(answers[7].code, ErrorCode::kUnknownTopicOrPartition);
-  for (std::size_t i = 0; i + 1 < answers.size(); ++i) EXPECT_EQ(answers[i].code, ErrorCode::kNone) << i;
+  for (std::size_t i = 0; i + 1 < answers.size(); ++i)
+    EXPECT_EQ(answers[i].code, ErrorCode::kNone) << i;
 }
 
 TEST_P(DataTest, DeletesRecordsOfManyPartitions) {
-  for (const std::int32_t partition : {0, 1, 2}) node_.produce_one("orders", partition, {.values = {"a", "b"}});
+  for (const std::int32_t partition : {0, 1, 2})
+    node_.produce_one("orders", partition, {.values = {"a", "b"}});
   const auto outcomes = node_.wait<std::vector<DeleteRecordsOutcome>>([&](auto reply) {
-    delete_records(node_.shard(), {{at(0), Offset{1}}, {at(1), Offset{-1}}, {at(2), Offset{3}}, {at(7), Offset{0}}},
-                   std::move(reply));
+    delete_records(
+        node_.shard(),
+        {{at(0), Offset{1}}, {at(1), Offset{-1}}, {at(2), Offset{3}}, {at(7), Offset{0}}},
+        std::move(reply));
   });
   EXPECT_EQ(outcomes[0].low_watermark, Offset{1});
   EXPECT_EQ(outcomes[1].low_watermark, Offset{2});

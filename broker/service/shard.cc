@@ -20,9 +20,11 @@ std::uint32_t shard_of(const model::PartitionKey& key, std::uint32_t shards) {
   CHECK(shards > 0);
   // The metadata log is written by the first shard, whatever its hash.
   if (key.topic == model::kMetadataTopicId) return 0;
-  // Partitions of one topic go round the shards, so that a topic's load is even however few partitions it has.
+  // Partitions of one topic go round the shards, so that a topic's load is even however few
+  // partitions it has.
   const std::uint64_t topic = std::hash<common::Uuid>{}(key.topic);
-  return static_cast<std::uint32_t>((topic + static_cast<std::uint64_t>(key.index.value())) % shards);
+  return static_cast<std::uint32_t>((topic + static_cast<std::uint64_t>(key.index.value())) %
+                                    shards);
 }
 
 Shard::Shard(Parts parts)
@@ -37,7 +39,9 @@ Shard::Shard(Parts parts)
   settings_ = model::resolve_broker_settings(layers());
 }
 
-Shard::~Shard() { close(); }
+Shard::~Shard() {
+  close();
+}
 
 model::BrokerLayers Shard::layers() const {
   return {.dynamic_broker = &image_.broker_config(identity_->node),
@@ -57,12 +61,14 @@ Shard& Shard::owner(const model::PartitionKey& key) {
 void Shard::apply(const metadata::Record& record) {
   // What a deletion takes away must be looked up before the image forgets it.
   std::shared_ptr<const metadata::Topic> deleted;
-  if (const auto* gone = std::get_if<metadata::TopicDeleted>(&record)) deleted = image_.topic(gone->topic);
+  if (const auto* gone = std::get_if<metadata::TopicDeleted>(&record))
+    deleted = image_.topic(gone->topic);
   if (!image_.apply(record)) return;
   if (deleted != nullptr) close_partitions(*deleted);
   if (const auto* created = std::get_if<metadata::TopicCreated>(&record)) {
     const auto topic = image_.topic(created->id);
-    for (std::int32_t i = 0; i < topic->partition_count(); ++i) open_partition(*topic, model::PartitionIndex{i});
+    for (std::int32_t i = 0; i < topic->partition_count(); ++i)
+      open_partition(*topic, model::PartitionIndex{i});
   } else if (const auto* added = std::get_if<metadata::PartitionsAdded>(&record)) {
     const auto topic = image_.topic(added->topic);
     for (std::int32_t i = added->first; i < topic->partition_count(); ++i) {
@@ -93,7 +99,8 @@ void Shard::open_partition(const metadata::Topic& topic, model::PartitionIndex i
 void Shard::open_partitions() {
   refresh_all_settings();
   for (const auto& [name, topic] : image_.topics()) {
-    for (std::int32_t i = 0; i < topic->partition_count(); ++i) open_partition(*topic, model::PartitionIndex{i});
+    for (std::int32_t i = 0; i < topic->partition_count(); ++i)
+      open_partition(*topic, model::PartitionIndex{i});
   }
   for (storage::Log* log : store_->logs()) {
     const model::PartitionKey key = log->key();
@@ -129,7 +136,9 @@ void Shard::remove_logs(const model::TopicId& topic, common::Reply<common::Resul
     if (log->key().topic != topic) continue;
     CHECK(!partitions_.contains(log->key()), "a live partition's log is to be removed");
     ++removal->missing;
-    store_->remove(log->key(), [removal](common::Result<void> removed) { removal->arrived(std::move(removed)); });
+    store_->remove(log->key(), [removal](common::Result<void> removed) {
+      removal->arrived(std::move(removed));
+    });
   }
   removal->arrived(common::ok());
 }
@@ -157,9 +166,12 @@ void Shard::next_producer_id(common::Reply<common::Result<model::ProducerId>> do
   MetadataWriter::decide_on<metadata::ProducerIdBlock>(
       *this,
       [](const metadata::Image& image) {
-        return metadata::decide(image, metadata::AllocateProducerIds{.count = kProducerIdsPerBlock});
+        return metadata::decide(image,
+                                metadata::AllocateProducerIds{.count = kProducerIdsPerBlock});
       },
-      [this](common::Result<metadata::ProducerIdBlock> block) { take_producer_ids(std::move(block)); });
+      [this](common::Result<metadata::ProducerIdBlock> block) {
+        take_producer_ids(std::move(block));
+      });
 }
 
 void Shard::take_producer_ids(common::Result<metadata::ProducerIdBlock> block) {

@@ -1,4 +1,5 @@
-// Metadata: brokers and topics, by name or (version 12 and later) by id; may create what a client names.
+// Metadata: brokers and topics, by name or (version 12 and later) by id; may create what a client
+// names.
 #include <memory>
 
 #include "broker/kafka/handlers/answers.h"
@@ -58,7 +59,8 @@ void create(const std::shared_ptr<Work>& work, std::size_t position, const std::
       fill(*work, *topic, answer);
     } else {
       // Made, and gone again before it could be shown: the client asks anew.
-      answer.error_code = kafka_number(outcome.code == ErrorCode::kNone ? ErrorCode::kLeaderNotAvailable : outcome.code);
+      answer.error_code = kafka_number(
+          outcome.code == ErrorCode::kNone ? ErrorCode::kLeaderNotAvailable : outcome.code);
     }
     finished_one(work);
   });
@@ -66,7 +68,8 @@ void create(const std::shared_ptr<Work>& work, std::size_t position, const std::
 
 void find_by_name(const std::shared_ptr<Work>& work, const std::string& name, bool may_create) {
   auto& topics = work->response.topics;
-  if (const auto topic = work->shard.image().topic(name)) return fill(*work, *topic, topics.emplace_back());
+  if (const auto topic = work->shard.image().topic(name))
+    return fill(*work, *topic, topics.emplace_back());
   if (!model::check_topic_name(name).ok()) {
     topics.push_back(refused(name, {}, ErrorCode::kInvalidTopic));
     return;
@@ -77,7 +80,8 @@ void find_by_name(const std::shared_ptr<Work>& work, const std::string& name, bo
 
 void find_by_id(const std::shared_ptr<Work>& work, const model::TopicId& id) {
   auto& topics = work->response.topics;
-  if (const auto topic = work->shard.image().topic(id)) return fill(*work, *topic, topics.emplace_back());
+  if (const auto topic = work->shard.image().topic(id))
+    return fill(*work, *topic, topics.emplace_back());
   topics.push_back(refused(std::nullopt, id, ErrorCode::kUnknownTopicId));
 }
 
@@ -90,10 +94,12 @@ void find_topics(const std::shared_ptr<Work>& work, const Request& request, std:
     }
     return;
   }
-  const bool may_create = request.allow_auto_topic_creation && work->shard.settings().auto_create_topics;
+  const bool may_create =
+      request.allow_auto_topic_creation && work->shard.settings().auto_create_topics;
   work->response.topics.reserve(request.topics->size());
   for (const Request::Topic& wanted : *request.topics) {
-    if (version < kLookupByIdVersionMin && (!wanted.name.has_value() || !wanted.topic_id.is_zero())) {
+    if (version < kLookupByIdVersionMin &&
+        (!wanted.name.has_value() || !wanted.topic_id.is_zero())) {
       // Versions 10 and 11 carry the id but could not answer with a null name.
       work->response.topics.push_back(
           refused(wanted.name.value_or(""), wanted.topic_id, ErrorCode::kInvalidRequest));
@@ -114,9 +120,11 @@ void handle(Request request, Call<Request> call) {
   service::Shard& shard = call.shard();
   const std::int16_t version = call.version();
   const env::Endpoint own_address = call.advertised();
-  auto work = std::make_shared<Work>(Work{std::move(call), shard, {}, request.include_topic_authorized_operations});
+  auto work = std::make_shared<Work>(
+      Work{std::move(call), shard, {}, request.include_topic_authorized_operations});
   for (BrokerView& broker : broker_views(shard, own_address)) {
-    work->response.brokers.push_back({broker.id, std::move(broker.host), broker.port, std::move(broker.rack)});
+    work->response.brokers.push_back(
+        {broker.id, std::move(broker.host), broker.port, std::move(broker.rack)});
   }
   work->response.cluster_id = shard.identity().cluster_id;
   work->response.controller_id = shard.identity().node.value();

@@ -17,7 +17,8 @@ void handle(wire::DescribeClusterRequest request, Call<wire::DescribeClusterRequ
   if (request.endpoint_type != kBrokers) {
     if (request.endpoint_type == kControllers) {
       put_error(response, ErrorCode::kMismatchedEndpointType,
-                "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER");
+                "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of "
+                "type CONTROLLER");
     } else {
       put_error(response, ErrorCode::kUnsupportedEndpointType,
                 fmt::format("Unsupported endpoint type {}", request.endpoint_type));
@@ -29,9 +30,11 @@ void handle(wire::DescribeClusterRequest request, Call<wire::DescribeClusterRequ
   response.cluster_id = shard.identity().cluster_id;
   response.controller_id = shard.identity().node.value();
   for (BrokerView& broker : broker_views(shard, call.advertised())) {
-    response.brokers.push_back({broker.id, std::move(broker.host), broker.port, std::move(broker.rack)});
+    response.brokers.push_back(
+        {broker.id, std::move(broker.host), broker.port, std::move(broker.rack)});
   }
-  if (request.include_cluster_authorized_operations) response.cluster_authorized_operations = kClusterOperations;
+  if (request.include_cluster_authorized_operations)
+    response.cluster_authorized_operations = kClusterOperations;
   call.answer(response);
 }
 

@@ -21,24 +21,28 @@
 namespace millrace::kafka {
 namespace {
 
+using testing::batch_of;
+using testing::Client;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using testing::batch_of;
-using testing::Client;
 using testing::produce_request;
 using testing::TestBroker;
 using testing::TestBrokerOptions;
 
-constexpr std::int16_t number(ErrorCode code) { return static_cast<std::int16_t>(code); }
+constexpr std::int16_t number(ErrorCode code) {
+  return static_cast<std::int16_t>(code);
+}
 const common::Uuid kNobody{{1, 2, 3}};
 
 class Admin : public ::testing::TestWithParam<std::uint32_t> {
  protected:
-  Admin() : broker_(TestBrokerOptions{.shards = GetParam(), .limits = {}, .config = {}}), client_(broker_.connect(GetParam() - 1)) {}
+  Admin()
+      : broker_(TestBrokerOptions{.shards = GetParam(), .limits = {}, .config = {}}),
+        client_(broker_.connect(GetParam() - 1)) {}
 
-  wire::MetadataResponse metadata_of(const std::vector<std::string>& names, std::int16_t version = 13,
-                                     bool may_create = false) {
+  wire::MetadataResponse metadata_of(const std::vector<std::string>& names,
+                                     std::int16_t version = 13, bool may_create = false) {
     wire::MetadataRequest request;
     request.allow_auto_topic_creation = may_create;
     for (const std::string& name : names) request.topics->emplace_back().name = name;
@@ -73,13 +77,16 @@ TEST_P(Admin, ApiVersionsListsTheTable) {
       EXPECT_EQ(api.min_version, row->key == wire::ApiKey::kProduce ? 0 : row->version_min);
     }
   }
-  EXPECT_EQ(client_.call(wire::ApiVersionsRequest{"bad name!", "1"}, 3).error_code, number(ErrorCode::kInvalidRequest));
-  EXPECT_EQ(client_.call(wire::ApiVersionsRequest{"", ""}, 3).error_code, number(ErrorCode::kInvalidRequest));
+  EXPECT_EQ(client_.call(wire::ApiVersionsRequest{"bad name!", "1"}, 3).error_code,
+            number(ErrorCode::kInvalidRequest));
+  EXPECT_EQ(client_.call(wire::ApiVersionsRequest{"", ""}, 3).error_code,
+            number(ErrorCode::kInvalidRequest));
 }
 
 // Goal: a client of the future learns which versions there are, on the same connection (KIP-511).
 TEST_P(Admin, AnUnknownVersionOfApiVersionsIsAnsweredInVersionZero) {
-  auto bytes = std::string(wire::encode_request(wire::ApiVersionsRequest{"x", "1"}, 4, 99, "c").joined().text());
+  auto bytes = std::string(
+      wire::encode_request(wire::ApiVersionsRequest{"x", "1"}, 4, 99, "c").joined().text());
   common::store_big(reinterpret_cast<std::uint8_t*>(bytes.data()) + 6, std::int16_t{77});
   client_.send_bytes(bytes);
   const auto answer = client_.receive();
@@ -159,7 +166,8 @@ TEST_P(Admin, MetadataById) {
 }
 
 TEST_P(Admin, MetadataCreatesWhatMayBeCreated) {
-  EXPECT_EQ(metadata_of({"missing"}, 9, false).topics.at(0).error_code, number(ErrorCode::kUnknownTopicOrPartition));
+  EXPECT_EQ(metadata_of({"missing"}, 9, false).topics.at(0).error_code,
+            number(ErrorCode::kUnknownTopicOrPartition));
   const auto created = metadata_of({"missing", "other", "bad name", "missing"}, 9, true);
   ASSERT_EQ(created.topics.size(), 4u);
   EXPECT_EQ(created.topics[0].error_code, 0);
@@ -174,10 +182,12 @@ TEST_P(Admin, MetadataCreatesWhatMayBeCreated) {
 }
 
 TEST_P(Admin, MetadataCreatesNothingWhenSwitchedOff) {
-  TestBroker broker({.shards = 1, .limits = {}, .config = {{"auto.create.topics.enable", "false"}}});
+  TestBroker broker(
+      {.shards = 1, .limits = {}, .config = {{"auto.create.topics.enable", "false"}}});
   wire::MetadataRequest request;
   request.topics->emplace_back().name = "missing";
-  EXPECT_EQ(broker.connect().call(request, 9).topics.at(0).error_code, number(ErrorCode::kUnknownTopicOrPartition));
+  EXPECT_EQ(broker.connect().call(request, 9).topics.at(0).error_code,
+            number(ErrorCode::kUnknownTopicOrPartition));
 }
 
 TEST_P(Admin, AuthorizedOperationsWhenAsked) {
@@ -210,7 +220,8 @@ TEST_P(Admin, CreateTopicsInEveryVersion) {
     EXPECT_EQ(response.num_partitions, 2);
     EXPECT_EQ(response.replication_factor, 1);
     const auto& configs = *response.configs;
-    const auto found = std::find_if(configs.begin(), configs.end(), [](const auto& c) { return c.name == "retention.ms"; });
+    const auto found = std::find_if(configs.begin(), configs.end(),
+                                    [](const auto& c) { return c.name == "retention.ms"; });
     ASSERT_NE(found, configs.end());
     EXPECT_EQ(found->value, "1234");
     EXPECT_EQ(found->config_source, 1);
@@ -235,14 +246,24 @@ TEST_P(Admin, CreateTopicsErrors) {
     EXPECT_EQ(last.error_code != 0, last.error_message.has_value());
     return last.error_code;
   };
-  EXPECT_EQ(refuse([](auto& r) { r.topics[0].name = "orders"; }), number(ErrorCode::kTopicAlreadyExists));
+  EXPECT_EQ(refuse([](auto& r) { r.topics[0].name = "orders"; }),
+            number(ErrorCode::kTopicAlreadyExists));
   EXPECT_EQ(refuse([](auto& r) { r.topics[0].name = "a b"; }), number(ErrorCode::kInvalidTopic));
   EXPECT_EQ(refuse([](auto& r) { r.topics[0].name = ""; }), number(ErrorCode::kInvalidTopic));
-  EXPECT_EQ(refuse([](auto& r) { r.topics[0].num_partitions = 0; }), number(ErrorCode::kInvalidPartitions));
-  EXPECT_EQ(refuse([](auto& r) { r.topics[0].replication_factor = 3; }), number(ErrorCode::kInvalidReplicationFactor));
-  EXPECT_EQ(refuse([](auto& r) { r.topics[0].configs = {{"no.such.key", "1"}}; }), number(ErrorCode::kInvalidConfig));
-  EXPECT_EQ(refuse([](auto& r) { r.topics[0].configs = {{"retention.ms", "soon"}}; }), number(ErrorCode::kInvalidConfig));
-  EXPECT_EQ(refuse([](auto& r) { r.topics.push_back(r.topics[0]); }), number(ErrorCode::kInvalidRequest));
+  EXPECT_EQ(refuse([](auto& r) { r.topics[0].num_partitions = 0; }),
+            number(ErrorCode::kInvalidPartitions));
+  EXPECT_EQ(refuse([](auto& r) { r.topics[0].replication_factor = 3; }),
+            number(ErrorCode::kInvalidReplicationFactor));
+  EXPECT_EQ(refuse([](auto& r) {
+              r.topics[0].configs = {{"no.such.key", "1"}};
+            }),
+            number(ErrorCode::kInvalidConfig));
+  EXPECT_EQ(refuse([](auto& r) {
+              r.topics[0].configs = {{"retention.ms", "soon"}};
+            }),
+            number(ErrorCode::kInvalidConfig));
+  EXPECT_EQ(refuse([](auto& r) { r.topics.push_back(r.topics[0]); }),
+            number(ErrorCode::kInvalidRequest));
   EXPECT_EQ(refuse([](auto& r) {
               r.topics[0].num_partitions = -1;
               r.topics[0].replication_factor = -1;
@@ -250,7 +271,8 @@ TEST_P(Admin, CreateTopicsErrors) {
             }),
             number(ErrorCode::kInvalidReplicaAssignment));
   EXPECT_EQ(refuse([](auto&) {}, true), 0);
-  EXPECT_EQ(metadata_of({"fresh"}).topics.at(0).error_code, number(ErrorCode::kUnknownTopicOrPartition))
+  EXPECT_EQ(metadata_of({"fresh"}).topics.at(0).error_code,
+            number(ErrorCode::kUnknownTopicOrPartition))
       << "validate_only creates nothing";
 }
 
@@ -259,7 +281,8 @@ TEST_P(Admin, DeleteTopicsByNameAndId) {
   broker_.create_topic("by-name");
   broker_.create_topic("old");
   wire::DeleteTopicsRequest request;
-  request.topics = {{std::nullopt, id}, {"by-name", {}}, {"missing", {}}, {std::nullopt, kNobody}, {"x", kNobody}, {std::nullopt, {}}};
+  request.topics = {{std::nullopt, id},      {"by-name", {}}, {"missing", {}},
+                    {std::nullopt, kNobody}, {"x", kNobody},  {std::nullopt, {}}};
   const auto response = client_.call(request).responses;
   ASSERT_EQ(response.size(), 6u);
   EXPECT_EQ(response[0].error_code, 0);
@@ -287,13 +310,15 @@ TEST_P(Admin, DeleteTopicsWhenSwitchedOff) {
   wire::DeleteTopicsRequest request;
   request.topics = {{"orders", {}}};
   request.topic_names = {"orders"};
-  EXPECT_EQ(client.call(request, 6).responses.at(0).error_code, number(ErrorCode::kTopicDeletionDisabled));
+  EXPECT_EQ(client.call(request, 6).responses.at(0).error_code,
+            number(ErrorCode::kTopicDeletionDisabled));
   EXPECT_EQ(client.call(request, 2).responses.at(0).error_code, number(ErrorCode::kInvalidRequest));
 }
 
 TEST_P(Admin, CreatePartitions) {
   broker_.create_topic("orders", 2);
-  const auto grow = [&](const std::string& name, std::int32_t count, bool validate_only, bool twice = false) {
+  const auto grow = [&](const std::string& name, std::int32_t count, bool validate_only,
+                        bool twice = false) {
     wire::CreatePartitionsRequest request;
     request.validate_only = validate_only;
     request.topics.resize(twice ? 2 : 1);
@@ -309,7 +334,10 @@ TEST_P(Admin, CreatePartitions) {
   EXPECT_EQ(grow("orders", 4, false), 0);
   EXPECT_EQ(metadata_of({"orders"}).topics.at(0).partitions.size(), 4u);
   EXPECT_EQ(client_.call(produce_request("orders", {}, 3, batch_of({"v"})), 9)
-                .responses.at(0).partition_responses.at(0).error_code, 0);
+                .responses.at(0)
+                .partition_responses.at(0)
+                .error_code,
+            0);
   EXPECT_EQ(grow("orders", 4, false), number(ErrorCode::kInvalidPartitions));
   EXPECT_EQ(grow("orders", 1, false), number(ErrorCode::kInvalidPartitions));
   EXPECT_EQ(grow("missing", 4, false), number(ErrorCode::kUnknownTopicOrPartition));
@@ -344,7 +372,8 @@ TEST_P(Admin, DescribeConfigs) {
     }
   }
   resource.resource_name = "missing";
-  EXPECT_EQ(client_.call(request).results.at(0).error_code, number(ErrorCode::kUnknownTopicOrPartition));
+  EXPECT_EQ(client_.call(request).results.at(0).error_code,
+            number(ErrorCode::kUnknownTopicOrPartition));
   resource.resource_type = 4;
   resource.resource_name = "0";
   const auto broker = client_.call(request).results.at(0);
@@ -383,11 +412,13 @@ TEST_P(Admin, AlterConfigsReplacesAndIncrementalChanges) {
     EXPECT_EQ(client_.call(replace, version).responses.at(0).error_code, 0);
   }
   EXPECT_EQ(config_of("orders", "retention.ms"), "5");
-  EXPECT_NE(config_of("orders", "max.message.bytes"), "1000") << "what is not named goes back to its default";
+  EXPECT_NE(config_of("orders", "max.message.bytes"), "1000")
+      << "what is not named goes back to its default";
   replace.resources.push_back(replace.resources[0]);
   EXPECT_EQ(client_.call(replace).responses.at(1).error_code, number(ErrorCode::kInvalidRequest));
   replace.resources = {{2, "missing", {}}};
-  EXPECT_EQ(client_.call(replace).responses.at(0).error_code, number(ErrorCode::kUnknownTopicOrPartition));
+  EXPECT_EQ(client_.call(replace).responses.at(0).error_code,
+            number(ErrorCode::kUnknownTopicOrPartition));
 }
 
 // ---- Descriptions
@@ -409,7 +440,8 @@ TEST_P(Admin, DescribeCluster) {
   EXPECT_EQ(client_.call(request).error_code, number(ErrorCode::kUnsupportedEndpointType));
 }
 
-// Goal: pages together give every partition once, in order. Method: small pages over topics of several sizes.
+// Goal: pages together give every partition once, in order. Method: small pages over topics of
+// several sizes.
 TEST_P(Admin, DescribeTopicPartitionsPageByPage) {
   broker_.create_topic("a", 3);
   broker_.create_topic("b", 1);
@@ -476,8 +508,9 @@ TEST_P(Admin, DescribeLogDirs) {
   EXPECT_EQ(filtered.topics[0].partitions.size(), 1u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Shards, Admin, ::testing::Values(1u, 3u),
-                         [](const auto& instance) { return "Of" + std::to_string(instance.param); });
+INSTANTIATE_TEST_SUITE_P(Shards, Admin, ::testing::Values(1u, 3u), [](const auto& instance) {
+  return "Of" + std::to_string(instance.param);
+});
 
 }  // namespace
 }  // namespace millrace::kafka

@@ -4,7 +4,8 @@
 
 namespace millrace::kafka {
 
-std::vector<BrokerView> broker_views(const service::Shard& shard, const env::Endpoint& own_address) {
+std::vector<BrokerView> broker_views(const service::Shard& shard,
+                                     const env::Endpoint& own_address) {
   const service::Identity& identity = shard.identity();
   const std::string& own_rack = shard.settings().rack;
   std::vector<BrokerView> views;
@@ -18,7 +19,8 @@ std::vector<BrokerView> broker_views(const service::Shard& shard, const env::End
                        broker.rack.empty() ? std::nullopt : std::optional(broker.rack)});
     }
   }
-  std::sort(views.begin(), views.end(), [](const BrokerView& a, const BrokerView& b) { return a.id < b.id; });
+  std::sort(views.begin(), views.end(),
+            [](const BrokerView& a, const BrokerView& b) { return a.id < b.id; });
   return views;
 }
 

@@ -23,13 +23,15 @@ struct BrokerView {
   std::optional<std::string> rack;
 };
 
-/// The brokers of the cluster that serve Kafka clients, by id; this one is always among them, at `own_address`.
+/// The brokers of the cluster that serve Kafka clients, by id; this one is always among them, at
+/// `own_address`.
 std::vector<BrokerView> broker_views(const service::Shard& shard, const env::Endpoint& own_address);
 
-/// A partition as the image knows it. Replicas on other brokers are offline; who leads it is filled in by
-/// answer_with_leaders().
+/// A partition as the image knows it. Replicas on other brokers are offline; who leads it is filled
+/// in by answer_with_leaders().
 template <typename Partition>
-Partition partition_view(const service::Shard& shard, const metadata::Topic& topic, std::int32_t index) {
+Partition partition_view(const service::Shard& shard, const metadata::Topic& topic,
+                         std::int32_t index) {
   Partition view;
   view.partition_index = index;
   view.leader_id = -1;
@@ -47,7 +49,8 @@ Partition partition_view(const service::Shard& shard, const metadata::Topic& top
 
 /// Asks the shards which of the answer's partitions they lead, fills that in, and answers.
 template <typename Request>
-void answer_with_leaders(service::Shard& shard, typename Request::Response response, Call<Request> call) {
+void answer_with_leaders(service::Shard& shard, typename Request::Response response,
+                         Call<Request> call) {
   std::vector<model::PartitionKey> keys;
   for (const auto& topic : response.topics) {
     for (const auto& partition : topic.partitions) {
@@ -56,8 +59,8 @@ void answer_with_leaders(service::Shard& shard, typename Request::Response respo
   }
   service::leader_epochs(shard, std::move(keys),
                          [call = std::move(call), self = shard.identity().node,
-                          response = std::make_unique<typename Request::Response>(std::move(response))](
-                             std::vector<std::optional<model::Term>> epochs) mutable {
+                          response = std::make_unique<typename Request::Response>(std::move(
+                              response))](std::vector<std::optional<model::Term>> epochs) mutable {
                            auto epoch = epochs.begin();
                            for (auto& topic : response->topics) {
                              for (auto& partition : topic.partitions) {

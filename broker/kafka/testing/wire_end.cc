@@ -61,8 +61,10 @@ void WireEnd::wake() {
   loop_.post([weak = self_] {
     const auto end = weak.lock();
     if (end == nullptr) return;
-    if (end->readable_ && (end->unread() > 0 || end->shut_)) std::exchange(end->readable_, env::Task{})();
-    if (end->writable_ && (end->room_ > 0 || end->shut_)) std::exchange(end->writable_, env::Task{})();
+    if (end->readable_ && (end->unread() > 0 || end->shut_))
+      std::exchange(end->readable_, env::Task{})();
+    if (end->writable_ && (end->room_ > 0 || end->shut_))
+      std::exchange(end->writable_, env::Task{})();
   });
 }
 

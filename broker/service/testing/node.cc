@@ -51,7 +51,8 @@ std::vector<std::string> values_in(const FetchOutcome& outcome) {
     while (!rest.empty()) {
       const auto batch = model::BatchView::parse(rest).value();
       model::RecordReader reader(batch.payload(), batch.record_count());
-      while (const auto record = reader.next().value()) values.emplace_back(common::as_text(record->value.value()));
+      while (const auto record = reader.next().value())
+        values.emplace_back(common::as_text(record->value.value()));
       rest = rest.subspan(batch.size());
     }
   }
@@ -59,7 +60,10 @@ std::vector<std::string> values_in(const FetchOutcome& outcome) {
 }
 
 Node::Node(NodeOptions options)
-    : world(options.seed), hardware(world), options_(std::move(options)), identity_(test_identity()) {}
+    : world(options.seed),
+      hardware(world),
+      options_(std::move(options)),
+      identity_(test_identity()) {}
 
 Node::~Node() {
   if (!shards_.empty()) crash();
@@ -93,17 +97,21 @@ void Node::start() {
   for (auto& shard : shards_) shard->set_peers(peers);
   writer_ = std::make_unique<MetadataWriter>(*shards_[0]);
   shards_[0]->set_metadata_writer(writer_.get());
-  const auto replayed = wait<common::Result<void>>([&](auto reply) { writer_->replay(std::move(reply)); });
+  const auto replayed =
+      wait<common::Result<void>>([&](auto reply) { writer_->replay(std::move(reply)); });
   CHECK(replayed.ok(), "{}", replayed.error().detail);
   for (auto& shard : shards_) shard->open_partitions();
   writer_->resume_removals();
-  metadata::Broker broker{.id = identity_->node, .directory = identity_->directory, .endpoints = {}, .rack = ""};
+  metadata::Broker broker{
+      .id = identity_->node, .directory = identity_->directory, .endpoints = {}, .rack = ""};
   broker.endpoints = {{"kafka", "broker.test", 9092}};
   broker.shards = static_cast<std::int32_t>(options_.shards);
   const auto registered = wait<common::Result<metadata::NoOutcome>>([&](auto reply) {
     MetadataWriter::decide_on<metadata::NoOutcome>(
         *shards_[0],
-        [broker](const metadata::Image& image) { return metadata::decide(image, metadata::RegisterBroker{broker}); },
+        [broker](const metadata::Image& image) {
+          return metadata::decide(image, metadata::RegisterBroker{broker});
+        },
         std::move(reply));
   });
   CHECK(registered.ok(), "{}", registered.error().detail);
@@ -147,13 +155,14 @@ model::TopicId Node::create_topic(const std::string& name, std::int32_t partitio
 }
 
 TopicOutcome Node::delete_topic(const std::string& name) {
-  return wait<std::vector<TopicOutcome>>(
-             [&](auto reply) { delete_topics(shard(), {{.id = {}, .name = name}}, std::move(reply)); })
+  return wait<std::vector<TopicOutcome>>([&](auto reply) {
+           delete_topics(shard(), {{.id = {}, .name = name}}, std::move(reply));
+         })
       .front();
 }
 
-ProduceOutcome Node::produce_one(const std::string& topic, std::int32_t partition, const BatchSpec& spec,
-                                 std::size_t shard_index) {
+ProduceOutcome Node::produce_one(const std::string& topic, std::int32_t partition,
+                                 const BatchSpec& spec, std::size_t shard_index) {
   ProduceCommand command;
   command.items.push_back({{{}, topic, model::PartitionIndex{partition}}, make_batch(spec)});
   return wait<std::vector<ProduceOutcome>>(

@@ -1,6 +1,8 @@
-// Node node({.shards = 2});   node.start();   auto made = node.create_topic("orders", 4);   node.crash();   node.start();
+// Node node({.shards = 2});   node.start();   auto made = node.create_topic("orders", 4);
+// node.crash();   node.start();
 //
-// A whole broker below its doors, in simulated time on a simulated disk that remembers from one start to the next.
+// A whole broker below its doors, in simulated time on a simulated disk that remembers from one
+// start to the next.
 #pragma once
 
 #include <memory>
@@ -39,7 +41,8 @@ class Node {
   explicit Node(NodeOptions options = {});
   ~Node();
 
-  /// Recovers and opens everything, as a broker does before its doors open. Requires that it is not running.
+  /// Recovers and opens everything, as a broker does before its doors open. Requires that it is not
+  /// running.
   void start();
   /// Clean stop.
   void stop();
@@ -63,8 +66,8 @@ class Node {
   model::TopicId create_topic(const std::string& name, std::int32_t partitions = 1,
                               std::vector<ConfigOverride> configs = {});
   TopicOutcome delete_topic(const std::string& name);
-  ProduceOutcome produce_one(const std::string& topic, std::int32_t partition, const BatchSpec& spec = {},
-                             std::size_t shard = 0);
+  ProduceOutcome produce_one(const std::string& topic, std::int32_t partition,
+                             const BatchSpec& spec = {}, std::size_t shard = 0);
   /// Everything committed in one partition, without waiting.
   FetchOutcome fetch_one(const std::string& topic, std::int32_t partition, model::Offset from = {},
                          std::size_t shard = 0);
