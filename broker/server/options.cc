@@ -38,9 +38,6 @@ bool is_not_ours(std::string_view name, std::string_view value) {
 }
 
 /// The environment belongs to whoever set it up, so a variable that is no setting is a warning.
-/// Settings among the variables. One that is no setting is only worth a warning: Kubernetes puts
-/// MILLRACE_PORT and the like into every pod beside a Service called millrace, and MILLRACE_BROKER
-/// is millctl's.
 Result<model::ConfigMap> from_environment(const std::vector<std::string>& environment,
                                           std::vector<std::string>& warnings) {
   model::ConfigMap config;
@@ -48,18 +45,22 @@ Result<model::ConfigMap> from_environment(const std::vector<std::string>& enviro
     if (!variable.starts_with(kEnvironmentPrefix)) continue;
     const std::size_t equals = variable.find('=');
     const std::string name = variable.substr(0, equals);
+    const std::string value = equals == std::string::npos ? "" : variable.substr(equals + 1);
     const auto keys = model::broker_keys();
     const auto key = std::find_if(keys.begin(), keys.end(), [&](const model::ConfigKey& row) {
       return variable_of(row.name) == name;
     });
     if (key == keys.end()) {
+      if (is_not_ours(name, value)) continue;
       warnings.push_back(fmt::format(
           "environment variable {} is no setting and is ignored; `millrace config` lists them all",
           name));
       continue;
     }
-    const std::string value = variable.substr(equals + 1);
-    TRY(model::check_broker_config(key->name, value));
+    if (const auto checked = model::check_broker_config(key->name, value); !checked.ok()) {
+      return Error{checked.error().code,
+                   fmt::format("environment variable {}: {}", name, checked.error().detail)};
+    }
     config[std::string(key->name)] = value;
   }
   return config;
