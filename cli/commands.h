@@ -12,6 +12,7 @@ void add_produce_command(CLI::App& app, const Global& global, Exit& exit);
 void add_consume_command(CLI::App& app, const Global& global, Exit& exit);
 void add_config_commands(CLI::App& app, const Global& global, Exit& exit);
 void add_cluster_commands(CLI::App& app, const Global& global, Exit& exit);
+void add_log_commands(CLI::App& app, const Global& global, Exit& exit);
 void add_completion_command(CLI::App& app, Exit& exit);
 
 }  // namespace millrace::cli

@@ -24,6 +24,7 @@ int main(int argc, char** argv) {
   add_consume_command(app, global, exit);
   add_config_commands(app, global, exit);
   add_cluster_commands(app, global, exit);
+  add_log_commands(app, global, exit);
   add_completion_command(app, exit);
   app.footer("exit codes: 0 done, 1 refused, 2 wrong usage, 3 not found, 4 no broker answered");
   try {
