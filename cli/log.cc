@@ -63,10 +63,12 @@ Exit dump(const Arguments& arguments, bool json) {
     fmt::print(stderr, "millctl: {}: {}\n", arguments.file, file.problem());
     return Exit::kNotFound;
   }
-  const DumpSummary summary = dump_segment(file.view(), {.records = arguments.records, .json = json},
-                                           [](std::string_view line) { fmt::print("{}\n", line); });
+  const DumpSummary summary =
+      dump_segment(file.view(), {.records = arguments.records, .json = json},
+                   [](std::string_view line) { fmt::print("{}\n", line); });
   fmt::print(stderr, "{} batches with {} records", summary.batches, summary.records);
-  if (summary.unwritten_bytes > 0) fmt::print(stderr, "; {} bytes at the end are not written yet", summary.unwritten_bytes);
+  if (summary.unwritten_bytes > 0)
+    fmt::print(stderr, "; {} bytes at the end are not written yet", summary.unwritten_bytes);
   fmt::print(stderr, "\n");
   if (summary.damage.empty()) return Exit::kOk;
   fmt::print(stderr, "millctl: {}: damaged {}\n", arguments.file, summary.damage);
@@ -79,11 +81,13 @@ void add_log_commands(CLI::App& app, const Global& global, Exit& exit) {
   CLI::App* log = app.add_subcommand("log", "Look into the files of a data directory");
   log->require_subcommand(1);
   auto arguments = std::make_shared<Arguments>();
-  CLI::App* command = log->add_subcommand("dump", "Print the batches of a segment file, checking every checksum");
+  CLI::App* command =
+      log->add_subcommand("dump", "Print the batches of a segment file, checking every checksum");
   command->add_option("file", arguments->file, "a .log file below DATA/topics")->required();
   command->add_flag("--records", arguments->records, "the records of each batch too");
   command->footer(
-      "With -o json: one object per line. The file of a running broker may end in the middle of what is being written.");
+      "With -o json: one object per line. The file of a running broker may end in the middle of "
+      "what is being written.");
   command->callback([arguments, &global, &exit] { exit = dump(*arguments, global.json); });
 }
 

@@ -26,14 +26,14 @@ json json_of(const std::optional<common::ByteView>& bytes) {
 }
 
 std::string line_of(const model::BatchView& batch, std::size_t position, bool intact) {
-  std::string line =
-      fmt::format("position={} offsets={}..{} records={} bytes={} codec={} time={}..{} epoch={} crc={}", position,
-                  batch.base_offset(), batch.last_offset(), batch.record_count(), batch.size(),
-                  model::compression_name(batch.compression()), human_time(batch.base_timestamp().value()),
-                  human_time(batch.max_timestamp().value()), batch.leader_epoch(), intact ? "ok" : "wrong");
+  std::string line = fmt::format(
+      "position={} offsets={}..{} records={} bytes={} codec={} time={}..{} epoch={} crc={}",
+      position, batch.base_offset(), batch.last_offset(), batch.record_count(), batch.size(),
+      model::compression_name(batch.compression()), human_time(batch.base_timestamp().value()),
+      human_time(batch.max_timestamp().value()), batch.leader_epoch(), intact ? "ok" : "wrong");
   if (batch.producer_id() != model::kNoProducerId) {
-    line += fmt::format(" producer={} producer_epoch={} sequences={}..{}", batch.producer_id(), batch.producer_epoch(),
-                        batch.base_sequence(), batch.last_sequence());
+    line += fmt::format(" producer={} producer_epoch={} sequences={}..{}", batch.producer_id(),
+                        batch.producer_epoch(), batch.base_sequence(), batch.last_sequence());
   }
   if (batch.timestamp_type() == model::TimestampType::kLogAppendTime) line += " log_append_time";
   if (batch.transactional()) line += " transactional";
@@ -62,9 +62,11 @@ json json_of(const model::BatchView& batch, std::size_t position, bool intact) {
 
 std::string line_of(const model::BatchView& batch, const model::RecordView& record) {
   std::string line = fmt::format("  offset={} time={} key={} value={}", record.offset(batch),
-                                 human_time(record.timestamp(batch).value()), text_of(record.key), text_of(record.value));
+                                 human_time(record.timestamp(batch).value()), text_of(record.key),
+                                 text_of(record.value));
   model::HeaderReader headers = record.headers;
-  while (const auto header = headers.next()) line += fmt::format(" header={}:{}", header->key, text_of(header->value));
+  while (const auto header = headers.next())
+    line += fmt::format(" header={}:{}", header->key, text_of(header->value));
   return line;
 }
 
@@ -96,14 +98,17 @@ std::string walk_records(const model::BatchView& batch, Visit visit) {
 }
 
 /// One batch in the asked form; answers what is wrong with its records.
-std::string print_batch(const model::BatchView& batch, std::size_t position, bool intact, const DumpOptions& options,
+std::string print_batch(const model::BatchView& batch, std::size_t position, bool intact,
+                        const DumpOptions& options,
                         common::Function<void(std::string_view)>& print) {
   std::string wrong;
   if (options.json) {
     json row = json_of(batch, position, intact);
     if (options.records && intact) {
       json records = json::array();
-      wrong = walk_records(batch, [&](const model::RecordView& record) { records.push_back(json_of(batch, record)); });
+      wrong = walk_records(batch, [&](const model::RecordView& record) {
+        records.push_back(json_of(batch, record));
+      });
       row["records"] = std::move(records);
     }
     print(row.dump(-1, ' ', false, json::error_handler_t::replace));
@@ -111,7 +116,8 @@ std::string print_batch(const model::BatchView& batch, std::size_t position, boo
   }
   print(line_of(batch, position, intact));
   if (!options.records || !intact) return wrong;
-  return walk_records(batch, [&](const model::RecordView& record) { print(line_of(batch, record)); });
+  return walk_records(batch,
+                      [&](const model::RecordView& record) { print(line_of(batch, record)); });
 }
 
 }  // namespace
@@ -127,7 +133,8 @@ DumpSummary dump_segment(common::ByteView file, const DumpOptions& options,
     const common::ByteView rest = file.subspan(position);
     const auto batch = model::BatchView::parse(rest);
     if (!batch.ok()) {
-      const bool zeros = std::all_of(rest.begin(), rest.end(), [](std::uint8_t byte) { return byte == 0; });
+      const bool zeros =
+          std::all_of(rest.begin(), rest.end(), [](std::uint8_t byte) { return byte == 0; });
       if (zeros) {
         summary.unwritten_bytes = rest.size();
       } else {

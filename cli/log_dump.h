@@ -22,12 +22,14 @@ struct DumpSummary {
   std::uint64_t records = 0;
   /// Zeros at the end: space that no batch was written to yet.
   std::uint64_t unwritten_bytes = 0;
-  /// Empty: every byte makes sense. Else what does not, and where; what follows it was not looked at.
+  /// Empty: every byte makes sense. Else what does not, and where; what follows it was not looked
+  /// at.
   std::string damage;
 };
 
-/// Hands `print` one line after the other (without newline). A batch whose checksum is wrong is printed with crc=wrong and
-/// is damage, but does not end the walk: its length still leads to the next one.
+/// Hands `print` one line after the other (without newline). A batch whose checksum is wrong is
+/// printed with crc=wrong and is damage, but does not end the walk: its length still leads to the
+/// next one.
 DumpSummary dump_segment(common::ByteView file, const DumpOptions& options,
                          common::Function<void(std::string_view)> print);
 

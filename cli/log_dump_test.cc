@@ -24,17 +24,19 @@ class LogDump : public ::testing::Test {
     model::BatchBuilder builder(options);
     const model::HeaderView header{"source", common::as_bytes("shop")};
     for (int i = 0; i < records; ++i) {
-      builder.append({.timestamp = common::Timestamp{1'700'000'000'000 + i},
-                      .key = i == 0 ? std::optional(common::as_bytes("k")) : std::nullopt,
-                      .value = i == 1 ? std::nullopt : std::optional(common::as_bytes("v")),
-                      .headers = i == 0 ? std::span(&header, 1) : std::span<const model::HeaderView>()});
+      builder.append(
+          {.timestamp = common::Timestamp{1'700'000'000'000 + i},
+           .key = i == 0 ? std::optional(common::as_bytes("k")) : std::nullopt,
+           .value = i == 1 ? std::nullopt : std::optional(common::as_bytes("v")),
+           .headers = i == 0 ? std::span(&header, 1) : std::span<const model::HeaderView>()});
     }
     const common::Bytes batch = builder.build();
     file_.insert(file_.end(), batch.view().begin(), batch.view().end());
   }
   DumpSummary dump(const DumpOptions& options = {}) {
     lines_.clear();
-    return dump_segment(file_, options, [this](std::string_view line) { lines_.emplace_back(line); });
+    return dump_segment(file_, options,
+                        [this](std::string_view line) { lines_.emplace_back(line); });
   }
 
   std::vector<std::uint8_t> file_;
@@ -44,14 +46,20 @@ class LogDump : public ::testing::Test {
 
 TEST_F(LogDump, OneLinePerBatch) {
   add({.leader_epoch = model::Term{2}}, 3);
-  add({.compression = model::Compression::kZstd, .producer_id = model::ProducerId{9}, .producer_epoch = 1, .base_sequence = 4}, 2);
+  add({.compression = model::Compression::kZstd,
+       .producer_id = model::ProducerId{9},
+       .producer_epoch = 1,
+       .base_sequence = 4},
+      2);
   const DumpSummary summary = dump();
   EXPECT_EQ(summary.batches, 2u);
   EXPECT_EQ(summary.records, 5u);
   EXPECT_THAT(summary.damage, IsEmpty());
   ASSERT_EQ(lines_.size(), 2u);
   EXPECT_THAT(lines_[0], StartsWith("position=0 offsets=5..7 records=3 bytes="));
-  EXPECT_THAT(lines_[0], HasSubstr("codec=uncompressed time=2023-11-14T22:13:20.000Z..2023-11-14T22:13:20.002Z epoch=2 crc=ok"));
+  EXPECT_THAT(lines_[0],
+              HasSubstr("codec=uncompressed "
+                        "time=2023-11-14T22:13:20.000Z..2023-11-14T22:13:20.002Z epoch=2 crc=ok"));
   EXPECT_THAT(lines_[1], HasSubstr("offsets=8..9"));
   EXPECT_THAT(lines_[1], HasSubstr("codec=zstd"));
   EXPECT_THAT(lines_[1], HasSubstr("producer=9 producer_epoch=1 sequences=4..5"));
@@ -60,9 +68,11 @@ TEST_F(LogDump, OneLinePerBatch) {
 TEST_F(LogDump, RecordsAndJson) {
   add({.compression = model::Compression::kLz4}, 2);
   dump({.records = true});
-  EXPECT_THAT(lines_, ElementsAre(StartsWith("position=0"),
-                                  "  offset=5 time=2023-11-14T22:13:20.000Z key=k value=v header=source:shop",
-                                  "  offset=6 time=2023-11-14T22:13:20.001Z key=(null) value=(null)"));
+  EXPECT_THAT(
+      lines_,
+      ElementsAre(StartsWith("position=0"),
+                  "  offset=5 time=2023-11-14T22:13:20.000Z key=k value=v header=source:shop",
+                  "  offset=6 time=2023-11-14T22:13:20.001Z key=(null) value=(null)"));
   dump({.records = true, .json = true});
   ASSERT_EQ(lines_.size(), 1u);
   const auto row = nlohmann::json::parse(lines_[0]);
@@ -100,7 +110,8 @@ TEST_F(LogDump, DamageIsNamedWithItsPlace) {
   EXPECT_THAT(summary.damage, StartsWith("at position " + std::to_string(second)));
 }
 
-// Goal: no file ends the process. Method: every length of a good file, and every byte of it inverted.
+// Goal: no file ends the process. Method: every length of a good file, and every byte of it
+// inverted.
 TEST_F(LogDump, AnyBytesAreFine) {
   add({.compression = model::Compression::kSnappy}, 3);
   const std::vector<std::uint8_t> good = file_;

@@ -139,7 +139,8 @@ void extend_topic(Session& session, const Options& options, int partitions) {
   reader.i32();
   if (reader.i32() != 1) fail("an answer about no topic");
   reader.text();
-  if (const int error = reader.i16(); error != 0) fail("{} partitions of '{}': error {}", partitions, options.topic, error);
+  if (const int error = reader.i16(); error != 0)
+    fail("{} partitions of '{}': error {}", partitions, options.topic, error);
 }
 
 }  // namespace

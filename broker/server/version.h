@@ -1,10 +1,9 @@
 // The version, from the top of CMakeLists.txt.
 #pragma once
 
-#include <string_view>
-
 namespace millrace::server {
 
-inline constexpr const char* kVersion = MILLRACE_VERSION;
+/// Such as "0.1.0".
+extern const char* const kVersion;
 
 }  // namespace millrace::server
