@@ -48,7 +48,8 @@ Arena* Arenas::oldest_closed() {
 
 Arena* Arenas::ask_next() {
   if (arenas_.empty()) return nullptr;
-  // Numbers are consecutive from the front on: forgotten arenas keep their place until they reach it.
+  // Numbers are consecutive from the front on: forgotten arenas keep their place until they reach
+  // it.
   std::uint64_t number = std::max(ask_from_, arenas_.front().number);
   for (; number <= arenas_.back().number; ++number) {
     Arena& arena = arenas_[number - arenas_.front().number];

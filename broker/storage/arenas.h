@@ -43,7 +43,8 @@ class Arenas {
   Bytes place(common::ByteView bytes, Arena*& arena);
   /// The oldest that is not open any more; nullptr: none.
   Arena* oldest_closed();
-  /// Marks the oldest closed arena whose logs were not yet asked to write it behind, and answers it; nullptr: none.
+  /// Marks the oldest closed arena whose logs were not yet asked to write it behind, and answers
+  /// it; nullptr: none.
   Arena* ask_next();
   /// Marks this one; false if it was marked before.
   bool ask(Arena& arena);
@@ -63,7 +64,8 @@ class Arenas {
   std::uint64_t last_number_ = 0;
   std::size_t bytes_ = 0;
   std::size_t bytes_not_asked_ = 0;
-  // Arenas below this number were offered by ask_next(): rounds must not search them again and again.
+  // Arenas below this number were offered by ask_next(): rounds must not search them again and
+  // again.
   std::uint64_t ask_from_ = 0;
 };
 

@@ -65,7 +65,9 @@ void Flusher::pump() {
 }
 
 void Flusher::step(PartitionLog& log) {
-  if (log.state() == LogState::kRemoved || shard_.failed()) return end(log);
+  const bool nothing_to_do =
+      log.state() == LogState::kRemoved || log.cut_under_way() || shard_.failed();
+  if (nothing_to_do) return end(log);
   if (const Segment* sealed = log.unfinished()) return seal(log, *sealed);
   Range range;
   if (!next_range(log, range)) return end(log);
@@ -227,16 +229,20 @@ void Flusher::seal(PartitionLog& log, const Segment& segment) {
     TRY(index->write_now(0, job->index));
     return index->resize(job->index.size());
   };
-  shard_.disk.offload(
-      [job, run] { job->result = run(); }, lifeline_.guard([this, job, &log, base = segment.base] {
-        // Without room for its index a segment does: readers build it anew. A file that is
-        // missing is found by those who read it.
-        const bool fatal = !job->result.ok() && job->result.error().code == ErrorCode::kIo;
-        if (fatal) return failed(log, job->result.error());
-        shard_.indexes.written(log.number(), base);
-        log.finished(base);
-        step(log);
-      }));
+  shard_.disk.offload([job, run] { job->result = run(); },
+                      lifeline_.guard([this, job, &log, base = segment.base, cuts = log.cuts()] {
+                        // Without room for its index a segment does: readers build it anew. A file
+                        // that is missing is found by those who read it.
+                        const bool fatal =
+                            !job->result.ok() && job->result.error().code == ErrorCode::kIo;
+                        if (fatal) return failed(log, job->result.error());
+                        // After a truncation it is another segment with the same base.
+                        if (cuts == log.cuts()) {
+                          shard_.indexes.written(log.number(), base);
+                          log.finished(base);
+                        }
+                        step(log);
+                      }));
 }
 
 }  // namespace millrace::storage

@@ -128,6 +128,10 @@ Result<std::vector<JournalEntry>> JournalReader::next() {
     RoundHeader header;
     TRY_ASSIGN(auto entries, read_round(file, position_.offset, header));
     if (!entries.empty()) {
+      TRY_ASSIGN(Bytes bytes, window(file, position_.offset, header.padded_length()));
+      last_round_ = {.file_sequence = position_.file_sequence,
+                     .offset = position_.offset,
+                     .bytes = std::move(bytes)};
       position_.offset += header.padded_length();
       ++position_.round;
       return entries;

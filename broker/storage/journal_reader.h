@@ -46,6 +46,14 @@ class JournalReader {
   Result<std::vector<JournalEntry>> next();
   /// Behind the last round that next() gave out.
   JournalPosition position() const { return position_; }
+  /// The last round, to be written again where it lies: if only the process died it may be in the
+  /// machine's cache alone, even if a sync says otherwise after one that failed. Empty: none.
+  struct LastRound {
+    std::uint64_t file_sequence = 0;
+    std::uint64_t offset = 0;
+    Bytes bytes;
+  };
+  const LastRound& last_round() const { return last_round_; }
   std::uint64_t bytes_read() const { return bytes_read_; }
   /// Entries of a torn end, as far as its header tells.
   std::uint64_t torn_entries() const { return torn_entries_; }
@@ -68,6 +76,7 @@ class JournalReader {
   std::size_t window_file_ = kNone;
   std::uint64_t window_start_ = 0;
   std::uint64_t window_length_ = 0;
+  LastRound last_round_;
   std::uint64_t bytes_read_ = 0;
   std::uint64_t torn_entries_ = 0;
 };

@@ -106,14 +106,20 @@ void JournalWriter::when_durable(Completion completion) {
 void JournalWriter::mark(common::Function<void(JournalPosition)> reached) {
   close_round();
   if (queue_.empty()) return reached(position());
-  marked_round_ = std::max(marked_round_, queue_.back().number);
   queue_.back().marks.push_back(std::move(reached));
-  send();
+  let_pass();
 }
 
 void JournalWriter::hold(bool held) {
+  if (held && !held_) let_pass();
   held_ = held;
   if (!held) send();
+}
+
+void JournalWriter::let_pass() {
+  close_round();
+  if (!queue_.empty()) marked_round_ = std::max(marked_round_, queue_.back().number);
+  send();
 }
 
 void JournalWriter::resume() {

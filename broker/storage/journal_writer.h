@@ -74,8 +74,10 @@ class JournalWriter {
   /// Calls back with the position behind everything added so far, as soon as all that is durable;
   /// later entries are in rounds behind it.
   void mark(common::Function<void(JournalPosition)> reached);
-  /// While held, no round behind the latest mark begins: the journal has no room.
+  /// While held, nothing that is added leaves: the journal has no room. What was added before does.
   void hold(bool held);
+  /// Also what was added so far.
+  void let_pass();
   bool held() const { return held_; }
   /// Tries again after a full disk.
   void resume();

@@ -164,6 +164,7 @@ void PartitionLog::entries_durable(Offset end, std::uint64_t stream) {
 }
 
 void PartitionLog::flush_if_due() {
+  if (cuts_under_way_ > 0) return;
   const bool chunk = durable_stream_ >= written_stream_ + shard_.options.chunk_bytes;
   const bool sealed =
       written_stream_ < segments_.back().stream && durable_stream_ > written_stream_;
@@ -212,6 +213,7 @@ void PartitionLog::delete_before(Offset offset, Reply<Result<void>> durable) {
 }
 
 void PartitionLog::drop_dead_segments() {
+  if (state_ != LogState::kServing) return;  // the whole folder goes
   const Offset dead = std::min({durable_start_, start_, durable_});
   if (dead == end_ && segments_.back().size > 0 && segments_.back().end == dead) roll();
   std::size_t count = 0;
@@ -252,7 +254,15 @@ void PartitionLog::truncate(Offset offset, Reply<Result<void>> durable) {
   shard_.journal.add({.type = EntryType::kTruncated, .log = number_, .offset = offset},
                      payload.view());
   cut(offset, segment, position);
-  complete(std::move(durable));
+  // The write-behind that makes room in the journal waits for this entry.
+  if (shard_.journal.held()) shard_.journal.let_pass();
+  ++cuts_under_way_;
+  complete([this, durable = std::move(durable)](Result<void> result) mutable {
+    --cuts_under_way_;
+    // A write-behind that was asked for meanwhile was put off.
+    if (result.ok() && state_ != LogState::kRemoved) shard_.flusher.request(*this);
+    durable(std::move(result));
+  });
 }
 
 Result<std::uint64_t> PartitionLog::stream_of(Offset offset) const {

@@ -102,6 +102,8 @@ class PartitionLog final : public Log, public JournalClient {
   /// What the write-behind has done so far; positions in front of a truncation are corrected by
   /// `cuts`.
   void written(std::uint64_t stream, std::uint64_t cuts);
+  /// A truncation is not durable yet: files must stay as they are, for it may still be lost.
+  bool cut_under_way() const { return cuts_under_way_ > 0; }
   /// Counts truncations.
   std::uint64_t cuts() const { return cuts_; }
   void file_made(Offset segment_base);
@@ -197,6 +199,7 @@ class PartitionLog final : public Log, public JournalClient {
   SegmentIndex index_;
   std::uint64_t index_from_ = 0;
   std::uint64_t cuts_ = 0;
+  std::uint32_t cuts_under_way_ = 0;
   FlushState flush_;
   std::uint64_t checkpoint_target_ = 0;
   std::uint32_t completions_ = 0;        // under way in the journal

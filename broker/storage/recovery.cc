@@ -174,6 +174,11 @@ Result<JournalPosition> replay_journal(Shard& shard, const FoundJournal& found,
   }
   report.journal_bytes_read = reader.bytes_read();
   report.batches_cut = reader.torn_entries();
+  const JournalReader::LastRound& last = reader.last_round();
+  for (const JournalFile& file : found.files) {
+    const bool holds_last = !last.bytes.empty() && file.sequence == last.file_sequence;
+    if (holds_last) TRY(file.file->write_now(last.offset, last.bytes));
+  }
   return reader.position();
 }
 
@@ -187,8 +192,12 @@ Result<void> take_over_files(Shard& shard, FoundJournal found, const JournalPosi
     if (!needed) file.sequence = 0;
     (needed ? live : free).push_back(std::move(file));
   }
-  // The end of the journal may be in the machine's cache only, if just the process died.
-  if (!live.empty()) TRY(live.back().file->sync_now());
+  // If just the process died, files may be there whose names or sizes would not survive a loss of
+  // power.
+  for (const auto* group : {&live, &free}) {
+    for (const JournalFile& file : *group) TRY(file.file->sync_now());
+  }
+  TRY(shard.disk.sync_directory(shard.journal_folder));
   return shard.journal_files.start(std::move(live), std::move(free), end.offset, end.file_sequence);
 }
 

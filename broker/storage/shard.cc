@@ -154,7 +154,8 @@ void Shard::reclaim() {
 void Shard::write_behind(const Arena& arena) {
   for (const Arena::Use& use : arena.uses) {
     PartitionLog* log = find(use.log);
-    if (log != nullptr && log->written_stream() < use.stream_end) flusher.force(*log, use.stream_end);
+    if (log != nullptr && log->written_stream() < use.stream_end)
+      flusher.force(*log, use.stream_end);
   }
 }
 

@@ -39,8 +39,8 @@ class Shard {
   StoreStats stats;
 
   BufferPool pool;
-  /// For buffers that are held only while the disk has them: between the long-lived ones of `pool` they would not be found
-  /// again.
+  /// For buffers that are held only while the disk has them: between the long-lived ones of `pool`
+  /// they would not be found again.
   BufferPool passing_pool;
   Arenas arenas;
   JournalFiles journal_files;

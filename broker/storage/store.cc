@@ -152,6 +152,7 @@ Log& ShardStore::create(const PartitionKey& key, std::string_view topic_name,
   shard_->journal.add({.type = EntryType::kLogCreated, .log = number}, payload.view());
   PartitionLog& log = shard_->add(number, key, topic_name, suffix);
   log.set_settings(settings);
+  log.complete({});  // what is asked of the log next is answered behind this
   return log;
 }
 
