@@ -24,6 +24,7 @@ std::uint64_t Checkpointer::live_bytes() const {
 }
 
 void Checkpointer::check() {
+  if (shard_.failed()) return;
   const std::uint64_t live = live_bytes();
   shard_.stats.journal_live_bytes = live;
   const bool hold = live > 2 * shard_.options.journal_bytes_max;
@@ -103,6 +104,7 @@ void Checkpointer::confirm() {
 }
 
 void Checkpointer::store() {
+  if (shard_.failed()) return;  // another sync may succeed and mean nothing
   phase_ = Phase::kStoring;
   struct Job {
     common::Bytes content;

@@ -58,6 +58,8 @@ class JournalWriter {
                 OnFatal on_fatal, OnRound on_round);
   /// Requires that nothing is pending, or abandon().
   ~JournalWriter();
+  /// Begins no round any more.
+  void stop() { failed_ = true; }
   /// Answers what is pending with kShuttingDown and writes nothing any more.
   void abandon();
 

@@ -53,6 +53,7 @@ Shard::~Shard() = default;
 void Shard::fail(const Error& error) {
   if (std::exchange(failed_, true)) return;
   refusal_ = error;
+  journal.stop();
   if (on_fatal_) on_fatal_(error);
 }
 
