@@ -158,6 +158,13 @@ void Flusher::write(PartitionLog& log, const Range& range) {
 void Flusher::got_file(std::shared_ptr<Write> write, Result<FileTable::Opened> opened) {
   PartitionLog& log = *write->log;
   if (!opened.ok()) return failed(log, opened.error());
+  const Offset base = write->range.segment.base;
+  if (!log.holds_segment(base)) {
+    // Retention or a truncation took the segment meanwhile, and its file with it.
+    shard_.files.drop({.log = log.number(), .base = base});
+    shard_.removals.add({log.folder() + "/" + segment_name(base)}, 0);
+    return step(log);
+  }
   if (!opened->damage.empty()) log.set_damage({ErrorCode::kCorruptLog, opened->damage});
   log.file_made(write->range.segment.base);
   write->file = opened->file;

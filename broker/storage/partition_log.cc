@@ -111,7 +111,9 @@ void PartitionLog::roll_if_due(std::size_t batch_bytes) {
   if (segment.size == 0) return;
   const bool too_large = segment.size + batch_bytes > settings_.segment_bytes;
   const bool too_old = shard_.loop.clock().wall() - segment.created > settings_.segment_ms;
-  if (too_large || too_old) roll();
+  if (!too_large && !too_old) return;
+  roll();
+  flush_if_due();
 }
 
 void PartitionLog::roll() {
@@ -122,7 +124,6 @@ void PartitionLog::roll() {
   shard_.journal.add({.type = EntryType::kSegmentStarted, .log = number_, .offset = end_},
                      payload.view());
   begin_segment(end_, now, std::erase(leftovers_, end_) > 0);
-  flush_if_due();
 }
 
 void PartitionLog::begin_segment(Offset base, common::Timestamp created, bool file_expected) {
@@ -416,6 +417,11 @@ void PartitionLog::finished(Offset segment_base) {
 
 void PartitionLog::written(std::uint64_t stream, std::uint64_t cuts) {
   if (cuts == cuts_) written_stream_ = std::max(written_stream_, stream);
+}
+
+bool PartitionLog::holds_segment(Offset base) const {
+  return std::any_of(segments_.begin(), segments_.end(),
+                     [&](const Segment& segment) { return segment.base == base; });
 }
 
 void PartitionLog::file_made(Offset segment_base) {

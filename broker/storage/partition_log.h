@@ -85,7 +85,7 @@ class PartitionLog final : public Log, public JournalClient {
   bool recovered_untaken() const;
 
   void set_damage(common::Error error);
-  /// Begins a new segment at the end, so that the one before can be sealed. Requires that the
+  /// Begins a new segment at the end, so that the one before can be sealed or dropped. Requires that the
   /// active one is not empty.
   void roll();
   /// Removes segments that lie wholly in front of the start, as far as that is durable.
@@ -107,6 +107,7 @@ class PartitionLog final : public Log, public JournalClient {
   /// Counts truncations.
   std::uint64_t cuts() const { return cuts_; }
   void file_made(Offset segment_base);
+  bool holds_segment(Offset base) const;
   struct FlushState {
     bool queued = false;
     bool running = false;
