@@ -14,12 +14,12 @@
 namespace millrace::grpc {
 namespace {
 
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
-using ::testing::SizeIs;
 using model::ErrorCode;
 using model::Offset;
 using service::testing::Node;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
 
 constexpr std::int32_t kPartitions = 6;
 
@@ -32,8 +32,9 @@ class PublishTest : public ::testing::Test {
 
   common::Result<void> publish(const v1::PublishRequest& request, std::size_t shard = 0) {
     response_.Clear();
-    return node_.wait<common::Result<void>>(
-        [&](auto reply) { grpc::publish(node_.shard(shard), request, response_, std::move(reply)); });
+    return node_.wait<common::Result<void>>([&](auto reply) {
+      grpc::publish(node_.shard(shard), request, response_, std::move(reply));
+    });
   }
   std::string refusal(const v1::PublishRequest& request) {
     const auto published = publish(request);
@@ -50,7 +51,8 @@ class PublishTest : public ::testing::Test {
     v1::ReadResponse response;
     const auto outcome = node_.fetch_one("orders", partition, from);
     for (const common::Bytes& piece : outcome.pieces) {
-      const auto next = decode_records(piece, "orders", model::PartitionIndex{partition}, from, response);
+      const auto next =
+          decode_records(piece, "orders", model::PartitionIndex{partition}, from, response);
       EXPECT_TRUE(next.ok());
     }
     return response;
@@ -60,7 +62,8 @@ class PublishTest : public ::testing::Test {
   v1::PublishResponse response_;
 };
 
-// Goal: nothing of a record is lost or invented on the way. Method: every optional part set and unset.
+// Goal: nothing of a record is lost or invented on the way. Method: every optional part set and
+// unset.
 TEST_F(PublishTest, RecordsReadBackTheSame) {
   v1::PublishRequest all = request(0);
   auto& full = *all.add_records();
@@ -103,14 +106,16 @@ TEST_F(PublishTest, RecordsReadBackTheSame) {
 
 TEST_F(PublishTest, KeysDecideAsInKafkaAndPositionsSayWhere) {
   v1::PublishRequest keyed = request(50);
-  for (int i = 0; i < 50; ++i) keyed.mutable_records(i)->set_key("customer-" + std::to_string(i % 10));
+  for (int i = 0; i < 50; ++i)
+    keyed.mutable_records(i)->set_key("customer-" + std::to_string(i % 10));
   keyed.set_tag(7);
   ASSERT_TRUE(publish(keyed).ok());
   EXPECT_EQ(response_.tag(), 7);
   ASSERT_EQ(response_.positions_size(), 50);
   for (int i = 0; i < 50; ++i) {
     const v1::RecordPosition& position = response_.positions(i);
-    const auto wanted = model::partition_for_key(common::as_bytes(keyed.records(i).key()), kPartitions);
+    const auto wanted =
+        model::partition_for_key(common::as_bytes(keyed.records(i).key()), kPartitions);
     EXPECT_EQ(position.partition(), wanted.value());
     const v1::ReadResponse there = read(position.partition(), Offset{position.offset()});
     ASSERT_GT(there.records_size(), 0);
@@ -197,23 +202,32 @@ TEST_F(PublishTest, TopicsAreMadeWhereThatIsAllowed) {
   EXPECT_EQ(publish(request(1, "__cluster_metadata")).ok(), false);
 }
 
-// Goal: a header name that is no UTF-8 keeps nobody from reading on (protobuf refuses such strings). Method: good names
-// pass unchanged, bad bytes become U+FFFD, and the response can be parsed.
+// Goal: a header name that is no UTF-8 keeps nobody from reading on (protobuf refuses such
+// strings). Method: good names pass unchanged, bad bytes become U+FFFD, and the response can be
+// parsed.
 TEST(RecordDecoder, HeaderNamesAreMadeUtf8) {
   const std::pair<std::string, std::string> names[] = {
-      {"plain", "plain"},          {"gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f"},
-      {"\xf0\x9f\x90\x9f", "\xf0\x9f\x90\x9f"}, {"a\xff" "b", "a\xef\xbf\xbd" "b"},
-      {"cut\xe2\x82", "cut\xef\xbf\xbd\xef\xbf\xbd"}, {"\xc0\x80", "\xef\xbf\xbd\xef\xbf\xbd"}};
+      {"plain", "plain"},
+      {"gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f"},
+      {"\xf0\x9f\x90\x9f", "\xf0\x9f\x90\x9f"},
+      {"a\xff"
+       "b",
+       "a\xef\xbf\xbd"
+       "b"},
+      {"cut\xe2\x82", "cut\xef\xbf\xbd\xef\xbf\xbd"},
+      {"\xc0\x80", "\xef\xbf\xbd\xef\xbf\xbd"}};
   model::BatchBuilder builder;
   for (const auto& [name, wanted] : names) {
     const model::HeaderView header{name, std::nullopt};
     builder.append({.timestamp = common::Timestamp{1}, .headers = std::span(&header, 1)});
   }
   v1::ReadResponse response;
-  ASSERT_TRUE(decode_records(builder.build(), "t", model::PartitionIndex{0}, Offset{0}, response).ok());
+  ASSERT_TRUE(
+      decode_records(builder.build(), "t", model::PartitionIndex{0}, Offset{0}, response).ok());
   v1::ReadResponse parsed;
   ASSERT_TRUE(parsed.ParseFromString(response.SerializeAsString()));
-  for (int i = 0; i < parsed.records_size(); ++i) EXPECT_EQ(parsed.records(i).headers(0).key(), names[i].second);
+  for (int i = 0; i < parsed.records_size(); ++i)
+    EXPECT_EQ(parsed.records(i).headers(0).key(), names[i].second);
 }
 
 // Goal: a stored batch that cannot be read is an error, never more. Method: damage and cut one.
@@ -226,7 +240,9 @@ TEST(RecordDecoder, DamageIsAnError) {
   ASSERT_EQ(response.records_size(), 2) << "what is below the start is left out";
   EXPECT_EQ(response.records(0).value(), "b");
   for (std::size_t size = 1; size < batch.size(); ++size) {
-    EXPECT_FALSE(decode_records(batch.view().first(size), "t", model::PartitionIndex{0}, Offset{0}, response).ok());
+    EXPECT_FALSE(
+        decode_records(batch.view().first(size), "t", model::PartitionIndex{0}, Offset{0}, response)
+            .ok());
   }
   for (std::size_t at = 0; at < batch.size(); ++at) {
     std::vector<std::uint8_t> damaged(batch.view().begin(), batch.view().end());

@@ -20,7 +20,11 @@ std::size_t character_bytes(std::string_view text) {
   const auto byte = [text](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
   const std::uint8_t lead = byte(0);
   if (lead < 0x80) return 1;
-  const std::size_t count = lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
+  const std::size_t count = lead < 0xc2   ? 0
+                            : lead < 0xe0 ? 2
+                            : lead < 0xf0 ? 3
+                            : lead < 0xf5 ? 4
+                                          : 0;
   if (count == 0 || text.size() < count) return 0;
   for (std::size_t i = 1; i < count; ++i) {
     if ((byte(i) & 0xc0) != 0x80) return 0;
@@ -33,8 +37,8 @@ std::size_t character_bytes(std::string_view text) {
   return count;
 }
 
-/// A header's key as protobuf's strings must be. Kafka's clients write UTF-8, but nothing checks it: a single bad byte
-/// would keep every reader from getting past the record.
+/// A header's key as protobuf's strings must be. Kafka's clients write UTF-8, but nothing checks
+/// it: a single bad byte would keep every reader from getting past the record.
 std::string as_utf8(std::string_view text) {
   std::string valid;
   valid.reserve(text.size());

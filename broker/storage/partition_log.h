@@ -85,8 +85,8 @@ class PartitionLog final : public Log, public JournalClient {
   bool recovered_untaken() const;
 
   void set_damage(common::Error error);
-  /// Begins a new segment at the end, so that the one before can be sealed or dropped. Requires that the
-  /// active one is not empty.
+  /// Begins a new segment at the end, so that the one before can be sealed or dropped. Requires
+  /// that the active one is not empty.
   void roll();
   /// Removes segments that lie wholly in front of the start, as far as that is durable.
   void drop_dead_segments();

@@ -1,11 +1,10 @@
 // storage_bench DIR CASE [GB]: what the store costs on this machine, without sockets.
 //   large    64 KiB batches over 8 partitions, 16 in flight: MB/s and CPU seconds per GB
-//   bare     the same bytes received, checksummed and written durably by hand: the machine's own price
-//   small    1 KiB batches over 1,000 partitions in turn, 64 in flight
-//   tiny     100-byte batches over 8 partitions, 64 in flight
-//   one      100-byte batches, one at a time
-//   cold     reads what `large` left behind
-//   fill     10,000 partitions written in turn, then the process ends at once; what the next one prints
+//   bare     the same bytes received, checksummed and written durably by hand: the machine's own
+//   price small    1 KiB batches over 1,000 partitions in turn, 64 in flight tiny     100-byte
+//   batches over 8 partitions, 64 in flight one      100-byte batches, one at a time cold     reads
+//   what `large` left behind fill     10,000 partitions written in turn, then the process ends at
+//   once; what the next one prints
 //            first is how start-up went
 #include <fmt/format.h>
 #include <sys/resource.h>
@@ -49,7 +48,8 @@ Bytes template_batch(std::size_t value_bytes, int records) {
   model::BatchBuilder builder;
   const std::vector<std::uint8_t> value(value_bytes, 'x');
   for (int i = 0; i < records; ++i) {
-    builder.append({.timestamp = common::Timestamp{1'700'000'000'000 + i}, .value = common::ByteView(value)});
+    builder.append(
+        {.timestamp = common::Timestamp{1'700'000'000'000 + i}, .value = common::ByteView(value)});
   }
   return builder.build();
 }
@@ -70,7 +70,8 @@ class Meter {
 class Bench {
  public:
   explicit Bench(const std::string& path) {
-    auto opened = env::DataDirectory::open(path, [](std::string_view text) { fmt::print("{}\n", text); });
+    auto opened =
+        env::DataDirectory::open(path, [](std::string_view text) { fmt::print("{}\n", text); });
     CHECK(opened.ok(), "{}", opened.error().detail);
     data_ = std::move(opened).value();
     disk_ = data_->disk(loop_);
@@ -79,13 +80,17 @@ class Bench {
 
   void open() {
     const Meter meter(loop_.clock());
-    auto opened = Store::open({.disk = *disk_, .loop = loop_, .shard = 0,
-                               .on_fatal = [](const common::Error& error) { CHECK(false, "{}", error.detail); }},
-                              {});
+    auto opened = Store::open(
+        {.disk = *disk_,
+         .loop = loop_,
+         .shard = 0,
+         .on_fatal = [](const common::Error& error) { CHECK(false, "{}", error.detail); }},
+        {});
     CHECK(opened.ok(), "{}", opened.error().detail);
     store_ = std::move(opened).value();
-    fmt::print("opened in {:.3f} s, {} entries of {:.1f} MB replayed, {} logs, {} KiB resident\n", meter.seconds(),
-               store_->recovery().entries_replayed, static_cast<double>(store_->recovery().journal_bytes_read) / 1e6,
+    fmt::print("opened in {:.3f} s, {} entries of {:.1f} MB replayed, {} logs, {} KiB resident\n",
+               meter.seconds(), store_->recovery().entries_replayed,
+               static_cast<double>(store_->recovery().journal_bytes_read) / 1e6,
                store_->logs().size(), resident_kib());
   }
   void start() { loop_.start(); }
@@ -109,14 +114,19 @@ class Bench {
     done_ = false;
     const double gb = static_cast<double>(batch.size()) * static_cast<double>(count) / 1e9;
     const auto records = static_cast<double>(count);
-    fmt::print("{:8.1f} MB/s  {:6.3f} CPU s/GB  {:9.0f} appends/s  {:7.2f} CPU us/append  {} KiB resident\n",
-               gb * 1e3 / meter.seconds(), meter.cpu() / gb, records / meter.seconds(), meter.cpu() / records * 1e6,
-               resident_kib());
+    fmt::print(
+        "{:8.1f} MB/s  {:6.3f} CPU s/GB  {:9.0f} appends/s  {:7.2f} CPU us/append  {} KiB "
+        "resident\n",
+        gb * 1e3 / meter.seconds(), meter.cpu() / gb, records / meter.seconds(),
+        meter.cpu() / records * 1e6, resident_kib());
     loop_.post([this] {
       const StoreStats stats = store_->stats();
-      fmt::print("  {} rounds, {:.1f} MB of journal, {:.1f} MB of segments, {} checkpoints, cache {} KiB\n",
-                 stats.journal_rounds, static_cast<double>(stats.journal_bytes) / 1e6,
-                 static_cast<double>(stats.segment_bytes_written) / 1e6, stats.checkpoints, stats.cache_bytes / 1024);
+      fmt::print(
+          "  {} rounds, {:.1f} MB of journal, {:.1f} MB of segments, {} checkpoints, cache {} "
+          "KiB\n",
+          stats.journal_rounds, static_cast<double>(stats.journal_bytes) / 1e6,
+          static_cast<double>(stats.segment_bytes_written) / 1e6, stats.checkpoints,
+          stats.cache_bytes / 1024);
     });
   }
 
@@ -130,8 +140,8 @@ class Bench {
     done_.wait(false);
     done_ = false;
     const double gb = static_cast<double>(read_bytes_) / 1e9;
-    fmt::print("{:8.1f} MB/s  {:6.3f} CPU s/GB  {:.2f} GB read  {} KiB resident\n", gb * 1e3 / meter.seconds(),
-               meter.cpu() / gb, gb, resident_kib());
+    fmt::print("{:8.1f} MB/s  {:6.3f} CPU s/GB  {:.2f} GB read  {} KiB resident\n",
+               gb * 1e3 / meter.seconds(), meter.cpu() / gb, gb, resident_kib());
   }
 
   /// As after kill -9: nothing is closed.
@@ -181,7 +191,9 @@ class Bench {
              [this, index, bytes_max](Result<ReadResult> result) {
                CHECK(result.ok(), "{}", result.error().detail);
                for (const Bytes& piece : result->pieces) read_bytes_ += piece.size();
-               loop_.post([this, index, next = result->next_offset, bytes_max] { read_next(index, next, bytes_max); });
+               loop_.post([this, index, next = result->next_offset, bytes_max] {
+                 read_next(index, next, bytes_max);
+               });
              });
   }
 
@@ -203,7 +215,8 @@ class Bench {
   std::atomic<bool> done_ = false;
 };
 
-// What receiving, checking and durably writing costs with nothing around it: rounds of 1 MiB, one write under way.
+// What receiving, checking and durably writing costs with nothing around it: rounds of 1 MiB, one
+// write under way.
 void bare(const std::string& path, double gb) {
   env::RealLoop loop({.name = "bare"});
   auto data = env::DataDirectory::open(path, [](std::string_view) {});
@@ -213,7 +226,8 @@ void bare(const std::string& path, double gb) {
   CHECK(opened.ok());
   env::File& file = **opened;
   Bytes round = Bytes::zeros(1 << 20, common::kDiskAlignment);
-  for (std::uint64_t at = 0; at < (256 << 20); at += round.size()) CHECK(file.write_now(at, round).ok());
+  for (std::uint64_t at = 0; at < (256 << 20); at += round.size())
+    CHECK(file.write_now(at, round).ok());
   const Bytes batch = template_batch(1024, 63);
   std::uint64_t left = static_cast<std::uint64_t>(gb * 1e9) / round.size();
   const std::uint64_t rounds = left;
@@ -242,7 +256,8 @@ void bare(const std::string& path, double gb) {
   loop.start();
   done.wait(false);
   const double written = static_cast<double>(rounds * round.size()) / 1e9;
-  fmt::print("{:8.1f} MB/s  {:6.3f} CPU s/GB\n", written * 1e3 / meter.seconds(), meter.cpu() / written);
+  fmt::print("{:8.1f} MB/s  {:6.3f} CPU s/GB\n", written * 1e3 / meter.seconds(),
+             meter.cpu() / written);
   loop.stop();
 }
 
@@ -290,5 +305,6 @@ int main(int count, char** arguments) {
     fmt::print(stderr, "usage: storage_bench DIR large|bare|small|tiny|one|cold|fill [GB]\n");
     return 2;
   }
-  return millrace::storage::run(arguments[1], arguments[2], count > 3 ? std::atof(arguments[3]) : 1.0);
+  return millrace::storage::run(arguments[1], arguments[2],
+                                count > 3 ? std::atof(arguments[3]) : 1.0);
 }
