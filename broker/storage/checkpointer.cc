@@ -27,7 +27,9 @@ void Checkpointer::check() {
   if (shard_.failed()) return;
   const std::uint64_t live = live_bytes();
   shard_.stats.journal_live_bytes = live;
-  const bool hold = live > 2 * shard_.options.journal_bytes_max;
+  const std::uint64_t unwritten_max = shard_.options.cache_bytes + shard_.options.journal_bytes_max;
+  const bool hold =
+      live > 2 * shard_.options.journal_bytes_max || shard_.arenas.bytes() > unwritten_max;
   if (hold != shard_.journal.held()) shard_.journal.hold(hold);
   if (phase_ == Phase::kIdle && live > shard_.options.journal_bytes_max / 2) begin();
 }

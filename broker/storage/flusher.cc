@@ -160,9 +160,10 @@ void Flusher::got_file(std::shared_ptr<Write> write, Result<FileTable::Opened> o
   if (!opened.ok()) return failed(log, opened.error());
   const Offset base = write->range.segment.base;
   if (!log.holds_segment(base)) {
-    // Retention or a truncation took the segment meanwhile, and its file with it.
+    // Retention or a truncation took the segment meanwhile. A truncated one may begin again.
     shard_.files.drop({.log = log.number(), .base = base});
-    shard_.removals.add({log.folder() + "/" + segment_name(base)}, 0);
+    const bool never_again = base < log.start_offset();
+    if (never_again) shard_.removals.add({log.folder() + "/" + segment_name(base)}, 0);
     return step(log);
   }
   if (!opened->damage.empty()) log.set_damage({ErrorCode::kCorruptLog, opened->damage});

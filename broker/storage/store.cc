@@ -17,8 +17,9 @@ using common::Error;
 using model::ErrorCode;
 
 // How often memory that was not needed for a while is given back.
-constexpr std::chrono::seconds kTrimInterval{10};
-constexpr std::size_t kBuffersKept = 2;
+constexpr std::chrono::seconds kTrimInterval{3};
+constexpr std::size_t kFreeBuffersKept = 8;
+constexpr std::size_t kFreeBuffersKeptIdle = 2;
 
 /// The store: what concerns logs as a whole. Everything else is in the parts of its shard.
 class ShardStore final : public Store {
@@ -32,6 +33,7 @@ class ShardStore final : public Store {
     shard_->flusher.set_on_progress([this](PartitionLog& log) {
       checkpointer_.progressed(log);
       shard_->reclaim();
+      checkpointer_.check();
     });
     shard_->space.set_on_healed([this] { healed(); });
     shard_->space.set_on_full([this] { shard_->removals.hurry(); });
@@ -115,10 +117,9 @@ void ShardStore::retention_tick() {
 void ShardStore::trim_tick() {
   const bool quiet = rounds_at_trim_ == shard_->journal.rounds();
   rounds_at_trim_ = shard_->journal.rounds();
-  if (quiet) {
-    shard_->pool.trim(kBuffersKept);
-    shard_->passing_pool.trim(kBuffersKept);
-  }
+  const std::size_t kept = quiet ? kFreeBuffersKeptIdle : kFreeBuffersKept;
+  shard_->pool.trim(kept);
+  shard_->passing_pool.trim(kept);
   shard_->loop.after(kTrimInterval, lifeline_.guard([this] { trim_tick(); }));
 }
 

@@ -20,9 +20,10 @@ namespace millrace::storage {
 struct StoreOptions {
   /// Size of one journal file, preallocated and recycled.
   std::uint64_t journal_file_bytes = 64ULL << 20;
-  /// Journal that may wait for its segments to be written; appends are held back at twice this.
-  /// Bounds start-up after a crash.
-  std::uint64_t journal_bytes_max = 256ULL << 20;
+  /// Journal that may wait for its segments to be written: a checkpoint begins at half of this,
+  /// appends are held back at twice this, or when this and cache_bytes together wait in memory.
+  /// Bounds start-up after a crash, in time and in memory.
+  std::uint64_t journal_bytes_max = 128ULL << 20;
   /// One round (one write and sync of the journal) carries at most this.
   std::uint64_t round_bytes_max = 1ULL << 20;
   /// Write-behind of a partition starts at this many unwritten bytes.
