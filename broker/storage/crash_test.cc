@@ -59,6 +59,34 @@ TEST(CrashTest, FailedWritesAndSyncsAreFatalAndLoseNothing) {
   run_many(number_of("MILLRACE_CRASH_POINTS", 2000) / 2, {.cycles = 10, .failures = true});
 }
 
+// Seeds that found something once, with what it was.
+struct FoundBy {
+  std::uint64_t seed;
+  bool failures;
+  const char* what;
+};
+class FoundOnceTest : public ::testing::TestWithParam<FoundBy> {};
+
+TEST_P(FoundOnceTest, StaysFixed) {
+  std::signal(SIGABRT, print_seed);
+  const auto wrong = run(GetParam().seed, {.cycles = 10, .failures = GetParam().failures});
+  EXPECT_FALSE(wrong.has_value()) << GetParam().what << ": " << *wrong;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Seeds, FoundOnceTest,
+    ::testing::Values(
+        FoundBy{207, false, "a truncation cut short what the checkpoint waited to be written"},
+        FoundBy{240, false, "a checkpoint was stored before the removal it relied on was durable"},
+        FoundBy{142, false,
+                "the delayed removal of an old segment met a new log in the same folder"},
+        FoundBy{2001, false, "a truncated segment's file was removed when the segment began again"},
+        FoundBy{450, true, "a sealed segment was cut before its truncation was durable"},
+        FoundBy{755, true, "rounds went to a journal file whose name was never synced"},
+        FoundBy{298, true, "a held journal kept the truncation that the write-behind waited for"},
+        FoundBy{2255, true, "a checkpoint was made after a sync had failed"},
+        FoundBy{2682, true, "a segment about to be dropped was written behind without its file"}));
+
 // Goal: the checks bite. Method: break one promise of the disk; some seed must notice.
 class FlawTest : public ::testing::TestWithParam<FlawedDisk::Flaw> {};
 

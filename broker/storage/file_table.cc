@@ -13,6 +13,7 @@ Result<void> set_aside(env::Disk& disk, const std::string& path) {
   TRY_ASSIGN(const bool there, disk.exists(path));
   if (!there) return common::ok();
   TRY(disk.make_directories("quarantine"));
+  TRY(disk.sync_directory(""));
   std::string flat = path;
   std::replace(flat.begin(), flat.end(), '/', '~');
   for (int attempt = 0;; ++attempt) {

@@ -2,6 +2,7 @@
 // and how it reads.
 #include "broker/storage/store.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "broker/storage/testing/store_machine.h"
@@ -66,6 +67,257 @@ TEST(StoreTest, ReadsFromDiskWhatLeftMemory) {
   EXPECT_EQ(machine.store().recovery().entries_replayed, 0U);
   Log& third = *machine.store().find(key_of(0));
   EXPECT_EQ(*machine.read_all(third, Offset{0}, third.end_offset()), model);
+}
+
+// A machine with one log of `batches` batches, all written behind and out of memory.
+class OldDataTest : public ::testing::Test {
+ protected:
+  void fill(int batches, const LogSettings& settings = {.segment_bytes = 20'000}) {
+    machine.start();
+    Log& log = machine.create(key_of(0), settings);
+    for (int i = 0; i < batches; ++i) ASSERT_TRUE(machine.append(log, 2, 500).ok());
+    machine.stop();
+    machine.start();
+  }
+  Log& log() { return *machine.store().find(key_of(0)); }
+  std::string folder() const { return "topics/orders." + key_of(0).topic.text() + "/0/"; }
+  StoreMachine machine{7};
+};
+
+// Goal: rotten bits are never served. Method: flip one bit of a sealed and of the active segment
+// and read everything.
+TEST_F(OldDataTest, BitRotIsNamedAndNotServed) {
+  fill(60);
+  const Offset end = log().end_offset();
+  machine.stop();
+  machine.hardware.flip_bit(folder() + "00000000000000000000.log", 5000, 3);
+  machine.start();
+  const auto all = machine.read_all(log(), Offset{0}, end);
+  ASSERT_FALSE(all.ok());
+  EXPECT_EQ(all.error().code, ErrorCode::kCorruptLog);
+  EXPECT_THAT(all.error().detail,
+              ::testing::HasSubstr("00000000000000000000.log is damaged at byte"));
+  ASSERT_TRUE(log().damage().has_value());
+  // What lies in other segments is served still, and what comes is taken.
+  EXPECT_TRUE(machine.read(log(), end - 2, {.up_to = end}).ok());
+  EXPECT_TRUE(machine.append(log(), 1).ok());
+}
+
+TEST_F(OldDataTest, MissingShortAndZeroedSegmentsAreDamage) {
+  fill(60);
+  const Offset end = log().end_offset();
+  const std::string segment = folder() + "00000000000000000000.log";
+  const auto original = machine.hardware.content(segment);
+  const auto expect_damage = [&](std::string_view words) {
+    machine.start();
+    const auto all = machine.read_all(log(), Offset{0}, end);
+    ASSERT_FALSE(all.ok()) << words;
+    EXPECT_EQ(all.error().code, ErrorCode::kCorruptLog);
+    EXPECT_THAT(all.error().detail, ::testing::HasSubstr(std::string(words)));
+    machine.stop();
+  };
+  machine.stop();
+  machine.hardware.truncate(segment, 5000);
+  expect_damage("ends at byte 5000");
+  machine.hardware.truncate(segment, original.size());
+  expect_damage("is damaged at byte");
+  machine.hardware.overwrite(segment, 0, original);
+  machine.hardware.zero(segment, 8192, 4096);
+  expect_damage("is damaged at byte");
+}
+
+TEST_F(OldDataTest, ReadsFromAnyOffsetWithoutItsIndexFile) {
+  fill(100);
+  const Offset end = log().end_offset();
+  for (const bool without : {false, true}) {
+    if (without) {
+      machine.stop();
+      machine.hardware.overwrite(folder() + "00000000000000000000.idx", 50,
+                                 std::vector<std::uint8_t>(8, 0x55));
+      machine.start();
+    }
+    for (std::int64_t from = 0; from < end.value(); from += 7) {
+      const auto result = machine.read(log(), Offset{from}, {.up_to = end, .bytes_max = 1});
+      ASSERT_TRUE(result.ok()) << result.error().detail;
+      ASSERT_EQ(result->pieces.size(), 1U);
+      const auto batch = model::BatchView::parse(result->pieces[0]);
+      ASSERT_TRUE(batch.ok());
+      EXPECT_LE(batch->base_offset(), Offset{from});
+      EXPECT_GT(batch->next_offset(), Offset{from});
+    }
+  }
+}
+
+TEST_F(OldDataTest, FindsRecordsByTime) {
+  machine.start();
+  Log& fresh = machine.create(key_of(0), {.segment_bytes = 20'000});
+  for (int i = 0; i < 80; ++i) {
+    const Bytes batch = make_batch(machine.random, {.base = fresh.end_offset(),
+                                                    .count = 3,
+                                                    .value_bytes = 300,
+                                                    .timestamp = common::Timestamp{1000 + 10 * i}});
+    ASSERT_TRUE(
+        machine.wait<void>([&](auto reply) { fresh.append(batch, std::move(reply)); }).ok());
+  }
+  const auto find = [&](std::int64_t time, Offset up_to) {
+    auto found = machine.wait<std::optional<TimedOffset>>(
+        [&](auto reply) { log().find_time(common::Timestamp{time}, up_to, std::move(reply)); });
+    CHECK(found.ok(), "{}", found.error().detail);
+    return *found;
+  };
+  const auto newest = [&](Offset up_to) {
+    auto found = machine.wait<std::optional<TimedOffset>>(
+        [&](auto reply) { log().find_max_time(up_to, std::move(reply)); });
+    CHECK(found.ok(), "{}", found.error().detail);
+    return *found;
+  };
+  for (const bool restarted : {false, true}) {
+    if (restarted) {
+      machine.stop();
+      machine.start();
+    }
+    const Offset end = log().end_offset();
+    EXPECT_EQ(find(0, end)->offset, Offset{0});
+    EXPECT_EQ(find(1411, end)->offset, Offset{3 * 41 + 1});
+    EXPECT_EQ(find(1411, end)->timestamp, common::Timestamp{1411});
+    EXPECT_EQ(find(1413, end)->offset, Offset{3 * 42});
+    EXPECT_EQ(find(1793, end), std::nullopt);
+    EXPECT_EQ(find(1411, Offset{3 * 41 + 1}), std::nullopt);
+    EXPECT_EQ(newest(end)->offset, Offset{3 * 79 + 2});
+    EXPECT_EQ(newest(Offset{3 * 41 + 1})->offset, Offset{3 * 41});
+    EXPECT_EQ(newest(Offset{0}), std::nullopt);
+  }
+}
+
+TEST_F(OldDataTest, RetentionBySizeRemovesWholeSegmentsAndTheirFiles) {
+  fill(100);
+  LogSettings settings{.segment_bytes = 20'000,
+                       .retention_bytes = 45'000,
+                       .retention_ms = -1,
+                       .file_delete_delay_ms = 1000};
+  log().set_settings(settings);
+  machine.store().apply_retention();
+  EXPECT_GT(log().start_offset(), Offset{0});
+  machine.world.run_for(std::chrono::seconds(20));
+  EXPECT_GE(log().size_bytes(), 45'000U);
+  EXPECT_LE(log().size_bytes(), 65'000U);
+  EXPECT_EQ(machine.read(log(), Offset{0}, {.up_to = log().end_offset()}).error().code,
+            ErrorCode::kOffsetOutOfRange);
+  EXPECT_TRUE(machine.read_all(log(), log().start_offset(), log().end_offset()).ok());
+}
+
+TEST_F(OldDataTest, RetentionByTimeTakesTheActiveSegmentToo) {
+  fill(30);
+  log().set_settings({.segment_bytes = 20'000, .retention_ms = 60'000});
+  machine.store().apply_retention();
+  machine.world.run_for(std::chrono::seconds(1));
+  EXPECT_EQ(log().start_offset(), log().end_offset());  // its records are from 1970
+  EXPECT_EQ(log().size_bytes(), 0U);
+  ASSERT_TRUE(machine.append(log(), 1).ok());
+  machine.crash();
+  machine.start();
+  EXPECT_EQ(log().end_offset() - log().start_offset(), 1);
+}
+
+TEST_F(OldDataTest, RetentionWaitsForTheSettings) {
+  fill(30);
+  machine.store().apply_retention();
+  EXPECT_EQ(log().start_offset(), Offset{0});
+}
+
+TEST_F(OldDataTest, QuarantineSetsTheFilesAside) {
+  fill(30);
+  ASSERT_TRUE(machine.append(log(), 5).ok());
+  ASSERT_TRUE(
+      machine
+          .wait<void>([&](auto reply) { machine.store().quarantine(key_of(0), std::move(reply)); })
+          .ok());
+  EXPECT_EQ(machine.store().find(key_of(0)), nullptr);
+  machine.crash();
+  machine.start();
+  EXPECT_EQ(machine.store().find(key_of(0)), nullptr);
+  const std::string flat =
+      "quarantine/topics~orders." + key_of(0).topic.text() + "~0.0/00000000000000000000.log";
+  EXPECT_FALSE(machine.hardware.content(flat).empty());
+}
+
+// Goal: what recovery finds of producers is what was checkpointed and what came behind it.
+TEST(StoreTest, ProducersComeFromTheCheckpointAndTheJournal) {
+  StoreMachine machine(9);
+  machine.start();
+  Log& log = machine.create(key_of(0));
+  log.on_checkpoint([] { return Bytes::copy_of("state"); });
+  ASSERT_TRUE(machine.append(log, 4).ok());
+  ASSERT_TRUE(machine.checkpoint().ok());
+  const Bytes batch = make_batch(
+      machine.random,
+      {.base = log.end_offset(), .count = 2, .producer = model::ProducerId{77}, .sequence = 5});
+  ASSERT_TRUE(machine.wait<void>([&](auto reply) { log.append(batch, std::move(reply)); }).ok());
+  machine.crash();
+  machine.start();
+  Log& again = *machine.store().find(key_of(0));
+  const auto found = again.take_recovered_producers();
+  EXPECT_EQ(found.snapshot.text(), "state");
+  EXPECT_EQ(found.at, Offset{4});
+  ASSERT_EQ(found.batches_behind.size(), 1U);
+  EXPECT_EQ(model::BatchView::parse(found.batches_behind[0])->producer_id(), model::ProducerId{77});
+  EXPECT_EQ(model::BatchView::parse(found.batches_behind[0])->base_offset(), Offset{4});
+}
+
+// Goal: a full disk refuses appends before it changes anything, keeps what was acknowledged, and
+// heals by itself.
+TEST(StoreTest, FullDiskRefusesAndHeals) {
+  StoreOptions options = testing::tiny_options();
+  options.free_bytes_min = 64 << 10;
+  StoreMachine machine(11, options);
+  machine.start();
+  Log& log = machine.create(key_of(0), {.segment_bytes = 30'000});
+  for (int i = 0; i < 20; ++i) ASSERT_TRUE(machine.append(log, 2, 1000).ok());
+  machine.hardware.set_capacity(machine.hardware.used() + (32 << 10));
+  std::optional<ErrorCode> refused;
+  for (int i = 0; i < 2000 && !refused.has_value(); ++i) {
+    const Offset before = log.end_offset();
+    const auto appended = machine.append(log, 2, 1000);
+    if (appended.ok()) continue;
+    refused = appended.error().code;
+    EXPECT_EQ(log.end_offset(), before);
+  }
+  EXPECT_EQ(refused, ErrorCode::kNoSpace);
+  EXPECT_TRUE(machine.store().stats().out_of_space);
+  const Offset end = log.end_offset();
+  EXPECT_TRUE(machine.read_all(log, Offset{0}, end).ok());
+  machine.hardware.set_capacity(std::uint64_t{1} << 40);
+  ASSERT_TRUE(machine.world.run_until([&] { return !machine.store().stats().out_of_space; }));
+  EXPECT_TRUE(machine.append(log, 2).ok());
+  EXPECT_FALSE(machine.fatal.has_value());
+  machine.crash();
+  machine.start();
+  EXPECT_EQ(machine.store().find(key_of(0))->end_offset(), end + 2);
+}
+
+// Goal: the journal damaged in its middle is not taken for its end.
+TEST(StoreTest, DamageInTheMiddleOfTheJournalIsNamed) {
+  StoreMachine machine(13);
+  machine.start();
+  Log& log = machine.create(key_of(0));
+  for (int i = 0; i < 6; ++i) ASSERT_TRUE(machine.append(log, 1).ok());
+  machine.crash(Survival::kNothing);
+  machine.hardware.flip_bit("journal/0/000001.wal", 2 * 4096 + 100, 1);
+  const auto started = machine.try_start();
+  ASSERT_FALSE(started.ok());
+  EXPECT_EQ(started.error().code, ErrorCode::kCorruptLog);
+  EXPECT_THAT(started.error().detail, ::testing::HasSubstr("journal/0/000001.wal"));
+}
+
+TEST(StoreTest, LostCheckpointIsNotAFreshStart) {
+  StoreMachine machine(14);
+  machine.start();
+  ASSERT_TRUE(machine.append(machine.create(key_of(0)), 1).ok());
+  machine.crash(Survival::kNothing);
+  machine.hardware.flip_bit("journal/0/checkpoint", 20, 1);
+  const auto started = machine.try_start();
+  ASSERT_FALSE(started.ok());
+  EXPECT_EQ(started.error().code, ErrorCode::kCorruptLog);
 }
 
 }  // namespace
