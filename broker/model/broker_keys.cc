@@ -141,7 +141,7 @@ constexpr std::array kBrokerKeys = {
     ConfigKey{
         .name = "journal.bytes.max",
         .type = kLong,
-        .default_value = "268435456",
+        .default_value = "134217728",
         .unit = "bytes",
         .meaning =
             "Journal of one shard that may wait for its segments; bounds the start after a crash.",

@@ -14,6 +14,11 @@ using model::Term;
 constexpr std::uint64_t kCheckpointMagic = 0x315450435f524c4dULL;  // "MLR_CPT1"
 constexpr std::uint32_t kCheckpointVersion = 1;
 
+// More than this is no log of ours; sums of such numbers do not overflow.
+constexpr Offset kOffsetMax{std::int64_t{1} << 60};
+constexpr std::uint64_t kSegmentBytesMax = std::uint64_t{1} << 40;
+constexpr std::uint32_t kSegmentsMax = 1 << 20;
+
 constexpr std::uint8_t kFinished = 1;
 constexpr std::uint8_t kChecksumKnown = 2;
 
@@ -33,6 +38,7 @@ Result<Segment> read_segment(ByteReader& in) {
   segment.finished = (flags & kFinished) != 0;
   segment.checksum_known = (flags & kChecksumKnown) != 0;
   const bool sound = segment.base >= Offset{0} && segment.base <= segment.end &&
+                     segment.end <= kOffsetMax && segment.size <= kSegmentBytesMax &&
                      (segment.size == 0) == (segment.base == segment.end);
   if (!sound) return corrupt("a segment makes no sense");
   return segment;
@@ -40,6 +46,7 @@ Result<Segment> read_segment(ByteReader& in) {
 
 Result<void> read_segments(ByteReader& in, PartitionLog::Restored& state) {
   const auto count = in.get<std::uint32_t>();
+  if (count > kSegmentsMax) return corrupt("a log has too many segments");
   for (std::uint32_t i = 0; i < count && !in.failed(); ++i) {
     TRY_ASSIGN(Segment segment, read_segment(in));
     if (i > 0 && state.segments.back().end != segment.base) return corrupt("segments do not join");
@@ -57,8 +64,9 @@ Result<CheckpointLog> read_log(ByteReader& in) {
   log.topic = in.text();
   log.folder_suffix = LogNumber{in.get<std::uint32_t>()};
   const auto state = in.get<std::uint8_t>();
-  if (state > static_cast<std::uint8_t>(LogState::kQuarantining))
-    return corrupt("a log's state is unknown");
+  const bool known = state == static_cast<std::uint8_t>(LogState::kServing) ||
+                     state == static_cast<std::uint8_t>(LogState::kQuarantining);
+  if (!known) return corrupt("a log's state is unknown");
   log.state.state = static_cast<LogState>(state);
   log.state.start = Offset{in.get<std::int64_t>()};
   TRY(read_segments(in, log.state));
@@ -74,6 +82,7 @@ Result<CheckpointLog> read_log(ByteReader& in) {
   log.state.snapshot_at = Offset{in.get<std::int64_t>()};
   log.state.snapshot = Bytes::copy_of(in.sized());
   if (in.failed()) return corrupt("it ends early");
+  if (log.number.value() == 0) return corrupt("a log has no number");
   const bool inside = log.state.segments.front().base <= log.state.start &&
                       log.state.start <= log.state.segments.back().end;
   if (!inside) return corrupt("a log starts outside its segments");
@@ -183,6 +192,7 @@ Result<Checkpoint> read_checkpoint(ByteView bytes, std::uint32_t shard) {
   const auto logs = in.get<std::uint32_t>();
   for (std::uint32_t i = 0; i < logs && !in.failed(); ++i) {
     TRY_ASSIGN(CheckpointLog log, read_log(in));
+    if (log.number.value() > checkpoint.last_number) return corrupt("a log's number is too high");
     checkpoint.logs.push_back(std::move(log));
   }
   if (in.failed() || in.left() != 4) return corrupt("its length is wrong");

@@ -1,0 +1,61 @@
+// Any bytes as a segment or its index: what passes the checks is what they promise, the rest is
+// refused.
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "broker/storage/index.h"
+#include "broker/storage/segment_scan.h"
+#include "common/crc32c.h"
+#include "common/endian.h"
+
+namespace {
+
+using namespace millrace;
+
+// Makes checksums and base offsets right where the lengths allow, so that deeper checks are
+// reached.
+void make_plausible(std::vector<std::uint8_t>& bytes) {
+  std::int64_t offset = 0;
+  for (std::size_t at = 0; at + model::kBatchHeaderBytes <= bytes.size();) {
+    const common::ByteView rest = common::ByteView(bytes).subspan(at);
+    const std::size_t size = model::BatchView::announced_size(rest);
+    if (size < model::kBatchHeaderBytes || size > rest.size()) return;
+    common::store_big(bytes.data() + at, offset);
+    common::store_big(
+        bytes.data() + at + 17,
+        common::crc32c(rest.subspan(model::kBatchCrcStart, size - model::kBatchCrcStart)));
+    const auto batch = model::BatchView::parse(rest);
+    if (!batch.ok()) return;
+    offset = batch->next_offset().value();
+    at += size;
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size < 2) return 0;
+  std::vector<std::uint8_t> bytes(data + 1, data + size);
+  if ((data[0] & 1) != 0) make_plausible(bytes);
+  const std::uint64_t beyond = data[0] >> 1;
+  const auto run = storage::verify_batches(bytes, model::Offset{0}, bytes.size() + beyond, "f", 0);
+  if (run.ok()) {
+    CHECK(run->bytes <= bytes.size());
+    CHECK((run->bytes == 0) == (run->end == model::Offset{0}));
+    const auto again = storage::verify_batches(common::ByteView(bytes).first(run->bytes),
+                                               model::Offset{0}, run->bytes, "f", 0);
+    CHECK(again.ok() && again->bytes == run->bytes && again->end == run->end);
+  }
+  storage::Segment segment{.base = model::Offset{7}, .end = model::Offset{1000}, .size = 1 << 20};
+  if (bytes.size() >= 40) {
+    common::store_little<std::uint64_t>(bytes.data() + 24, (bytes.size() - 40) / 16);
+    common::store_little<std::int64_t>(bytes.data() + 8, 7);
+    common::store_little<std::uint64_t>(bytes.data() + 16, segment.size);
+    common::store_little(bytes.data() + 32, common::crc32c(common::ByteView(bytes).subspan(40)));
+    common::store_little(bytes.data() + 36, common::crc32c(common::ByteView(bytes).first(36)));
+  }
+  if (const auto index = storage::SegmentIndex::decode(bytes, segment))
+    CHECK(index->encode(segment) == bytes);
+  return 0;
+}
