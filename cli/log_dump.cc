@@ -14,8 +14,8 @@ namespace {
 
 using nlohmann::json;
 
-// More than any batch that a broker accepts can unpack to.
-constexpr std::size_t kPlainBytesMax = std::size_t{1} << 30;
+// No log comes this far; what a batch adds to it does not overflow.
+constexpr model::Offset kOffsetMax{std::int64_t{1} << 60};
 
 std::string text_of(const std::optional<common::ByteView>& bytes) {
   return bytes ? std::string(common::as_text(*bytes)) : "(null)";
@@ -85,8 +85,8 @@ json json_of(const model::BatchView& batch, const model::RecordView& record) {
 
 /// Calls visit(record) for each; answers what is wrong with them, or an empty text.
 template <typename Visit>
-std::string walk_records(const model::BatchView& batch, Visit visit) {
-  const auto plain = model::plain_records(batch, kPlainBytesMax);
+std::string walk_records(const model::BatchView& batch, std::size_t plain_bytes_max, Visit visit) {
+  const auto plain = model::plain_records(batch, plain_bytes_max);
   if (!plain.ok()) return plain.error().detail;
   model::RecordReader reader(plain->records, batch.record_count());
   for (;;) {
@@ -106,7 +106,7 @@ std::string print_batch(const model::BatchView& batch, std::size_t position, boo
     json row = json_of(batch, position, intact);
     if (options.records && intact) {
       json records = json::array();
-      wrong = walk_records(batch, [&](const model::RecordView& record) {
+      wrong = walk_records(batch, options.plain_bytes_max, [&](const model::RecordView& record) {
         records.push_back(json_of(batch, record));
       });
       row["records"] = std::move(records);
@@ -116,7 +116,7 @@ std::string print_batch(const model::BatchView& batch, std::size_t position, boo
   }
   print(line_of(batch, position, intact));
   if (!options.records || !intact) return wrong;
-  return walk_records(batch,
+  return walk_records(batch, options.plain_bytes_max,
                       [&](const model::RecordView& record) { print(line_of(batch, record)); });
 }
 
@@ -140,6 +140,10 @@ DumpSummary dump_segment(common::ByteView file, const DumpOptions& options,
       } else {
         damaged(position, batch.error().detail);
       }
+      break;
+    }
+    if (batch->base_offset() < model::Offset{0} || batch->base_offset() > kOffsetMax) {
+      damaged(position, fmt::format("no log has an offset {}", batch->base_offset()));
       break;
     }
     const bool intact = batch->crc_matches();

@@ -1,6 +1,7 @@
 // What a segment file holds, as text. Works on the file alone: no broker is asked.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -15,6 +16,9 @@ struct DumpOptions {
   bool records = false;
   /// One JSON object per batch instead of text.
   bool json = false;
+  /// A batch whose records unpack to more is damage. The default is more than any batch that a
+  /// broker accepts unpacks to.
+  std::size_t plain_bytes_max = std::size_t{1} << 30;
 };
 
 struct DumpSummary {

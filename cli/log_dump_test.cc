@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "broker/model/record.h"
+#include "common/endian.h"
 
 namespace millrace::cli {
 namespace {
@@ -108,6 +109,16 @@ TEST_F(LogDump, DamageIsNamedWithItsPlace) {
   summary = dump();
   EXPECT_EQ(summary.batches, 1u);
   EXPECT_THAT(summary.damage, StartsWith("at position " + std::to_string(second)));
+}
+
+// Goal: an offset from the end of the numbers is damage. Method: a batch whose last offset would
+// overflow.
+TEST_F(LogDump, AnOffsetThatNoLogHasIsDamage) {
+  add({}, 2);
+  common::store_big(file_.data(), INT64_MAX);
+  const DumpSummary summary = dump({.records = true});
+  EXPECT_EQ(summary.batches, 0u);
+  EXPECT_THAT(summary.damage, HasSubstr("no log has an offset 9223372036854775807"));
 }
 
 // Goal: no file ends the process. Method: every length of a good file, and every byte of it

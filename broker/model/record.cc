@@ -101,6 +101,11 @@ common::Timestamp add_wrapping(common::Timestamp base, std::int64_t delta) {
   return common::Timestamp{static_cast<std::int64_t>(static_cast<std::uint64_t>(base.value()) +
                                                      static_cast<std::uint64_t>(delta))};
 }
+/// The delta that add_wrapping() undoes, whatever times a client thinks of.
+std::int64_t subtract_wrapping(common::Timestamp time, common::Timestamp base) {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(time.value()) -
+                                   static_cast<std::uint64_t>(base.value()));
+}
 
 }  // namespace
 
@@ -165,7 +170,7 @@ void BatchBuilder::append(const NewRecord& record) {
     timestamp_max_ = record.timestamp;
   }
   timestamp_max_ = std::max(timestamp_max_, record.timestamp);
-  const std::int64_t timestamp_delta = record.timestamp - timestamp_first_;
+  const std::int64_t timestamp_delta = subtract_wrapping(record.timestamp, timestamp_first_);
   std::size_t size = 1 + int_size(timestamp_delta) + int_size(count_) + field_size(record.key) +
                      field_size(record.value) +
                      int_size(static_cast<std::int64_t>(record.headers.size()));

@@ -59,6 +59,20 @@ TEST(Records, RoundTrip) {
   }
 }
 
+// Goal: a client's times are kept, however far apart. Method: the ends of the range in one batch,
+// whose difference is no 64-bit number.
+TEST(Records, TimesFromBothEndsOfTheRange) {
+  BatchBuilder builder;
+  for (const std::int64_t time : {INT64_MAX, INT64_MIN, std::int64_t{-1}})
+    builder.append({.timestamp = common::Timestamp{time}});
+  const common::Bytes bytes = builder.build();
+  const BatchView batch = BatchView::parse(bytes).value();
+  RecordReader reader(batch.payload(), batch.record_count());
+  for (const std::int64_t time : {INT64_MAX, INT64_MIN, std::int64_t{-1}})
+    EXPECT_EQ(reader.next().value()->timestamp(batch).value(), time);
+  EXPECT_EQ(batch.max_timestamp().value(), INT64_MAX);
+}
+
 TEST(Records, AppendTimeCountsForEveryRecord) {
   common::Bytes bytes = batch_of({{.timestamp = 5, .value = "a"}, {.timestamp = 9, .value = "b"}});
   set_append_time(bytes.mutable_view(), common::Timestamp{1000});

@@ -4,6 +4,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include <fstream>
+#include <sstream>
 #include <string_view>
 #include <utility>
 
@@ -51,12 +52,23 @@ Result<ConfigFile> read_properties(std::istream& in, const std::string& path) {
   return file;
 }
 
+// Aliases make a small YAML file a large tree, or one without an end: no setting's name is deeper,
+// and no file of settings has more nodes.
+constexpr int kDepthMax = 16;
+constexpr int kNodesMax = 10'000;
+
+/// Adds the settings below `node` to `file`. `nodes` counts those seen so far.
 Result<void> flatten(const YAML::Node& node, const std::string& prefix, const std::string& path,
-                     ConfigFile& file) {
+                     ConfigFile& file, int depth, int& nodes) {
+  if (depth > kDepthMax || ++nodes > kNodesMax) {
+    return Error{ErrorCode::kInvalidConfig,
+                 fmt::format("{}: nested too deeply, or too many entries", path)};
+  }
   if (node.IsMap()) {
     for (const auto& entry : node) {
       const std::string name = entry.first.as<std::string>();
-      TRY(flatten(entry.second, prefix.empty() ? name : prefix + "." + name, path, file));
+      TRY(flatten(entry.second, prefix.empty() ? name : prefix + "." + name, path, file, depth + 1,
+                  nodes));
     }
     return common::ok();
   }
@@ -84,7 +96,8 @@ Result<ConfigFile> read_yaml(std::istream& in, const std::string& path) {
   // yaml-cpp throws; nothing of it leaves this function.
   try {
     ConfigFile file;
-    TRY(flatten(YAML::Load(in), "", path, file));
+    int nodes = 0;
+    TRY(flatten(YAML::Load(in), "", path, file, 0, nodes));
     return file;
   } catch (const YAML::Exception& problem) {
     return Error{ErrorCode::kInvalidConfig, fmt::format("{}: {}", path, problem.what())};
@@ -98,6 +111,13 @@ Result<ConfigFile> read_config_file(const std::string& path) {
   if (!in)
     return Error{ErrorCode::kInvalidConfig,
                  fmt::format("{}: cannot be read; is the path right?", path)};
+  std::ostringstream content;
+  content << in.rdbuf();
+  return parse_config_file(content.str(), path);
+}
+
+Result<ConfigFile> parse_config_file(const std::string& content, const std::string& path) {
+  std::istringstream in(content);
   return path.ends_with(".properties") ? read_properties(in, path) : read_yaml(in, path);
 }
 

@@ -17,5 +17,7 @@ struct ConfigFile {
 /// warnings. Anything else is YAML, flat (`kafka.listen: ...`) or nested, where an unknown key is
 /// an error. Errors name the file and the key.
 common::Result<ConfigFile> read_config_file(const std::string& path);
+/// The same for a file's content; `path` chooses the form and stands in errors.
+common::Result<ConfigFile> parse_config_file(const std::string& content, const std::string& path);
 
 }  // namespace millrace::server

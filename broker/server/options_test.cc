@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fmt/format.h>
+
 #include <fstream>
 
 #include "broker/env/testing/both_worlds.h"
@@ -133,6 +135,20 @@ TEST_F(OptionsTest, WrongFilesAreNamed) {
               HasSubstr("did you mean kafka.listen?"));
   EXPECT_THAT(refusal({"--config", write("d.properties", "num.partitions=x")}),
               HasSubstr("d.properties"));
+}
+
+// Goal: a small file that is a large or endless tree is refused at once. Method: an alias to the
+// node that holds it, and nine levels of nine aliases each to the level before.
+TEST_F(OptionsTest, YamlThatNeverEndsIsRefused) {
+  EXPECT_THAT(refusal({"--config", write("loop.yaml", "a: &a\n  b: *a\n")}),
+              HasSubstr("loop.yaml: nested too deeply"));
+  std::string many = "l0: &l0 {}\n";
+  for (int level = 1; level < 10; ++level) {
+    many += fmt::format("l{0}: &l{0} {{", level);
+    for (int i = 0; i < 9; ++i) many += fmt::format("k{}: *l{}, ", i, level - 1);
+    many += "}\n";
+  }
+  EXPECT_THAT(refusal({"--config", write("many.yaml", many)}), HasSubstr("too many entries"));
 }
 
 // Goal: a Kafka broker's file starts a broker. Method: the forms that Java's properties have, known

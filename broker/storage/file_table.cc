@@ -57,7 +57,7 @@ void FileTable::acquire(const Key& key, Spec spec, common::Reply<Result<Opened>>
   job->spec = std::move(spec);
   job->done = std::move(done);
   disk_.offload([&disk = disk_, job] { job->opened = open_segment_file(disk, job->spec); },
-                [this, alive = lifeline_.guard([this, key, job] {
+                [alive = lifeline_.guard([this, key, job] {
                   if (job->opened.ok() && job->opened->damage.empty())
                     insert(key, job->opened->file);
                 }),
