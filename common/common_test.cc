@@ -1,6 +1,9 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <string>
+#include <type_traits>
+#include <vector>
 
 #include "common/bytes.h"
 #include "common/clock.h"
@@ -8,6 +11,7 @@
 #include "common/endian.h"
 #include "common/random.h"
 #include "common/reply.h"
+#include "common/result.h"
 #include "common/uuid.h"
 #include "common/varint.h"
 
@@ -20,6 +24,22 @@ TEST(Crc32c, KnownAnswers) {
   EXPECT_EQ(crc32c(as_bytes("123456789")), 0xe3069283U);
   const Bytes whole = Bytes::copy_of("hello, world");
   EXPECT_EQ(crc32c(whole.slice(5, 7), crc32c(whole.slice(0, 5))), crc32c(whole));
+}
+
+// Walking over what a temporary Result holds must not outlive it: in C++20 a range-for keeps a value
+// alive, but not what a reference into a temporary points at.
+TEST(Result, ATemporaryGivesItsValueAway) {
+  using Words = Result<std::vector<std::string>>;
+  static_assert(std::is_same_v<decltype(std::declval<Words>().value()), std::vector<std::string>>);
+  static_assert(std::is_same_v<decltype(*std::declval<Words>()), std::vector<std::string>>);
+  static_assert(std::is_same_v<decltype(std::declval<Words>().error()), Error>);
+  static_assert(std::is_same_v<decltype(std::declval<Result<void>>().error()), Error>);
+  const auto read = [] { return Words(std::vector<std::string>{std::string(100, 'x')}); };
+  std::size_t letters = 0;
+  for (const std::string& word : *read()) letters += word.size();
+  EXPECT_EQ(letters, 100u);
+  Result<std::unique_ptr<int>> only_movable(std::make_unique<int>(7));
+  EXPECT_EQ(*std::move(only_movable).value(), 7);
 }
 
 TEST(Varint, RoundTripAtEveryBoundary) {

@@ -27,6 +27,8 @@ struct Error {
 };
 
 /// A value of type T, or an Error. Looking at the one that is not there ends the process.
+/// What is taken out of a Result that is about to go comes by value, not as a reference into it:
+/// `for (auto& x : *read())` would outlive what it walks over.
 template <typename T>
 class [[nodiscard]] Result {
  public:
@@ -48,20 +50,20 @@ class [[nodiscard]] Result {
     CHECK(ok(), "{}", error().detail);
     return *std::get_if<0>(&state_);
   }
-  T&& value() && {
+  T value() && {
     CHECK(ok(), "{}", error().detail);
     return std::move(*std::get_if<0>(&state_));
   }
   const T& operator*() const& { return value(); }
   T& operator*() & { return value(); }
-  T&& operator*() && { return std::move(*this).value(); }
+  T operator*() && { return std::move(*this).value(); }
   const T* operator->() const { return &value(); }
   T* operator->() { return &value(); }
   const Error& error() const& {
     CHECK(state_.index() == 1);
     return *std::get_if<1>(&state_);
   }
-  Error&& error() && {
+  Error error() && {
     CHECK(state_.index() == 1);
     return std::move(*std::get_if<1>(&state_));
   }
@@ -84,7 +86,7 @@ class [[nodiscard]] Result<void> {
     CHECK(error_.has_value());
     return *error_;
   }
-  Error&& error() && {
+  Error error() && {
     CHECK(error_.has_value());
     return std::move(*error_);
   }
