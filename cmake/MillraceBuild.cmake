@@ -33,7 +33,6 @@ target_compile_options(millrace_flags INTERFACE
   -Wno-missing-field-initializers -fno-omit-frame-pointer -march=x86-64-v2
   # Names of files in messages and debug information start at the top of the tree.
   "-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=")
-target_compile_definitions(millrace_flags INTERFACE ASIO_NO_DEPRECATED ASIO_STANDALONE)
 if(MILLRACE_SANITIZE)
   target_compile_options(millrace_flags INTERFACE -fsanitize=${MILLRACE_SANITIZE} -fno-sanitize-recover=all)
   target_link_options(millrace_flags INTERFACE -fsanitize=${MILLRACE_SANITIZE})
