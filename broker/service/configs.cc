@@ -63,10 +63,9 @@ ConfigAnswer describe_topic(const Shard& here, const ConfigQuery& query) {
                   fmt::format("Topic {} does not exist", query.name));
   }
   ConfigAnswer answer;
-  for (const model::ConfigEntry& entry :
-       model::describe_topic_config(topic->configs, here.layers())) {
-    if (wanted(query, entry.key->name)) answer.entries.push_back(entry_of(entry, false));
-  }
+  answer.entries = topic_config_entries(here, topic->configs);
+  std::erase_if(answer.entries,
+                [&](const ConfigEntry& entry) { return !wanted(query, entry.name); });
   return answer;
 }
 
@@ -147,6 +146,14 @@ class Altering : public std::enable_shared_from_this<Altering> {
 };
 
 }  // namespace
+
+std::vector<ConfigEntry> topic_config_entries(const Shard& here,
+                                              const model::ConfigMap& overrides) {
+  std::vector<ConfigEntry> entries;
+  for (const model::ConfigEntry& entry : model::describe_topic_config(overrides, here.layers()))
+    entries.push_back(entry_of(entry, false));
+  return entries;
+}
 
 std::vector<ConfigAnswer> describe_configs(const Shard& here,
                                            const std::vector<ConfigQuery>& queries) {

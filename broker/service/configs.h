@@ -62,6 +62,9 @@ struct ConfigAnswer {
 std::vector<ConfigAnswer> describe_configs(const Shard& here,
                                            const std::vector<ConfigQuery>& queries);
 
+/// All settings of a topic with these overrides, be it made or not.
+std::vector<ConfigEntry> topic_config_entries(const Shard& here, const model::ConfigMap& overrides);
+
 using metadata::AlterStyle;
 using metadata::ConfigChange;
 

@@ -16,7 +16,8 @@ constexpr std::int16_t kConfigsVersionMin = 5;
 
 struct Work {
   Response response;
-  std::vector<std::size_t> places;  // of outcome i in the response
+  std::vector<std::size_t> places;        // of outcome i in the response
+  std::vector<model::ConfigMap> configs;  // that outcome i was asked to have
   bool show_configs = false;
 };
 
@@ -47,30 +48,28 @@ std::vector<service::NewTopic> plan(const Request& request, Work& work) {
       continue;
     }
     work.places.push_back(work.response.topics.size() - 1);
+    model::ConfigMap& configs = work.configs.emplace_back();
+    for (const Request::Config& config : wanted.configs)
+      configs[config.name] = config.value.value_or("");
     topics.push_back(new_topic(wanted));
   }
   return topics;
 }
 
-void show_configs(const service::Shard& shard, Response::Topic& answer) {
-  auto described = service::describe_configs(
-      shard, {{service::ResourceType::kTopic, answer.name, std::nullopt}});
-  if (described.front().code != ErrorCode::kNone) return;
-  for (service::ConfigEntry& entry : described.front().entries) {
-    answer.configs->push_back({std::move(entry.name), std::move(entry.value), entry.read_only,
-                               static_cast<std::int8_t>(entry.source), entry.sensitive});
-  }
-}
-
-void put(const service::Shard& shard, const Work& work, service::TopicOutcome outcome,
-         Response::Topic& answer) {
+/// The answer for a topic that was made, or could be (KIP-525).
+void put(const service::Shard& shard, const Work& work, std::size_t i,
+         service::TopicOutcome outcome, Response::Topic& answer) {
   put_error(answer, outcome.code, std::move(outcome.detail));
   answer.configs.emplace();
   if (outcome.code != ErrorCode::kNone) return;
   answer.topic_id = outcome.id;
   answer.num_partitions = outcome.partitions;
   answer.replication_factor = outcome.replication_factor;
-  if (work.show_configs) show_configs(shard, answer);
+  if (!work.show_configs) return;
+  for (service::ConfigEntry& entry : service::topic_config_entries(shard, work.configs[i])) {
+    answer.configs->push_back({std::move(entry.name), std::move(entry.value), entry.read_only,
+                               static_cast<std::int8_t>(entry.source), entry.sensitive});
+  }
 }
 
 }  // namespace
@@ -80,12 +79,12 @@ void handle(Request request, Call<Request> call) {
   service::Shard& shard = call.shard();
   auto work = std::make_unique<Work>();
   auto topics = plan(request, *work);
-  work->show_configs = call.version() >= kConfigsVersionMin && !request.validate_only;
+  work->show_configs = call.version() >= kConfigsVersionMin;
   service::create_topics(shard, std::move(topics), request.validate_only,
                          [call = std::move(call), work = std::move(work),
                           &shard](std::vector<service::TopicOutcome> outcomes) mutable {
                            for (std::size_t i = 0; i < outcomes.size(); ++i) {
-                             put(shard, *work, std::move(outcomes[i]),
+                             put(shard, *work, i, std::move(outcomes[i]),
                                  work->response.topics[work->places[i]]);
                            }
                            call.answer(work->response);

@@ -231,6 +231,36 @@ TEST_P(Admin, CreateTopicsInEveryVersion) {
   }
 }
 
+// A dry run tells what the topic would be, as a real one does (KIP-525).
+TEST_P(Admin, CreateTopicsForValidationTellsPartitionsAndConfigs) {
+  TestBroker broker({.shards = GetParam(), .limits = {}, .config = {{"num.partitions", "5"}}});
+  auto client = broker.connect();
+  wire::CreateTopicsRequest request;
+  auto& topic = request.topics.emplace_back();
+  topic.name = "fresh";
+  topic.num_partitions = -1;
+  topic.replication_factor = -1;
+  topic.configs = {{"retention.ms", "1234"}};
+  request.validate_only = true;
+  for (std::int16_t version = 5; version <= 7; ++version) {
+    const auto dry = client.call(request, version).topics.at(0);
+    EXPECT_EQ(dry.error_code, 0);
+    EXPECT_EQ(dry.num_partitions, 5);
+    EXPECT_EQ(dry.replication_factor, 1);
+    const auto& configs = *dry.configs;
+    EXPECT_TRUE(std::is_sorted(configs.begin(), configs.end(),
+                               [](const auto& a, const auto& b) { return a.name < b.name; }));
+    const auto found = std::find_if(configs.begin(), configs.end(),
+                                    [](const auto& c) { return c.name == "retention.ms"; });
+    ASSERT_NE(found, configs.end());
+    EXPECT_EQ(found->value, "1234");
+    EXPECT_EQ(found->config_source, 1);
+  }
+  const auto dry = client.call(request).topics.at(0).configs;
+  request.validate_only = false;
+  EXPECT_EQ(client.call(request).topics.at(0).configs, dry) << "as it is then made";
+}
+
 TEST_P(Admin, CreateTopicsErrors) {
   broker_.create_topic("orders");
   const auto refuse = [&](auto change, bool validate_only = false) {
