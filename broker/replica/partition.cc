@@ -147,7 +147,10 @@ void Partition::append_accepted(Bytes batch, AppendOptions options, common::Time
 
 void Partition::answer_duplicate(const model::ProducedBatch& original, AppendOptions options,
                                  Reply<AppendOutcome> done) {
-  const Appended answer{original.base_offset, common::Timestamp{-1}, log_.start_offset()};
+  // A batch that the topic stamped holds its append time as its maximum, which the table keeps.
+  const bool stamped = settings_.timestamp_type == model::TimestampType::kLogAppendTime;
+  const Appended answer{original.base_offset, stamped ? original.timestamp : common::Timestamp{-1},
+                        log_.start_offset()};
   // The first try may still be on its way to the disk: an acks=all answer waits for it (KIP-98).
   if (options.acks == Acks::kAll) {
     park(original.last_offset + 1, answer, std::move(done));

@@ -45,7 +45,8 @@ struct AppendOptions {
 struct Appended {
   /// Of the batch's first record; for a repeated batch, where it was appended the first time.
   Offset base_offset;
-  /// Set when the topic stamps batches itself (message.timestamp.type=LogAppendTime), else -1.
+  /// Set when the topic stamps batches itself (message.timestamp.type=LogAppendTime), else -1. Of a
+  /// repeated batch: the stamp of the first time.
   common::Timestamp append_time{-1};
   Offset log_start;
 };

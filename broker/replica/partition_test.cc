@@ -174,6 +174,31 @@ TEST_F(PartitionTest, ARepeatedBatchIsAnsweredWithItsFirstOffset) {
   EXPECT_EQ(partition_->bounds().log_end, Offset{6});
 }
 
+// A retry is answered as the first try was: with the topic's own stamp of that time, also from a
+// checkpoint, and with where the log begins now.
+TEST_F(PartitionTest, ARepeatedBatchKeepsItsAppendTime) {
+  settings_.timestamp_type = model::TimestampType::kLogAppendTime;
+  partition_->set_settings(settings_);
+  const auto first = append({.count = 2, .producer = kProducer, .sequence = 0});
+  machine_.world.run_for(std::chrono::seconds(5));
+  const auto second = append({.producer = kProducer, .sequence = 2});
+  EXPECT_GT(second.appended.append_time, first.appended.append_time);
+  const auto again = [&] {
+    return append({.count = 2, .producer = kProducer, .sequence = 0}).appended;
+  };
+  EXPECT_EQ(again().append_time, first.appended.append_time);
+  EXPECT_EQ(again().log_start, Offset{0});
+  ASSERT_TRUE(machine_.checkpoint().ok());
+  restart();
+  EXPECT_EQ(again().append_time, first.appended.append_time);
+  EXPECT_TRUE(delete_records(Offset{1}).ok());
+  EXPECT_EQ(again().base_offset, Offset{0});
+  EXPECT_EQ(again().log_start, Offset{1});
+  settings_.timestamp_type = model::TimestampType::kCreateTime;
+  partition_->set_settings(settings_);
+  EXPECT_EQ(again().append_time, common::Timestamp{-1}) << "then clients go by their own clock";
+}
+
 // Goal: a retry never overtakes its first try (KIP-98). Method: send the same batch twice before
 // the disk has answered; acks=all waits for the write of the first, acks=1 does not.
 TEST_F(PartitionTest, ADuplicateOfABatchInFlightWaitsForIt) {
