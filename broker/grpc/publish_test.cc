@@ -49,12 +49,12 @@ class PublishTest : public ::testing::Test {
   }
   v1::ReadResponse read(std::int32_t partition, Offset from = {}) {
     v1::ReadResponse response;
-    const auto outcome = node_.fetch_one("orders", partition, from);
-    for (const common::Bytes& piece : outcome.pieces) {
-      const auto next =
-          decode_records(piece, "orders", model::PartitionIndex{partition}, from, response);
-      EXPECT_TRUE(next.ok());
-    }
+    UnpackedBytes unpacked;
+    RecordDecoder decoder("orders", unpacked);
+    for (common::Bytes& piece : node_.fetch_one("orders", partition, from).pieces)
+      decoder.add(model::PartitionIndex{partition}, from, std::move(piece));
+    EXPECT_TRUE(decoder.take(SIZE_MAX, response).ok());
+    EXPECT_TRUE(decoder.empty());
     return response;
   }
 
@@ -200,55 +200,6 @@ TEST_F(PublishTest, TopicsAreMadeWhereThatIsAllowed) {
   EXPECT_EQ(response_.positions(0).offset(), 0);
   EXPECT_THAT(refusal(request(1, "no/slash")), HasSubstr("no/slash"));
   EXPECT_EQ(publish(request(1, "__cluster_metadata")).ok(), false);
-}
-
-// Goal: a header name that is no UTF-8 keeps nobody from reading on (protobuf refuses such
-// strings). Method: good names pass unchanged, bad bytes become U+FFFD, and the response can be
-// parsed.
-TEST(RecordDecoder, HeaderNamesAreMadeUtf8) {
-  const std::pair<std::string, std::string> names[] = {
-      {"plain", "plain"},
-      {"gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f"},
-      {"\xf0\x9f\x90\x9f", "\xf0\x9f\x90\x9f"},
-      {"a\xff"
-       "b",
-       "a\xef\xbf\xbd"
-       "b"},
-      {"cut\xe2\x82", "cut\xef\xbf\xbd\xef\xbf\xbd"},
-      {"\xc0\x80", "\xef\xbf\xbd\xef\xbf\xbd"}};
-  model::BatchBuilder builder;
-  for (const auto& [name, wanted] : names) {
-    const model::HeaderView header{name, std::nullopt};
-    builder.append({.timestamp = common::Timestamp{1}, .headers = std::span(&header, 1)});
-  }
-  v1::ReadResponse response;
-  ASSERT_TRUE(
-      decode_records(builder.build(), "t", model::PartitionIndex{0}, Offset{0}, response).ok());
-  v1::ReadResponse parsed;
-  ASSERT_TRUE(parsed.ParseFromString(response.SerializeAsString()));
-  for (int i = 0; i < parsed.records_size(); ++i)
-    EXPECT_EQ(parsed.records(i).headers(0).key(), names[i].second);
-}
-
-// Goal: a stored batch that cannot be read is an error, never more. Method: damage and cut one.
-TEST(RecordDecoder, DamageIsAnError) {
-  const common::Bytes batch = service::testing::make_batch({.values = {"a", "b", "c"}});
-  v1::ReadResponse response;
-  const auto whole = decode_records(batch, "t", model::PartitionIndex{0}, Offset{1}, response);
-  ASSERT_TRUE(whole.ok());
-  EXPECT_EQ(*whole, Offset{3});
-  ASSERT_EQ(response.records_size(), 2) << "what is below the start is left out";
-  EXPECT_EQ(response.records(0).value(), "b");
-  for (std::size_t size = 1; size < batch.size(); ++size) {
-    EXPECT_FALSE(
-        decode_records(batch.view().first(size), "t", model::PartitionIndex{0}, Offset{0}, response)
-            .ok());
-  }
-  for (std::size_t at = 0; at < batch.size(); ++at) {
-    std::vector<std::uint8_t> damaged(batch.view().begin(), batch.view().end());
-    damaged[at] ^= 0xff;
-    static_cast<void>(decode_records(damaged, "t", model::PartitionIndex{0}, Offset{0}, response));
-  }
 }
 
 }  // namespace

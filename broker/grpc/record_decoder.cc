@@ -1,19 +1,14 @@
 #include "broker/grpc/record_decoder.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
-
-#include "broker/model/compression.h"
-#include "broker/model/record.h"
 
 namespace millrace::grpc {
 namespace {
 
 using model::Offset;
-
-/// A batch may not unpack to more than this: the most that one response can carry, with room for a
-/// reader's own limits.
-constexpr std::size_t kPlainBytesMax = 256 << 20;
 
 /// Bytes of the UTF-8 character at the front of `text`; 0: what is there is none.
 std::size_t character_bytes(std::string_view text) {
@@ -67,30 +62,112 @@ void fill(v1::Record& out, const model::RecordView& record, const model::BatchVi
   }
 }
 
+/// About what the record takes as a message: never less.
+std::size_t message_bytes(const model::RecordView& record, std::size_t topic_bytes) {
+  constexpr std::size_t kFieldsBytes = 56;  // tags, lengths and numbers of one record
+  constexpr std::size_t kHeaderBytes = 24;  // the same of one header
+  std::size_t bytes = kFieldsBytes + topic_bytes;
+  if (record.key) bytes += record.key->size();
+  if (record.value) bytes += record.value->size();
+  model::HeaderReader headers = record.headers;
+  while (const auto header = headers.next()) {
+    // Each byte of a name that is no UTF-8 becomes three.
+    bytes += kHeaderBytes + 3 * header->key.size() + (header->value ? header->value->size() : 0);
+  }
+  return bytes;
+}
+
 }  // namespace
 
-common::Result<Offset> decode_records(common::ByteView piece, const std::string& topic,
-                                      model::PartitionIndex partition, Offset from,
-                                      v1::ReadResponse& response) {
-  Offset next = from;
-  while (!piece.empty()) {
-    TRY_ASSIGN(const model::BatchView batch, model::BatchView::parse(piece));
-    piece = piece.subspan(batch.size());
-    next = batch.next_offset();
-    if (batch.control()) continue;
-    TRY_ASSIGN(const model::PlainRecords plain, model::plain_records(batch, kPlainBytesMax));
-    model::RecordReader reader(plain.records, batch.record_count());
-    for (;;) {
-      TRY_ASSIGN(const std::optional<model::RecordView> record, reader.next());
-      if (!record) break;
-      if (record->offset(batch) < from) continue;
-      v1::Record& out = *response.add_records();
-      out.set_topic(topic);
-      out.set_partition(partition.value());
-      fill(out, *record, batch);
+bool UnpackedBytes::take(std::size_t bytes) {
+  std::size_t used = used_.load(std::memory_order_relaxed);
+  do {
+    if (bytes > bytes_max_ - used) return false;
+  } while (!used_.compare_exchange_weak(used, used + bytes, std::memory_order_relaxed));
+  return true;
+}
+
+void RecordDecoder::add(model::PartitionIndex partition, Offset& place, common::Bytes piece) {
+  if (!piece.empty()) pieces_.push_back({partition, &place, std::move(piece), 0});
+}
+
+common::Result<void> RecordDecoder::take(std::size_t bytes_max, v1::ReadResponse& response) {
+  std::size_t bytes = 0;
+  while (!pieces_.empty()) {
+    if (!record_) {
+      const auto advanced = advance();
+      if (!advanced.ok() && bytes > 0) break;
+      TRY(advanced);
+      continue;
     }
+    const Piece& piece = pieces_.front();
+    const std::size_t size = message_bytes(*record_, topic_.size());
+    if (bytes > 0 && bytes + size > bytes_max) break;
+    if (size > kRecordBytesMax) {
+      return common::Error{
+          model::ErrorCode::kMessageTooLarge,
+          fmt::format("Record {} of {}-{} is larger than {} MiB: it can be read with the Kafka "
+                      "protocol only",
+                      record_->offset(*batch_), topic_, piece.partition, kRecordBytesMax >> 20)};
+    }
+    bytes += size;
+    v1::Record& out = *response.add_records();
+    out.set_topic(topic_);
+    out.set_partition(piece.partition.value());
+    fill(out, *record_, *batch_);
+    *piece.place = record_->offset(*batch_) + 1;
+    record_.reset();
   }
-  return next;
+  return common::ok();
+}
+
+/// One step towards the next record: opens a batch, passes over a record, or leaves what is used
+/// up.
+common::Result<void> RecordDecoder::advance() {
+  Piece& piece = pieces_.front();
+  if (!batch_) {
+    if (piece.at < piece.bytes.size()) return open_batch();
+    pieces_.pop_front();
+    return common::ok();
+  }
+  std::optional<model::RecordView> next;
+  if (reader_) {
+    TRY_ASSIGN(next, reader_->next());
+  }
+  if (!next) {
+    *piece.place = std::max(*piece.place, batch_->next_offset());
+    piece.at += batch_->size();
+    close_batch();
+  } else if (next->offset(*batch_) >= *piece.place) {
+    record_ = next;
+  }
+  return common::ok();
+}
+
+common::Result<void> RecordDecoder::open_batch() {
+  const Piece& piece = pieces_.front();
+  TRY_ASSIGN(const model::BatchView batch,
+             model::BatchView::parse(piece.bytes.view().subspan(piece.at)));
+  if (!batch.control()) {
+    TRY_ASSIGN(model::PlainRecords plain, model::plain_records(batch, kPlainBytesMax));
+    if (!unpacked_.take(plain.owned.size())) {
+      return common::Error{model::ErrorCode::kMemoryExhausted,
+                           "Readers hold too many unpacked records at the moment; read on from the "
+                           "last offset later"};
+    }
+    plain_ = std::move(plain);
+    reader_.emplace(plain_.records, batch.record_count());
+  }
+  batch_ = batch;
+  return common::ok();
+}
+
+void RecordDecoder::close_batch() {
+  unpacked_.release(plain_.owned.size());
+  record_.reset();
+  reader_.reset();
+  plain_ = {};
+  batch_.reset();
 }
 
 }  // namespace millrace::grpc

@@ -8,7 +8,6 @@
 #include <set>
 #include <utility>
 
-#include "broker/grpc/record_decoder.h"
 #include "broker/service/fetch.h"
 #include "broker/service/offsets.h"
 
@@ -30,8 +29,8 @@ class ReadStream final : public ::grpc::ServerWriteReactor<v1::ReadResponse>,
                          public std::enable_shared_from_this<ReadStream> {
  public:
   ReadStream(::grpc::CallbackServerContext* context, service::Shard& shard,
-             const v1::ReadRequest& request)
-      : context_(context), shard_(shard), request_(request) {}
+             const v1::ReadRequest& request, UnpackedBytes& unpacked)
+      : context_(context), shard_(shard), request_(request), decoder_(request.topic(), unpacked) {}
 
   /// The stream keeps itself alive until gRPC is done with it.
   void start() {
@@ -123,12 +122,17 @@ class ReadStream final : public ::grpc::ServerWriteReactor<v1::ReadResponse>,
     return {topic_id_, request_.topic(), PartitionIndex{partition}};
   }
 
-  /// Asks for the next records, or ends.
+  /// Sends what was fetched and not yet sent, asks for more records, or ends.
   void next() {
     if (ended_) return;
     if (cancelled_) return end(::grpc::Status::CANCELLED);
     if (request_.records_max() > 0 && sent_ >= request_.records_max())
       return end(::grpc::Status::OK);
+    if (!decoder_.empty()) return deliver();
+    fetch();
+  }
+
+  void fetch() {
     take_new_partitions();
     service::FetchCommand command{.isolation = replica::Isolation::kReadCommitted,
                                   .bytes_min = 1,
@@ -149,16 +153,16 @@ class ReadStream final : public ::grpc::ServerWriteReactor<v1::ReadResponse>,
     }
     if (request_.until_end() && asked_.empty()) return end(::grpc::Status::OK);
     if (request_.until_end()) command.wait_max = common::Duration{0};
-    fetching_ =
-        service::fetch(shard_, std::move(command),
-                       [self = shared_from_this()](std::vector<service::FetchOutcome> outcomes) {
-                         // Through the loop: the answer may come before fetch() has returned its
-                         // handle.
-                         self->shard_.loop().post([self, outcomes = std::move(outcomes)] {
-                           self->fetching_.reset();
-                           self->deliver(outcomes);
-                         });
-                       });
+    fetching_ = service::fetch(
+        shard_, std::move(command),
+        [self = shared_from_this()](std::vector<service::FetchOutcome> outcomes) mutable {
+          // Through the loop: the answer may come before fetch() has returned its
+          // handle.
+          self->shard_.loop().post([self, outcomes = std::move(outcomes)]() mutable {
+            self->fetching_.reset();
+            self->take(outcomes);
+          });
+        });
   }
 
   void take_new_partitions() {
@@ -171,22 +175,24 @@ class ReadStream final : public ::grpc::ServerWriteReactor<v1::ReadResponse>,
     }
   }
 
-  void deliver(const std::vector<service::FetchOutcome>& outcomes) {
-    if (ended_) return;
-    if (cancelled_) return end(::grpc::Status::CANCELLED);
-    response_.Clear();
+  void take(std::vector<service::FetchOutcome>& outcomes) {
     for (std::size_t i = 0; i < outcomes.size(); ++i) {
       if (outcomes[i].code != ErrorCode::kNone) return fail({outcomes[i].code, outcomes[i].detail});
-      for (const common::Bytes& piece : outcomes[i].pieces) {
-        Offset& place = places_[asked_[i]];
-        auto next =
-            decode_records(piece, request_.topic(), PartitionIndex{asked_[i]}, place, response_);
-        if (!next.ok()) return fail(next.error());
-        place = *next;
-      }
+      for (common::Bytes& piece : outcomes[i].pieces)
+        decoder_.add(PartitionIndex{asked_[i]}, places_[asked_[i]], std::move(piece));
     }
+    next();
+  }
+
+  /// One portion of what was fetched. Through the loop when nothing of it is wanted, so that the
+  /// shard's other work gets its turn between two of them.
+  void deliver() {
+    response_.Clear();
+    if (const auto taken = decoder_.take(bytes_max_, response_); !taken.ok())
+      return fail(taken.error());
     trim();
-    if (response_.records_size() == 0) return next();
+    if (response_.records_size() == 0)
+      return shard_.loop().post([self = shared_from_this()] { self->next(); });
     sent_ += response_.records_size();
     StartWrite(&response_);
   }
@@ -228,6 +234,7 @@ class ReadStream final : public ::grpc::ServerWriteReactor<v1::ReadResponse>,
   std::map<std::int32_t, Offset> places_;
   std::map<std::int32_t, Offset> ends_;
   std::vector<std::int32_t> asked_;
+  RecordDecoder decoder_;
   std::shared_ptr<service::FetchHandle> fetching_;
   v1::ReadResponse response_;
   std::int64_t sent_ = 0;
@@ -241,7 +248,7 @@ class ReadStream final : public ::grpc::ServerWriteReactor<v1::ReadResponse>,
 
 ::grpc::ServerWriteReactor<v1::ReadResponse>* Subscriber::Read(
     ::grpc::CallbackServerContext* context, const v1::ReadRequest* request) {
-  auto stream = std::make_shared<ReadStream>(context, dealer_.next(), *request);
+  auto stream = std::make_shared<ReadStream>(context, dealer_.next(), *request, unpacked_);
   stream->start();
   return stream.get();
 }

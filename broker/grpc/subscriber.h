@@ -2,6 +2,7 @@
 #pragma once
 
 #include "broker/grpc/call.h"
+#include "broker/grpc/record_decoder.h"
 #include "millrace/v1/subscriber.grpc.pb.h"
 
 namespace millrace::grpc {
@@ -14,6 +15,7 @@ class Subscriber final : public v1::Subscriber::CallbackService {
 
  private:
   Dealer& dealer_;
+  UnpackedBytes unpacked_;
 };
 
 }  // namespace millrace::grpc

@@ -45,11 +45,22 @@ void decode(common::ByteView bytes, std::int64_t from) {
   std::vector<std::uint8_t> piece(bytes.begin(), bytes.end());
   // Storage gives out no batch with another offset than the one it had given it.
   if (!piece.empty()) piece[0] = 0;
-  v1::ReadResponse response;
-  const auto next =
-      grpc::decode_records(piece, "t", model::PartitionIndex{0}, model::Offset{from}, response);
-  for (const v1::Record& record : response.records()) CHECK(record.offset() >= from);
-  if (next.ok()) CHECK(response.SerializeAsString().empty() == (response.records_size() == 0));
+  model::Offset place{from};
+  grpc::UnpackedBytes unpacked;
+  grpc::RecordDecoder decoder("t", unpacked);
+  decoder.add(model::PartitionIndex{0}, place, common::Bytes::copy_of(piece));
+  while (!decoder.empty()) {
+    constexpr std::size_t kResponseBytes = 4096;
+    const model::Offset before = place;
+    v1::ReadResponse response;
+    if (!decoder.take(kResponseBytes, response).ok()) return;
+    CHECK(!decoder.empty() || unpacked.used() == 0);
+    CHECK(decoder.empty() || response.records_size() > 0, "an answer without an end");
+    CHECK(response.records_size() <= 1 || response.ByteSizeLong() <= kResponseBytes);
+    for (const v1::Record& record : response.records())
+      CHECK(record.offset() >= before.value() && record.offset() < place.value());
+    CHECK(response.SerializeAsString().empty() == (response.records_size() == 0));
+  }
 }
 
 }  // namespace
