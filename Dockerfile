@@ -1,4 +1,4 @@
-# The container images of Millrace. Targets: broker.
+# The container images of Millrace. Targets: broker (the default), and tools with Kafka's command lines for people.
 # BASE may be any Debian 12 image with apt; scripts/image makes one from packages where no registry can be reached.
 ARG BASE=docker.io/library/debian:bookworm-slim
 
@@ -14,9 +14,19 @@ ARG JOBS=
 ARG PRECOMPILE=ON
 RUN cmake --preset release -DMILLRACE_PRECOMPILE=${PRECOMPILE} \
     && ninja -C build/release ${JOBS:+-j ${JOBS}} millrace millctl \
-    && scripts/lib/collect_runtime.sh /out build/release/bin/millrace build/release/bin/millctl
+    && scripts/lib/collect_runtime.sh /out build/release/bin/millrace build/release/bin/millctl \
+    && scripts/lib/assemble_archive.sh /archive build/release/bin
 # A tree of its own, so that the folder and not only its content gets the owner.
 RUN install -d /volume/data
+
+# What scripts/archive packs, with a shell: for trying, for administration, for articles that say bin/kafka-topics.sh.
+FROM ${BASE} AS tools
+LABEL org.opencontainers.image.title="Millrace tools" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /archive/ /opt/millrace/
+ENV PATH=/opt/millrace/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+WORKDIR /opt/millrace
+CMD ["bash"]
 
 # Nothing but the programs and the libraries they load: no shell, no package manager.
 FROM scratch AS broker

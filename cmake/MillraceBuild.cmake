@@ -123,6 +123,9 @@ function(millrace_program name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE millrace_flags ${ARG_DEPS})
+  # In an unpacked archive (scripts/archive) the libraries lie beside bin/, those that libraries load too: hence the old tag.
+  set_target_properties(${name} PROPERTIES BUILD_RPATH "$ORIGIN/../lib")
+  target_link_options(${name} PRIVATE -Wl,--disable-new-dtags)
 endfunction()
 
 # millrace_fuzzer(NAME SOURCES x_fuzz.cc [DEPS lib ...])

@@ -194,6 +194,41 @@ def test_format_and_start_from_properties(properties, tmp_path):
         process.stdout.close()
 
 
+def test_unpacked_archive(tmp_path, own_program):
+    """A40 to A46: as the articles have it, from the folder that scripts/archive packs, with nothing of this machine in PATH but a shell."""
+    home = tmp_path / "millrace"
+    assemble = os.path.join(os.path.dirname(SCRIPTS), "lib", "assemble_archive.sh")
+    subprocess.run([assemble, str(home), os.path.dirname(binary())], check=True, timeout=SECONDS)
+    assert any(name.startswith("libgrpc++") for name in os.listdir(home / "lib"))
+    port = free_pair()
+    bootstrap = "127.0.0.1:%d" % port
+    clean = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+
+    def run(command, **options):
+        return subprocess.run(command.split(), cwd=home, env=clean, capture_output=True, text=True, timeout=SECONDS, check=True, **options).stdout
+
+    loaded = subprocess.run(["bin/millrace", "--version"], cwd=home, env={**clean, "LD_DEBUG": "libs"}, capture_output=True, text=True, timeout=SECONDS)
+    assert "calling init: %s/bin/../lib/libgrpc++" % home in loaded.stderr, "its own libraries are used"
+    assert "test-cluster" in run("bin/kafka-storage.sh format -t test-cluster -c config/kraft/server.properties")
+    with open(tmp_path / "log", "wb") as log:
+        process = subprocess.Popen(
+            ["bin/kafka-server-start.sh", "config/server.properties", "--override", "kafka.listen=" + bootstrap, "--override",
+             "grpc.listen=127.0.0.1:%d" % (port + 2), "--override", "http.listen=127.0.0.1:0", "--override", "internal.listen=127.0.0.1:0"],
+            stdout=subprocess.PIPE, stderr=log, text=True, cwd=home, env=clean)
+    try:
+        started(process)
+        run("bin/kafka-topics.sh --create --topic order_topic --partitions 3 --replication-factor 1 --bootstrap-server " + bootstrap)
+        assert run("bin/kafka-topics.sh --list --bootstrap-server " + bootstrap) == "order_topic\n"
+        run("bin/kafka-console-producer.sh --topic order_topic --broker-list " + bootstrap, input="one\ntwo\n")
+        read = run("bin/kafka-console-consumer.sh --topic order_topic --from-beginning --max-messages 2 --bootstrap-server " + bootstrap)
+        assert read == "one\ntwo\n"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        process.stdout.close()
+    assert (home / "data" / "millrace.json").exists(), "log.dirs of the file"
+
+
 def test_random_uuid():
     done = script("kafka-storage.sh", "random-uuid")
     assert re.fullmatch(r"[A-Za-z0-9_-]{22}\n", done.stdout)
