@@ -21,9 +21,10 @@ struct Flusher::Write {
   PartitionLog* log = nullptr;
   Range range;
   std::uint64_t cuts = 0;
-  std::uint64_t position = 0;  // in the file, aligned
-  std::size_t missing = 0;     // bytes at the front that must be read from the file first
-  common::Bytes bytes;         // aligned
+  std::uint64_t position = 0;         // in the file, aligned
+  std::size_t missing = 0;            // bytes at the front that must be read from the file first
+  std::vector<common::Bytes> pieces;  // back to back from position on, each aligned
+  std::uint64_t length = 0;           // of all pieces
   std::shared_ptr<env::File> file;
 };
 
@@ -129,21 +130,10 @@ void Flusher::write(PartitionLog& log, const Range& range) {
   const std::uint64_t begin = range.begin - segment.stream;
   const std::uint64_t end = range.end - segment.stream;
   write->position = round_down(begin, kBlock);
-  const std::uint64_t length = round_up(end, kBlock) - write->position;
-  write->bytes = shard_.passing_pool.take(length).slice(0, length);
-  std::uint8_t* const out = write->bytes.mutable_data();
-  const std::size_t front = begin - write->position;
-  const std::uint64_t front_stream = range.begin - front;
+  write->length = round_up(end, kBlock) - write->position;
   CHECK(!log.tail().empty() && log.tail().stream_start() <= range.begin,
         "unwritten bytes left memory");
-  if (front > 0 && log.tail().stream_start() <= front_stream) {
-    log.tail().copy(front_stream, {out, front});
-  } else {
-    write->missing = front;
-  }
-  log.tail().copy(range.begin, {out + front, range.end - range.begin});
-  std::memset(out + front + (range.end - range.begin), 0,
-              length - front - (range.end - range.begin));
+  gather(log.tail(), *write);
   FileTable::Spec spec{.folder = log.folder(),
                        .name = segment_name(segment.base),
                        .create = true,
@@ -153,6 +143,60 @@ void Flusher::write(PartitionLog& log, const Range& range) {
                        lifeline_.guard([this, write](Result<FileTable::Opened> opened) {
                          got_file(write, std::move(opened));
                        }));
+}
+
+// Large batches lie in memory as they lie in the segment: their whole blocks are sent from there.
+// What is between them is copied: small batches, and the blocks that two batches share.
+void Flusher::gather(const Tail& tail, Write& write) {
+  const Range& range = write.range;
+  const std::uint64_t origin = range.segment.stream;
+  const std::uint64_t file_end = write.position + write.length;
+  common::Bytes copies;
+  std::size_t copied = 0;
+  std::uint64_t at = write.position;
+  const auto copy_until = [&](std::uint64_t until) {
+    if (at == until) return;
+    if (copies.empty()) copies = shard_.passing_pool.take(file_end - at);
+    const common::Bytes piece = copies.slice(copied, until - at);
+    write.missing += copy(tail, range, at, piece);
+    copied += piece.size();
+    shard_.stats.segment_bytes_copied += piece.size();
+    write.pieces.push_back(piece);
+    at = until;
+  };
+  for (std::uint64_t stream = range.begin; stream < range.end;) {
+    const Piece& piece = tail.at(stream);
+    const std::uint64_t piece_at = piece.stream - origin;
+    const std::uint64_t first = round_up(std::max(piece_at, range.begin - origin), kBlock);
+    const std::uint64_t last =
+        round_down(std::min(piece_at + piece.bytes.size(), range.end - origin), kBlock);
+    const bool alike =
+        (reinterpret_cast<std::uintptr_t>(piece.bytes.data()) - piece_at) % kBlock == 0;
+    // Fewer bytes than this are copied sooner than they are described.
+    if (alike && last >= first + 2 * kBlock) {
+      copy_until(first);
+      write.pieces.push_back(piece.bytes.slice(first - piece_at, last - first));
+      at = last;
+    }
+    stream = piece.stream_end();
+  }
+  copy_until(file_end);
+}
+
+// Lays out whole blocks from `position` in the file on. Answers how many bytes at the front only
+// the file has.
+std::size_t Flusher::copy(const Tail& tail, const Range& range, std::uint64_t position,
+                          common::Bytes out) {
+  const std::uint64_t origin = range.segment.stream;
+  std::uint64_t begin = origin + position;
+  const std::uint64_t end = std::min(begin + out.size(), range.end);
+  const std::size_t front = begin < range.begin ? range.begin - begin : 0;
+  const std::size_t missing = front > 0 && tail.stream_start() > begin ? front : 0;
+  begin += missing;
+  std::uint8_t* const to = out.mutable_data() + missing;
+  tail.copy(begin, {to, end - begin});
+  std::memset(to + (end - begin), 0, out.size() - missing - (end - begin));
+  return missing;
 }
 
 void Flusher::got_file(std::shared_ptr<Write> write, Result<FileTable::Opened> opened) {
@@ -176,7 +220,7 @@ void Flusher::got_file(std::shared_ptr<Write> write, Result<FileTable::Opened> o
     if (!got.ok()) return failed(*write->log, got.error());
     // A file that is too short was named as damage when it was opened; zeros then stand for what is
     // gone.
-    std::memcpy(write->bytes.mutable_data(), block.data(), write->missing);
+    std::memcpy(write->pieces.front().mutable_data(), block.data(), write->missing);
     send(write);
   }));
 }
@@ -184,16 +228,15 @@ void Flusher::got_file(std::shared_ptr<Write> write, Result<FileTable::Opened> o
 void Flusher::send(std::shared_ptr<Write> write) {
   env::File& file = *write->file;
   const std::uint64_t position = write->position;
-  const common::Bytes bytes = write->bytes;
   file.write(
-      position, {bytes}, env::Durable::kNo,
+      position, write->pieces, env::Durable::kNo,
       lifeline_.guard([this, write](Result<void> result) { wrote(*write, std::move(result)); }));
 }
 
 void Flusher::wrote(const Write& write, Result<void> result) {
   PartitionLog& log = *write.log;
   if (!result.ok()) return failed(log, result.error());
-  shard_.stats.segment_bytes_written += write.bytes.size();
+  shard_.stats.segment_bytes_written += write.length;
   log.written(write.range.end, write.cuts);
   if (on_progress_) on_progress_(log);
   step(log);

@@ -12,6 +12,7 @@
 #include "broker/storage/journal_format.h"
 #include "broker/storage/lifeline.h"
 #include "broker/storage/segment.h"
+#include "broker/storage/tail.h"
 #include "common/bytes.h"
 
 namespace millrace::storage {
@@ -54,6 +55,9 @@ class Flusher {
   void stall(PartitionLog& log);
   bool next_range(PartitionLog& log, Range& range) const;
   void write(PartitionLog& log, const Range& range);
+  void gather(const Tail& tail, Write& write);
+  static std::size_t copy(const Tail& tail, const Range& range, std::uint64_t position,
+                          common::Bytes out);
   void got_file(std::shared_ptr<Write> write, common::Result<FileTable::Opened> opened);
   void send(std::shared_ptr<Write> write);
   void wrote(const Write& write, common::Result<void> result);

@@ -57,10 +57,11 @@ std::uint64_t RoundHeader::padded_length() const {
 
 void EntryHeader::encode(common::MutableByteView out) const {
   CHECK(out.size() >= kEntryHeaderBytes);
-  CHECK(type != EntryType::kPadding);
+  CHECK(type != EntryType::kPadding && gap < common::kDiskAlignment);
   std::uint8_t* at = out.data();
   store_little(at + 4, payload_length);
-  store_little(at + 8, static_cast<std::uint32_t>(type));
+  store_little(at + 8, static_cast<std::uint16_t>(type));
+  store_little(at + 10, gap);
   store_little(at + 12, log.value());
   store_little(at + 16, offset.value());
   store_little(at + 24, term.value());
@@ -74,9 +75,11 @@ std::optional<EntryHeader> EntryHeader::decode(ByteView bytes) {
   if (load_little<std::uint32_t>(at) != common::crc32c(ByteView(at + 4, kEntryHeaderBytes - 4))) {
     return std::nullopt;
   }
-  const auto type = load_little<std::uint32_t>(at + 8);
-  if (type == 0 || type > static_cast<std::uint32_t>(EntryType::kHardState)) return std::nullopt;
+  const auto type = load_little<std::uint16_t>(at + 8);
+  if (type == 0 || type > static_cast<std::uint16_t>(EntryType::kHardState)) return std::nullopt;
   EntryHeader header;
+  header.gap = load_little<std::uint16_t>(at + 10);
+  if (header.gap >= common::kDiskAlignment) return std::nullopt;
   header.payload_length = load_little<std::uint32_t>(at + 4);
   header.type = static_cast<EntryType>(type);
   header.log = LogNumber{load_little<std::uint32_t>(at + 12)};
@@ -95,8 +98,8 @@ std::uint64_t round_down(std::uint64_t value, std::uint64_t alignment) {
   return value & ~(alignment - 1);
 }
 
-std::uint64_t entry_bytes(std::uint64_t payload_length) {
-  return kEntryHeaderBytes + round_up(payload_length, kEntryAlignment);
+std::uint64_t entry_bytes(std::uint64_t payload_length, std::uint64_t gap) {
+  return kEntryHeaderBytes + round_up(gap + payload_length, kEntryAlignment);
 }
 
 }  // namespace millrace::storage

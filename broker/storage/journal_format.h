@@ -56,6 +56,9 @@ struct RoundHeader {
 /// In front of each entry's payload.
 struct EntryHeader {
   EntryType type = EntryType::kPadding;
+  /// Zeros between the header and the payload, below kDiskAlignment: they give the payload the
+  /// place in memory that lets it be written to its segment without a copy.
+  std::uint16_t gap = 0;
   LogNumber log;
   std::uint32_t payload_length = 0;
   /// The offset that the entry is about: base offset, new start or end.
@@ -72,8 +75,8 @@ struct EntryHeader {
 std::uint64_t round_up(std::uint64_t value, std::uint64_t alignment);
 std::uint64_t round_down(std::uint64_t value, std::uint64_t alignment);
 
-/// Bytes an entry with this payload takes in a round.
-std::uint64_t entry_bytes(std::uint64_t payload_length);
+/// Bytes an entry with this payload and gap takes in a round.
+std::uint64_t entry_bytes(std::uint64_t payload_length, std::uint64_t gap = 0);
 
 /// A place between two rounds.
 struct JournalPosition {

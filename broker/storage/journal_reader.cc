@@ -171,14 +171,16 @@ Result<std::vector<JournalEntry>> JournalReader::parse(const RoundHeader& header
   while (at < header.length) {
     const auto entry = EntryHeader::decode(
         bytes.view().subspan(at, std::min(header.length - at, kEntryHeaderBytes)));
-    if (!entry.has_value() || entry_bytes(entry->payload_length) > header.length - at) return none;
-    const Bytes payload = bytes.slice(at + kEntryHeaderBytes, entry->payload_length);
+    if (!entry.has_value()) return none;
+    const std::uint64_t size = entry_bytes(entry->payload_length, entry->gap);
+    if (size > header.length - at) return none;
+    const Bytes payload = bytes.slice(at + kEntryHeaderBytes + entry->gap, entry->payload_length);
     const bool right = entry->type == EntryType::kAppended
                            ? batch_agrees(*entry, payload)
                            : common::crc32c(payload) == entry->payload_crc;
     if (!right) return none;
     entries.push_back({.header = *entry, .payload = payload, .arena = arena_});
-    at += entry_bytes(entry->payload_length);
+    at += size;
   }
   if (entries.size() != header.entries) return none;
   return entries;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "common/bulk_copy.h"
 #include "common/crc32c.h"
 
 namespace millrace::storage {
@@ -71,25 +72,35 @@ void JournalWriter::begin_round(std::uint64_t room) {
   current_.length = kRoundHeaderBytes;
 }
 
-Bytes JournalWriter::add(EntryHeader header, ByteView payload, Arena** arena) {
+Bytes JournalWriter::add(EntryHeader header, ByteView payload, Arena** arena,
+                         std::optional<std::uint64_t> like) {
   CHECK(payload.size() <= payload_bytes_max(), "an entry of {} bytes", payload.size());
-  const std::uint64_t size = entry_bytes(payload.size());
-  if (current_.length > 0 && current_.length + size > round_limit_) close_round();
-  if (current_.length == 0) begin_round(size);
+  constexpr std::uint64_t kGapMax = common::kDiskAlignment - 1;
+  if (payload.size() + kGapMax > payload_bytes_max()) like.reset();
+  const std::uint64_t room = entry_bytes(payload.size(), like.has_value() ? kGapMax : 0);
+  if (current_.length > 0 && current_.length + room > round_limit_) close_round();
+  if (current_.length == 0) begin_round(room);
   if (header.type != EntryType::kAppended) header.payload_crc = common::crc32c(payload);
   header.payload_length = static_cast<std::uint32_t>(payload.size());
 
   const std::size_t at = round_start_ + current_.length;
   std::uint8_t* const out = arena_->buffer.mutable_data() + at;
+  std::uint8_t* const behind_header = out + kEntryHeaderBytes;
+  if (like.has_value()) {
+    const std::uint64_t ahead = *like - reinterpret_cast<std::uintptr_t>(behind_header);
+    header.gap = static_cast<std::uint16_t>(ahead % common::kDiskAlignment);
+  }
   header.encode({out, kEntryHeaderBytes});
-  if (!payload.empty()) std::memcpy(out + kEntryHeaderBytes, payload.data(), payload.size());
-  std::memset(out + kEntryHeaderBytes + payload.size(), 0,
-              size - kEntryHeaderBytes - payload.size());
+  const std::uint64_t size = entry_bytes(payload.size(), header.gap);
+  std::memset(behind_header, 0, header.gap);
+  common::bulk_copy(behind_header + header.gap, payload);
+  const std::size_t used = kEntryHeaderBytes + header.gap + payload.size();
+  std::memset(out + used, 0, size - used);
   current_.length += size;
   ++current_.entries;
   if (arena != nullptr) *arena = arena_;
   schedule();
-  return arena_->buffer.slice(at + kEntryHeaderBytes, payload.size());
+  return arena_->buffer.slice(at + kEntryHeaderBytes + header.gap, payload.size());
 }
 
 void JournalWriter::when_durable(Completion completion) {

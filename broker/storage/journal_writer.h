@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -68,8 +69,10 @@ class JournalWriter {
   /// Bytes of the largest payload that one entry can carry.
   std::uint64_t payload_bytes_max() const;
   /// Lays an entry out in the gathering round, which leaves soon. Answers the payload as it lies in
-  /// the round, valid as long as somebody keeps it, and its arena.
-  Bytes add(EntryHeader header, common::ByteView payload, Arena** arena = nullptr);
+  /// the round, valid as long as somebody keeps it, and its arena. With `like`, the payload's
+  /// address equals that number modulo kDiskAlignment where there is room for the gap this takes.
+  Bytes add(EntryHeader header, common::ByteView payload, Arena** arena = nullptr,
+            std::optional<std::uint64_t> like = std::nullopt);
   /// Attaches to the entries added so far. Requires that something was added since the last round
   /// was closed, or that it may also wait for the next one: completions are answered in order.
   void when_durable(Completion completion);

@@ -76,7 +76,10 @@ void PartitionLog::append_batch(const BatchView& batch) {
       .type = EntryType::kAppended, .log = number_, .offset = end_, .term = batch.leader_epoch()};
   entry.payload_crc = batch.crc();
   Arena* arena = nullptr;
-  Bytes placed = shard_.journal.add(entry, batch.bytes(), &arena);
+  // Where it will lie in its segment.
+  std::optional<std::uint64_t> like;
+  if (batch.size() >= shard_.options.direct_bytes_min) like = segments_.back().size;
+  Bytes placed = shard_.journal.add(entry, batch.bytes(), &arena, like);
   const bool small = batch.size() < kSmallBatchBytes;
   if (small) placed = shard_.arenas.place(batch.bytes(), arena);
   admit(std::move(placed), batch, small);

@@ -28,6 +28,8 @@ struct StoreOptions {
   std::uint64_t round_bytes_max = 1ULL << 20;
   /// Write-behind of a partition starts at this many unwritten bytes.
   std::uint64_t chunk_bytes = 1ULL << 20;
+  /// Batches from this size on are laid out in memory so that the write-behind needs no copy.
+  std::uint64_t direct_bytes_min = 32ULL << 10;
   /// Memory for recent and read-ahead data.
   std::uint64_t cache_bytes = 64ULL << 20;
   std::uint32_t index_interval_bytes = 16 << 10;
@@ -46,6 +48,9 @@ struct StoreStats {
   std::uint64_t journal_bytes = 0;
   std::uint64_t journal_live_bytes = 0;
   std::uint64_t segment_bytes_written = 0;
+  /// Of these, the bytes that had to be laid out anew; the others went from where appends had put
+  /// them.
+  std::uint64_t segment_bytes_copied = 0;
   std::uint64_t checkpoints = 0;
   std::uint64_t cache_bytes = 0;
   std::uint64_t cache_hits = 0;

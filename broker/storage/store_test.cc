@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "broker/storage/segment.h"
 #include "broker/storage/testing/store_machine.h"
 
 namespace millrace::storage {
@@ -124,6 +125,51 @@ TEST_F(OldDataTest, MissingShortAndZeroedSegmentsAreDamage) {
   machine.hardware.overwrite(segment, 0, original);
   machine.hardware.zero(segment, 8192, 4096);
   expect_damage("is damaged at byte");
+}
+
+// Goal: large batches are written behind from where they lie, small ones and shared blocks by copy,
+// and the segments hold exactly what was appended: also what a crash left only in the journal.
+TEST(StoreTest, LargeBatchesReachTheirSegmentsWithoutACopy) {
+  StoreMachine machine(21);
+  machine.start();
+  const LogSettings settings{.segment_bytes = 200'000};
+  Log* log = &machine.create(key_of(0), settings);
+  std::vector<std::uint8_t> appended;
+  std::vector<Offset> segments{Offset{0}};
+  std::size_t segment_begin = 0;
+  for (int i = 0; i < 60; ++i) {
+    const std::size_t value = i % 5 == 4 ? 100 : 13'000 + static_cast<std::size_t>(i) * 37;
+    const Bytes batch =
+        make_batch(machine.random, {.base = log->end_offset(), .count = 1, .value_bytes = value});
+    ASSERT_TRUE(machine.wait<void>([&](auto reply) { log->append(batch, std::move(reply)); }).ok());
+    if (appended.size() + batch.size() - segment_begin > 200'000) {
+      segments.push_back(log->end_offset() - 1);
+      segment_begin = appended.size();
+    }
+    appended.insert(appended.end(), batch.view().begin(), batch.view().end());
+    if (i == 20 || i == 41) {
+      machine.crash();
+      machine.start();
+      log = machine.store().find(key_of(0));
+      log->set_settings(settings);
+    }
+  }
+  const auto all = machine.read_all(*log, Offset{0}, log->end_offset());
+  ASSERT_TRUE(all.ok()) << all.error().detail;
+  EXPECT_EQ(*all, appended);
+  ASSERT_TRUE(machine.checkpoint().ok());
+  const StoreStats stats = machine.store().stats();
+  EXPECT_GT(stats.segment_bytes_written, 150'000U);
+  EXPECT_LT(stats.segment_bytes_copied, stats.segment_bytes_written / 2);
+  machine.stop();
+  std::vector<std::uint8_t> on_disk;
+  const std::string folder = "topics/orders." + key_of(0).topic.text() + "/0/";
+  for (const Offset base : segments) {
+    const auto content = machine.hardware.content(folder + segment_name(base));
+    on_disk.insert(on_disk.end(), content.begin(), content.end());
+  }
+  on_disk.resize(std::min(on_disk.size(), appended.size()));
+  EXPECT_EQ(on_disk, appended);
 }
 
 TEST_F(OldDataTest, ReadsFromAnyOffsetWithoutItsIndexFile) {

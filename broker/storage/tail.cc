@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "broker/model/batch.h"
+#include "common/bulk_copy.h"
 #include "common/endian.h"
 
 namespace millrace::storage {
@@ -140,7 +141,7 @@ void Tail::copy(std::uint64_t stream, common::MutableByteView out) const {
     CHECK(piece < pieces_.data() + pieces_.size(), "the tail ends before {}", stream + out.size());
     const std::size_t from = stream + done - piece->stream;
     const std::size_t size = std::min(piece->bytes.size() - from, out.size() - done);
-    std::memcpy(out.data() + done, piece->bytes.data() + from, size);
+    common::bulk_copy(out.data() + done, piece->bytes.view().subspan(from, size));
     done += size;
     ++piece;
   }

@@ -40,6 +40,7 @@ StoreOptions CrashRun::draw_options(std::uint64_t seed) {
   options.round_bytes_max = std::uint64_t{4 << 10} << random.below(3);
   options.chunk_bytes = std::uint64_t{4 << 10} << random.below(3);
   options.cache_bytes = std::uint64_t{48 << 10} << random.below(3);
+  options.direct_bytes_min = std::uint64_t{2 << 10} << random.below(4);
   return options;
 }
 

@@ -12,6 +12,7 @@ StoreOptions tiny_options() {
   options.journal_bytes_max = 256 << 10;
   options.round_bytes_max = 16 << 10;
   options.chunk_bytes = 16 << 10;
+  options.direct_bytes_min = 6 << 10;
   options.cache_bytes = 96 << 10;
   options.index_interval_bytes = 1024;
   options.open_files_max = 4;
