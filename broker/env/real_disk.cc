@@ -224,7 +224,10 @@ Result<std::unique_ptr<DataDirectory>> DataDirectory::open(
   std::error_code error;
   std::filesystem::create_directories(path, error);
   if (error) return start_error(path, error.value());
-  const int lock = open_retrying(path + '/' + kLockName, O_RDWR | O_CREAT);
+  const std::string lock_path = path + '/' + kLockName;
+  int lock = open_retrying(lock_path, O_RDWR | O_CREAT | O_EXCL);
+  const bool made = lock >= 0;
+  if (!made) lock = open_retrying(lock_path, O_RDWR | O_CREAT);
   if (lock < 0) return start_error(path, errno);
   if (::flock(lock, LOCK_EX | LOCK_NB) != 0) {
     const int number = errno;
@@ -239,8 +242,13 @@ Result<std::unique_ptr<DataDirectory>> DataDirectory::open(
   // Only for the message above, so failing to write it does no harm.
   if (::ftruncate(lock, 0) == 0) static_cast<void>(!::pwrite(lock, self.data(), self.size(), 0));
   std::unique_ptr<DataDirectory> data(new DataDirectory(std::move(path), lock));
+  data->made_lock_ = made;
   TRY(data->probe_direct(notice));
   return data;
+}
+
+void DataDirectory::leave_as_found() {
+  if (made_lock_) ::unlink((path_ + '/' + kLockName).c_str());
 }
 
 Result<void> DataDirectory::probe_direct(common::Function<void(std::string_view)>& notice) {

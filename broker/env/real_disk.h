@@ -28,6 +28,8 @@ class DataDirectory {
   /// The same directory with its answers on `loop`. Made and destroyed on the loop, before it
   /// starts or after it stopped.
   std::unique_ptr<Disk> disk(RealLoop& loop);
+  /// Takes back what open() put there: the folder turned out to be somebody else's.
+  void leave_as_found();
   const std::string& path() const { return path_; }
   bool direct() const { return direct_; }
 
@@ -39,6 +41,7 @@ class DataDirectory {
 
   const std::string path_;
   const int lock_;
+  bool made_lock_ = false;
   bool direct_ = true;
   // Calls of files that AIO does not take, and longer jobs, which must not delay them.
   IoPool calls_{"disk", 4};

@@ -139,12 +139,14 @@ Result<void> RealBroker::open_directory() {
   const std::uint32_t cores = std::max(1U, std::thread::hardware_concurrency());
   env::RealLoop loop;
   const auto disk = data_->disk(loop);
-  TRY_ASSIGN(directory_,
-             open_or_format(*disk, settings_.data_dir,
-                            {.cluster_id = settings_.cluster_id,
-                             .node = model::BrokerId{settings_.node_id},
-                             .shards = static_cast<std::uint32_t>(std::max(0, settings_.shards))},
-                            cores, random_));
+  auto directory =
+      open_or_format(*disk, settings_.data_dir,
+                     {.cluster_id = settings_.cluster_id,
+                      .node = model::BrokerId{settings_.node_id},
+                      .shards = static_cast<std::uint32_t>(std::max(0, settings_.shards))},
+                     cores, random_);
+  if (!directory.ok() && directory.error().code == ErrorCode::kForeignData) data_->leave_as_found();
+  TRY_ASSIGN(directory_, std::move(directory));
   return common::ok();
 }
 
