@@ -7,26 +7,77 @@
 namespace millrace::storage {
 namespace {
 
-// Failures are not an error of anybody: the path stays listed and is tried again later.
-bool remove_path(env::Disk& disk, const Removal& removal) {
-  if (!removal.folder) {
-    const auto removed = disk.remove(removal.path);
-    return removed.ok() || removed.error().code == model::ErrorCode::kNotFound;
-  }
-  if (!disk.remove_all(removal.path).ok()) return false;
-  const std::string parent = removal.path.substr(0, removal.path.rfind('/'));
-  const auto left = disk.list(parent);
-  return !left.ok() || !left->empty() || disk.remove_all(parent).ok();
-}
-
 // The folder itself, or something in it.
 bool is_in(const std::string& folder, const std::string& path) {
   return path.starts_with(folder) && (path.size() == folder.size() || path[folder.size()] == '/');
 }
 
 constexpr std::chrono::seconds kRetryDelay{10};
+// After each step the disk belongs to others for this many times as long as the step took, and at
+// least so long: some file systems tell the device later, of much at once.
+constexpr int kPauseFactor = 4;
+constexpr std::chrono::milliseconds kPauseMin{4};
+// Small files go together, as many as fit into this time.
+constexpr std::chrono::milliseconds kStepTime{1};
 
 }  // namespace
+
+/// What is being removed, one step at a time.
+struct Removals::Sweep {
+  std::vector<Removal> paths;
+  std::vector<bool> removed;  // of the first paths: those that are dealt with
+  std::unique_ptr<env::File> shrinking;
+  std::uint64_t left = 0;  // bytes of that file
+  common::Duration took{};
+
+  bool done() const { return removed.size() == paths.size() && shrinking == nullptr; }
+
+  void step(env::Disk& disk, std::uint64_t step_bytes) {
+    if (shrinking != nullptr) return shrink(step_bytes);
+    const Removal& next = paths[removed.size()];
+    if (!next.folder) {
+      removed.push_back(remove_file(disk, next.path, step_bytes));
+      return;
+    }
+    const auto entries = disk.list(next.path);
+    if (entries.ok()) {
+      const auto large = std::ranges::find_if(*entries, [&](const env::DirectoryEntry& entry) {
+        return !entry.directory && entry.size > step_bytes;
+      });
+      const bool goes_on =
+          large != entries->end() && remove_file(disk, next.path + "/" + large->name, step_bytes);
+      if (goes_on) return;
+    }
+    removed.push_back(remove_folder(disk, next.path));
+  }
+
+ private:
+  void shrink(std::uint64_t step_bytes) {
+    left -= std::min(left, step_bytes);
+    // What a failure leaves goes when the file is closed.
+    if (!shrinking->resize(left).ok() || left == 0) shrinking.reset();
+  }
+
+  // The name goes first: nobody must find a file that is shorter than it should be. Failures are
+  // not an error of anybody: the path stays listed and is tried again later.
+  bool remove_file(env::Disk& disk, const std::string& path, std::uint64_t step_bytes) {
+    auto file = disk.open(path, {});
+    const auto size = file.ok() ? (*file)->size() : common::Result<std::uint64_t>(0);
+    const auto gone = disk.remove(path);
+    if (gone.ok() && file.ok() && size.ok() && *size > step_bytes) {
+      shrinking = std::move(file).value();
+      left = *size;
+    }
+    return gone.ok() || gone.error().code == model::ErrorCode::kNotFound;
+  }
+
+  static bool remove_folder(env::Disk& disk, const std::string& path) {
+    if (!disk.remove_all(path).ok()) return false;
+    const std::string parent = path.substr(0, path.rfind('/'));
+    const auto left = disk.list(parent);
+    return !left.ok() || !left->empty() || disk.remove_all(parent).ok();
+  }
+};
 
 void Removals::add(std::vector<std::string> files, std::int64_t delay_ms) {
   const common::Instant due =
@@ -68,6 +119,7 @@ void Removals::start() {
 
 void Removals::hurry() {
   for (Entry& entry : entries_) entry.due = loop_.clock().now();
+  hurried_ = true;
   run();
 }
 
@@ -85,35 +137,50 @@ void Removals::schedule() {
 
 void Removals::run() {
   if (running_) return;
-  struct Job {
-    std::vector<Removal> paths;
-    std::vector<bool> removed;
-  };
-  auto job = std::make_shared<Job>();
+  auto sweep = std::make_shared<Sweep>();
   const common::Instant now = loop_.clock().now();
   for (Entry& entry : entries_) {
     if (entry.due > now) continue;
     entry.running = true;
-    job->paths.push_back(entry.removal);
+    sweep->paths.push_back(entry.removal);
   }
-  if (job->paths.empty()) return schedule();
+  if (sweep->paths.empty()) return schedule();
   running_ = true;
+  step(std::move(sweep));
+}
+
+void Removals::step(std::shared_ptr<Sweep> sweep) {
   disk_.offload(
-      [&disk = disk_, job] {
-        for (const Removal& removal : job->paths)
-          job->removed.push_back(remove_path(disk, removal));
+      [&disk = disk_, &clock = loop_.clock(), step_bytes = step_bytes_, sweep] {
+        const common::Instant began = clock.now();
+        bool shrank = false;
+        do {
+          shrank = sweep->shrinking != nullptr;
+          sweep->step(disk, step_bytes);
+          sweep->took = clock.now() - began;
+        } while (!sweep->done() && !shrank && sweep->took < kStepTime);
       },
-      lifeline_.guard([this, job] {
-        running_ = false;
-        std::size_t next = 0;  // those that ran are still in the same order
-        std::erase_if(entries_, [&](Entry& entry) {
-          if (!entry.running) return false;
-          entry.running = false;
-          entry.due = loop_.clock().now() + kRetryDelay;
-          return static_cast<bool>(job->removed[next++]);
-        });
-        schedule();
-      }));
+      lifeline_.guard([this, sweep] { stepped(sweep); }));
+}
+
+void Removals::stepped(std::shared_ptr<Sweep> sweep) {
+  if (sweep->done()) return end(*sweep);
+  const common::Duration least = hurried_ ? common::Duration{} : common::Duration{kPauseMin};
+  loop_.after(std::max(least, sweep->took * kPauseFactor),
+              lifeline_.guard([this, sweep] { step(sweep); }));
+}
+
+void Removals::end(const Sweep& sweep) {
+  running_ = false;
+  hurried_ = false;
+  std::size_t next = 0;  // those that ran are still in the same order
+  std::erase_if(entries_, [&](Entry& entry) {
+    if (!entry.running) return false;
+    entry.running = false;
+    entry.due = loop_.clock().now() + kRetryDelay;
+    return static_cast<bool>(sweep.removed[next++]);
+  });
+  schedule();
 }
 
 }  // namespace millrace::storage

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -19,10 +20,13 @@ struct Removal {
 };
 
 /// What was added is removed once, by jobs of the I/O pool; a checkpoint takes the rest over a
-/// restart. Shard thread only.
+/// restart. Large files give back their space in small steps: where the file system tells the
+/// device of free space, each megabyte keeps the device from all else for a quarter of a
+/// millisecond. Shard thread only.
 class Removals {
  public:
-  Removals(env::Disk& disk, env::Loop& loop) : disk_(disk), loop_(loop) {}
+  Removals(env::Disk& disk, env::Loop& loop, std::uint64_t step_bytes)
+      : disk_(disk), loop_(loop), step_bytes_(step_bytes) {}
 
   /// Begins to work; until then it only takes notes.
   void start();
@@ -47,15 +51,21 @@ class Removals {
     common::Instant due;
     bool running = false;
   };
+  struct Sweep;
   void schedule();
+  void step(std::shared_ptr<Sweep> sweep);
+  void stepped(std::shared_ptr<Sweep> sweep);
+  void end(const Sweep& sweep);
 
   env::Disk& disk_;
   env::Loop& loop_;
+  const std::uint64_t step_bytes_;
   Lifeline lifeline_;
   std::vector<Entry> entries_;
   env::TimerId timer_ = env::TimerId::kNone;
   bool running_ = false;
   bool started_ = false;
+  bool hurried_ = false;
 };
 
 }  // namespace millrace::storage

@@ -28,7 +28,7 @@ Shard::Shard(StoreWorld world, const StoreOptions& given, std::uint64_t store_sa
       pool(buffer_bytes(given)),
       passing_pool(buffer_bytes(given)),
       arenas(pool),
-      journal_files(world.disk, journal_folder,
+      journal_files(world.disk, world.loop, journal_folder,
                     round_up(given.journal_file_bytes, common::kDiskAlignment)),
       space(world.disk, world.loop,
             {.free_bytes_min = given.free_bytes_min, .ballast = world.shard == 0}),
@@ -41,7 +41,7 @@ Shard::Shard(StoreWorld world, const StoreOptions& given, std::uint64_t store_sa
       indexes(given.index_cache_bytes),
       reader(*this),
       flusher(*this),
-      removals(world.disk, world.loop),
+      removals(world.disk, world.loop, given.removal_step_bytes),
       on_fatal_(std::move(world.on_fatal)) {
   journal_files.set_events({.on_ready = [this] { journal.resume(); },
                             .on_no_space = [this] { space.report_full(); },

@@ -38,6 +38,8 @@ struct StoreOptions {
   /// Writes are refused (kNoSpace) below this much free space; they heal by themselves.
   std::uint64_t free_bytes_min = 64ULL << 20;
   std::int64_t retention_check_interval_ms = 300'000;
+  /// Removed files give back their space this much at a time.
+  std::uint64_t removal_step_bytes = 2ULL << 20;
   /// Memory for loaded offset and time indexes.
   std::uint64_t index_cache_bytes = 8ULL << 20;
 };

@@ -19,6 +19,7 @@ StoreOptions tiny_options() {
   options.free_bytes_min = 0;
   options.retention_check_interval_ms = 3'600'000;
   options.index_cache_bytes = 4 << 10;
+  options.removal_step_bytes = 4 << 10;
   return options;
 }
 
