@@ -61,6 +61,10 @@ Result<FoundJournal> find_journal(env::Disk& disk, const std::string& folder,
       found.size = file_bytes;
       found.file.odd_size = false;
     }
+    if (!found.file.odd_size) {
+      TRY_ASSIGN(const bool covered, is_covered(*found.file.file, file_bytes));
+      if (covered) found.file.covered = file_bytes;
+    }
     all.push_back(std::move(found));
   }
   std::stable_sort(all.begin(), all.end(), [](const Found& a, const Found& b) {

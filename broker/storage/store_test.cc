@@ -366,5 +366,50 @@ TEST(StoreTest, LostCheckpointIsNotAFreshStart) {
   EXPECT_EQ(started.error().code, ErrorCode::kCorruptLog);
 }
 
+// Goal: no round waits for the metadata of space that was never written, once a spare file is
+// there. Method: wait until nothing is under way, write more than the front of the first file
+// takes, and see where it went; power is lost, and all is there.
+TEST(StoreTest, RoundsGoWhereTheDiskWasWrittenBefore) {
+  StoreMachine machine(15);
+  machine.start();
+  Log& log = machine.create(key_of(0));
+  const std::string spare = "journal/0/000002.wal";
+  const std::size_t last = 15 * std::size_t{4096};  // block of the files, which have 16
+  machine.world.run_for(std::chrono::seconds(1));
+  ASSERT_NE(machine.hardware.content(spare)[last], 0);
+  ASSERT_EQ(machine.hardware.content("journal/0/000001.wal")[last], 0);
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(machine.append(log, 1).ok());
+  const auto first = machine.hardware.content("journal/0/000001.wal");
+  EXPECT_NE(first[0], 0);
+  EXPECT_TRUE(std::all_of(first.begin() + 4096, first.end(), [](auto byte) { return byte == 0; }));
+  EXPECT_NE(machine.hardware.content(spare)[0], 0);
+  machine.crash(Survival::kNothing);
+  machine.start();
+  EXPECT_EQ(machine.store().find(key_of(0))->end_offset(), Offset{4});
+}
+
+// Goal: giving back much space at once keeps the disk from all else for long. Method: remove a log
+// of large segments; from one event to the next little space comes free.
+TEST(StoreTest, RemovedFilesGiveBackTheirSpaceInSteps) {
+  StoreMachine machine(16);
+  machine.start();
+  Log& log = machine.create(key_of(0), {.segment_bytes = 100'000, .file_delete_delay_ms = 60'000});
+  while (log.end_offset() < Offset{500}) ASSERT_TRUE(machine.append(log, 1, 1000).ok());
+  ASSERT_TRUE(machine.checkpoint().ok());
+  ASSERT_TRUE(
+      machine.wait<void>([&](auto reply) { machine.store().remove(key_of(0), std::move(reply)); })
+          .ok());
+  ASSERT_TRUE(machine.checkpoint().ok());
+  const std::uint64_t begin = machine.hardware.used();
+  std::uint64_t most = 0;
+  for (std::uint64_t used = begin; begin - used < 480'000;) {
+    ASSERT_TRUE(machine.world.step());
+    const std::uint64_t now = machine.hardware.used();
+    if (now < used) most = std::max(most, used - now);
+    used = now;
+  }
+  EXPECT_LE(most, 3 * testing::tiny_options().removal_step_bytes);
+}
+
 }  // namespace
 }  // namespace millrace::storage
