@@ -18,6 +18,7 @@
 
 #include "broker/env/testing/both_worlds.h"
 #include "broker/kafka/testing/test_broker.h"
+#include "broker/server/logging.h"
 #include "broker/wire/messages/all.h"
 #include "common/endian.h"
 #include "millrace/v1/admin.grpc.pb.h"
@@ -120,7 +121,10 @@ class KafkaClient {
 
 class BrokerTest : public ::testing::Test {
  protected:
-  BrokerTest() { start(); }
+  BrokerTest() {
+    set_up_logging("text", "error");
+    start();
+  }
 
   void start() {
     const auto options = read_options(
