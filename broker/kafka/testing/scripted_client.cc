@@ -1,0 +1,158 @@
+#include "broker/kafka/testing/scripted_client.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "broker/wire/messages/alter_configs.h"
+#include "broker/wire/messages/api_versions.h"
+#include "broker/wire/messages/create_partitions.h"
+#include "broker/wire/messages/delete_records.h"
+#include "broker/wire/messages/delete_topics.h"
+#include "broker/wire/messages/describe_cluster.h"
+#include "broker/wire/messages/describe_configs.h"
+#include "broker/wire/messages/describe_log_dirs.h"
+#include "broker/wire/messages/describe_producers.h"
+#include "broker/wire/messages/describe_topic_partitions.h"
+#include "broker/wire/messages/incremental_alter_configs.h"
+#include "broker/wire/messages/init_producer_id.h"
+#include "broker/wire/messages/list_offsets.h"
+#include "broker/wire/messages/metadata.h"
+#include "broker/wire/messages/offset_for_leader_epoch.h"
+
+namespace millrace::kafka::testing {
+namespace {
+
+const common::Uuid kNobody{{9, 9, 9}};
+
+template <typename Number>
+Number parse(std::string_view text) {
+  Number number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  CHECK(error == std::errc{} && end == text.data() + text.size(), "'{}' is no number", text);
+  return number;
+}
+
+/// What follows the separator, cut off the text.
+std::optional<std::string> cut(std::string& text, char separator) {
+  const std::size_t at = text.find(separator);
+  if (at == std::string::npos) return std::nullopt;
+  std::string rest = text.substr(at + 1);
+  text.resize(at);
+  return rest;
+}
+
+}  // namespace
+
+std::string shown(std::int16_t error, const std::optional<std::string>& message) {
+  const std::string_view name = model::error_row(static_cast<model::ErrorCode>(error)).kafka_name;
+  return message ? fmt::format("{} \"{}\"", name, *message) : std::string(name);
+}
+
+const std::map<std::string, ScriptedClient::Row>& ScriptedClient::rows() {
+  using Self = ScriptedClient;
+  const auto row = []<typename Request>(Handler handler, const Request&) {
+    return Row{handler, Request::kVersionMin, Request::kVersionMax};
+  };
+  static const std::map<std::string, Row> table = {
+      {"alter", row(&Self::alter, wire::IncrementalAlterConfigsRequest{})},
+      {"api-versions", row(&Self::api_versions, wire::ApiVersionsRequest{})},
+      {"cluster", row(&Self::cluster, wire::DescribeClusterRequest{})},
+      {"configs", row(&Self::configs, wire::DescribeConfigsRequest{})},
+      {"create", row(&Self::create, wire::CreateTopicsRequest{})},
+      {"delete", row(&Self::remove, wire::DeleteTopicsRequest{})},
+      {"delete-records", row(&Self::delete_records, wire::DeleteRecordsRequest{})},
+      {"describe", row(&Self::describe, wire::DescribeTopicPartitionsRequest{})},
+      {"epoch-end", row(&Self::epoch_end, wire::OffsetForLeaderEpochRequest{})},
+      {"fetch", row(&Self::fetch, wire::FetchRequest{})},
+      {"grow", row(&Self::grow, wire::CreatePartitionsRequest{})},
+      {"init-producer", row(&Self::init_producer, wire::InitProducerIdRequest{})},
+      {"log-dirs", row(&Self::log_dirs, wire::DescribeLogDirsRequest{})},
+      {"metadata", row(&Self::metadata, wire::MetadataRequest{})},
+      {"offsets", row(&Self::offsets, wire::ListOffsetsRequest{})},
+      {"produce", row(&Self::produce, wire::ProduceRequest{})},
+      {"producers", row(&Self::producers, wire::DescribeProducersRequest{})},
+      {"replace-configs", row(&Self::replace_configs, wire::AlterConfigsRequest{})},
+  };
+  return table;
+}
+
+std::string ScriptedClient::run(const Command& command) {
+  if (command.name == "broker") return restart(command);
+  const auto found = rows().find(command.name);
+  CHECK(found != rows().end(), "there is no command '{}'", command.name);
+  const Row& row = found->second;
+  const std::string wanted = command.value("v").value_or(std::to_string(row.version_max));
+  const std::size_t range = wanted.find("..");
+  const auto first = parse<std::int16_t>(std::string_view(wanted).substr(0, range));
+  const auto last = range == std::string::npos
+                        ? first
+                        : parse<std::int16_t>(std::string_view(wanted).substr(range + 2));
+  CHECK(row.version_min <= first && first <= last && last <= row.version_max,
+        "{} has the versions {} to {}", command.name, row.version_min, row.version_max);
+  std::string all;
+  std::string answer = (this->*row.handler)(command, first);
+  for (std::int16_t from = first, version = first; from <= last; from = version) {
+    std::string next;
+    while (++version <= last && (next = (this->*row.handler)(command, version)) == answer) continue;
+    if (from == first && version > last) return answer;
+    all += fmt::format("v{}..{}:\n{}", from, version - 1, answer);
+    answer = std::move(next);
+  }
+  return all;
+}
+
+std::string ScriptedClient::restart(const Command& command) {
+  TestBrokerOptions options;
+  for (const std::string& argument : command.arguments) {
+    std::string key = argument;
+    const std::string value = cut(key, '=').value_or("");
+    if (key == "shards") {
+      options.shards = parse<std::uint32_t>(value);
+    } else {
+      options.config[key] = value;
+    }
+  }
+  client_.reset();
+  broker_ = std::make_unique<TestBroker>(options);
+  client_ = broker_->connect();
+  ids_.clear();
+  return "ok\n";
+}
+
+std::vector<ScriptedClient::Target> ScriptedClient::targets(const Command& command) const {
+  std::vector<Target> all;
+  for (std::string text : command.arguments) {
+    // Options have '=' in them; flags are known words.
+    if (text.find('=') != std::string::npos || flag(command, text)) continue;
+    Target target;
+    target.by_id = text.starts_with('@');
+    if (target.by_id) text.erase(0, 1);
+    if (const auto offset = cut(text, '@')) target.offset = parse<std::int64_t>(*offset);
+    if (auto number = cut(text, ':')) {
+      if (const auto second = cut(*number, ':')) target.second = parse<std::int16_t>(*second);
+      target.number = parse<std::int32_t>(*number);
+    }
+    target.name = text == "''" ? "" : text;
+    const auto id = ids_.find(target.name);
+    target.id = id == ids_.end() ? kNobody : id->second;
+    all.push_back(std::move(target));
+  }
+  return all;
+}
+
+std::int64_t ScriptedClient::number(const Command& command, std::string_view key,
+                                    std::int64_t otherwise) {
+  const auto value = command.value(key);
+  return value ? parse<std::int64_t>(*value) : otherwise;
+}
+
+bool ScriptedClient::flag(const Command& command, std::string_view word) {
+  static const std::vector<std::string_view> kWords = {"all", "create!", "none", "validate"};
+  return std::find(kWords.begin(), kWords.end(), word) != kWords.end() &&
+         std::find(command.arguments.begin(), command.arguments.end(), word) !=
+             command.arguments.end();
+}
+
+}  // namespace millrace::kafka::testing

@@ -1,0 +1,86 @@
+// ScriptedClient client;
+// run_script("testdata/topics.txt", [&](const ScriptCommand& c) { return client.run(c); });
+//
+// Requests as lines of a script, and answers as lines of text. A command is an API with what it
+// names and options:
+//   create orders:3:1 config:retention.ms=77 validate v=7
+//   fetch @orders:0@5 @other:1@0 v=13..18
+//   delete @orders
+// A topic to be made is NAME[:PARTITIONS[:REPLICAS]], a partition NAME:INDEX[@OFFSET]. With '@' in
+// front the request carries the id that the topic has, or had; @nobody is an unknown id.
+// `v=` is the version, else it is the newest; with `v=A..B` each of them is sent, and versions with
+// different answers are told apart.
+// `broker shards=2 KEY=VALUE …` begins anew with another broker.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "broker/kafka/testing/test_broker.h"
+#include "common/testing/script.h"
+
+namespace millrace::kafka::testing {
+
+class ScriptedClient {
+ public:
+  ScriptedClient() { restart({}); }
+  /// The answer as lines of text.
+  std::string run(const common::ScriptCommand& command);
+
+ private:
+  using Command = common::ScriptCommand;
+  using Handler = std::string (ScriptedClient::*)(const Command&, std::int16_t version);
+  struct Row {
+    Handler handler;
+    std::int16_t version_min;
+    std::int16_t version_max;
+  };
+  /// One argument that names something: NAME[:NUMBER[:NUMBER]][@OFFSET], with '@' in front: by id.
+  struct Target {
+    std::string name;
+    common::Uuid id;
+    bool by_id = false;
+    std::optional<std::int32_t> number;
+    std::optional<std::int16_t> second;
+    std::int64_t offset = 0;
+  };
+
+  static const std::map<std::string, Row>& rows();
+  std::string restart(const Command& command);
+  std::vector<Target> targets(const Command& command) const;
+  static std::int64_t number(const Command& command, std::string_view key, std::int64_t otherwise);
+  static bool flag(const Command& command, std::string_view word);
+
+  // scripted_admin.cc
+  std::string api_versions(const Command& command, std::int16_t version);
+  std::string metadata(const Command& command, std::int16_t version);
+  std::string create(const Command& command, std::int16_t version);
+  std::string remove(const Command& command, std::int16_t version);
+  std::string grow(const Command& command, std::int16_t version);
+  std::string configs(const Command& command, std::int16_t version);
+  std::string alter(const Command& command, std::int16_t version);
+  std::string replace_configs(const Command& command, std::int16_t version);
+  std::string log_dirs(const Command& command, std::int16_t version);
+  std::string cluster(const Command& command, std::int16_t version);
+  std::string describe(const Command& command, std::int16_t version);
+  // scripted_data.cc
+  std::string produce(const Command& command, std::int16_t version);
+  std::string fetch(const Command& command, std::int16_t version);
+  std::string offsets(const Command& command, std::int16_t version);
+  std::string epoch_end(const Command& command, std::int16_t version);
+  std::string delete_records(const Command& command, std::int16_t version);
+  std::string init_producer(const Command& command, std::int16_t version);
+  std::string producers(const Command& command, std::int16_t version);
+
+  std::unique_ptr<TestBroker> broker_;
+  std::optional<Client> client_;
+  std::map<std::string, common::Uuid> ids_;
+};
+
+/// The name of an error as Kafka writes it, and the sentence beside it if there is one.
+std::string shown(std::int16_t error, const std::optional<std::string>& message = std::nullopt);
+
+}  // namespace millrace::kafka::testing
