@@ -13,6 +13,19 @@ std::size_t header_bytes(std::size_t alignment, std::size_t header) {
   return (header + alignment - 1) / alignment * alignment;
 }
 
+// Every allocation has this much; asking for it by name takes a slower way.
+constexpr std::size_t kUsualAlignment = __STDCPP_DEFAULT_NEW_ALIGNMENT__;
+
+void* take(std::size_t size, std::size_t alignment) {
+  if (alignment <= kUsualAlignment) return ::operator new(size);
+  return ::operator new (size, std::align_val_t{alignment});
+}
+
+void give_back(void* memory, std::size_t alignment) {
+  if (alignment <= kUsualAlignment) return ::operator delete(memory);
+  ::operator delete (memory, std::align_val_t{alignment});
+}
+
 }  // namespace
 
 std::size_t live_block_bytes() {
@@ -22,8 +35,7 @@ std::size_t live_block_bytes() {
 Bytes Bytes::allocate(std::size_t size, std::size_t alignment) {
   CHECK(std::has_single_bit(alignment) && alignment >= alignof(Block));
   const std::size_t header = header_bytes(alignment, sizeof(Block));
-  auto* raw =
-      static_cast<std::uint8_t*>(::operator new (header + size, std::align_val_t{alignment}));
+  auto* raw = static_cast<std::uint8_t*>(take(header + size, alignment));
   auto* block =
       new (raw + header - sizeof(Block)) Block{1, static_cast<std::uint32_t>(alignment), size};
   g_live_block_bytes.fetch_add(size, std::memory_order_relaxed);
@@ -102,7 +114,7 @@ void Bytes::destroy(Block* block) noexcept {
   g_live_block_bytes.fetch_sub(block->size, std::memory_order_relaxed);
   auto* raw = reinterpret_cast<std::uint8_t*>(block) + sizeof(Block) -
               header_bytes(alignment, sizeof(Block));
-  ::operator delete (raw, std::align_val_t{alignment});
+  give_back(raw, alignment);
 }
 
 }  // namespace millrace::common

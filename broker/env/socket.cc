@@ -195,7 +195,10 @@ class RealConnection final : public Connection, private Watcher {
     message.msg_iov = vectors;
     message.msg_iovlen = count;
     for (;;) {
-      const ssize_t sent = ::sendmsg(socket_.number(), &message, MSG_NOSIGNAL);
+      // Most answers are one piece, which the kernel takes without a vector to copy in.
+      const ssize_t sent =
+          count == 1 ? ::send(socket_.number(), vectors->iov_base, vectors->iov_len, MSG_NOSIGNAL)
+                     : ::sendmsg(socket_.number(), &message, MSG_NOSIGNAL);
       if (sent >= 0) return static_cast<std::size_t>(sent);
       if (errno == EINTR) continue;
       if (errno == EAGAIN) return std::size_t{0};

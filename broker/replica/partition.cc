@@ -120,19 +120,20 @@ void Partition::append_accepted(Bytes batch, AppendOptions options, common::Time
   const Appended answer{base, append_time, log_.start_offset()};
 
   // The log refuses (no space) before it changes anything, so its end tells whether the append took
-  // place. Its answer may come inline then, which is why the outcome is kept apart from the reply.
-  auto refusal = std::make_shared<std::optional<common::Error>>();
-  log_.append(batch, [weak = std::weak_ptr(self_), refusal, next](Result<void> durable) {
+  // place. Its answer comes inline then, which is why the outcome is kept apart from the reply.
+  refusal_.reset();
+  log_.append(batch, [weak = std::weak_ptr(self_), next](Result<void> durable) {
+    const auto self = weak.lock();
+    if (self == nullptr) return;
     if (!durable.ok()) {
-      *refusal = durable.error();
+      (*self)->refusal_ = durable.error();
       return;
     }
-    const auto self = weak.lock();
-    if (self != nullptr) (*self)->set_high_watermark(next);
+    (*self)->set_high_watermark(next);
   });
   if (log_.end_offset() == base) {
-    CHECK(refusal->has_value(), "{}: an append neither took place nor was refused", name_);
-    return done(refused(std::move(**refusal)));
+    CHECK(refusal_.has_value(), "{}: an append neither took place nor was refused", name_);
+    return done(refused(*std::exchange(refusal_, std::nullopt)));
   }
   CHECK(log_.end_offset() == next, "{}: the log ends at {}, not at {}", name_, log_.end_offset(),
         next);

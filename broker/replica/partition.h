@@ -173,6 +173,8 @@ class Partition {
   /// Callbacks of the log may come after this object is gone (a deleted topic): they hold it
   /// weakly.
   std::shared_ptr<Partition*> self_;
+  // Why the log refused the append that is being made.
+  std::optional<common::Error> refusal_;
   std::uint64_t next_watch_ = 1;
   std::int64_t producer_expiration_ms_ = 86'400'000;
 };

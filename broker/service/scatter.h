@@ -44,6 +44,18 @@ struct ForeignPart {
 template <typename Item, typename Outcome, typename Run, typename Fail>
 void scatter(Shard& here, std::vector<Item> items, Run run, Fail fail,
              common::Reply<std::vector<Outcome>> done) {
+  // Most requests are about one partition, and many of those about one of this shard.
+  if (items.size() == 1) {
+    const auto key = resolve(here, items.front().target);
+    if (key.ok() && &here.owner(*key) == &here) {
+      return run(here, *key, std::move(items.front()),
+                 common::Reply<Outcome>([done = std::move(done)](Outcome outcome) mutable {
+                   std::vector<Outcome> outcomes;
+                   outcomes.push_back(std::move(outcome));
+                   done(std::move(outcomes));
+                 }));
+    }
+  }
   using Part = ForeignPart<Item, Outcome>;
   auto gathering = std::make_shared<Gathering<Outcome>>();
   gathering->outcomes.resize(items.size());
