@@ -67,7 +67,7 @@ endfunction()
 function(millrace_use_precompiled target set)
   if(MILLRACE_PRECOMPILE)
     # Where a target's options make the set unusable, it is built without it.
-    target_compile_options(${target} PRIVATE -Wno-error=invalid-pch)
+    set_target_properties(${target} PROPERTIES PCH_WARN_INVALID OFF)
     target_precompile_headers(${target} REUSE_FROM millrace_headers_${set})
   endif()
 endfunction()
