@@ -188,6 +188,8 @@ std::string_view nearest_name(std::span<const ConfigKey> table, std::string_view
   std::string_view best;
   std::size_t best_distance = std::max<std::size_t>(2, name.size() / 3) + 1;
   for (const ConfigKey& key : table) {
+    const auto [shorter, longer] = std::minmax({name.size(), key.name.size()});
+    if (longer - shorter >= best_distance) continue;  // so many letters are missing at least
     const std::size_t distance = edit_distance(name, key.name);
     if (distance < best_distance) {
       best = key.name;
