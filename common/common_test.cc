@@ -26,8 +26,8 @@ TEST(Crc32c, KnownAnswers) {
   EXPECT_EQ(crc32c(whole.slice(5, 7), crc32c(whole.slice(0, 5))), crc32c(whole));
 }
 
-// Walking over what a temporary Result holds must not outlive it: in C++20 a range-for keeps a value
-// alive, but not what a reference into a temporary points at.
+// Walking over what a temporary Result holds must not outlive it: in C++20 a range-for keeps a
+// value alive, but not what a reference into a temporary points at.
 TEST(Result, ATemporaryGivesItsValueAway) {
   using Words = Result<std::vector<std::string>>;
   static_assert(std::is_same_v<decltype(std::declval<Words>().value()), std::vector<std::string>>);
