@@ -94,6 +94,11 @@ class RealTransport final : public Transport {
         });
   }
 
+  std::unique_ptr<Connection> adopt(std::unique_ptr<Connection> connection) override {
+    move_connection(*connection, loop_);
+    return connection;
+  }
+
  private:
   /// One connect() under way, trying the addresses one after the other.
   class Attempt final : public Watcher {

@@ -86,25 +86,40 @@ struct CompactPeer {
 
 class RealConnection final : public Connection, private Watcher {
  public:
-  RealConnection(RealLoop& loop, Socket socket) : loop_(loop), socket_(std::move(socket)) {
+  RealConnection(RealLoop& loop, Socket socket) : socket_(std::move(socket)) {
     const int on = 1;
     // Answers leave when they are ready. Fails on nothing that is connected by TCP.
     static_cast<void>(::setsockopt(socket_.number(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)));
     remember_peer();
-    loop_.watch(socket_.number(), EPOLLIN | EPOLLOUT | EPOLLRDHUP, *this);
+    join(loop);
   }
-  ~RealConnection() override { loop_.unwatch(socket_.number(), *this); }
+  ~RealConnection() override { leave(); }
+
+  void leave() override {
+    if (loop_ == nullptr) return;
+    std::exchange(loop_, nullptr)->unwatch(socket_.number(), *this);
+    on_readable_.reset();
+    on_writable_.reset();
+    readable_ = false;
+    writable_ = true;
+  }
+  // What is ready already makes an edge again.
+  void join(RealLoop& loop) {
+    CHECK(loop_ == nullptr, "a connection joins a second loop");
+    loop_ = &loop;
+    loop.watch(socket_.number(), EPOLLIN | EPOLLOUT | EPOLLRDHUP, *this);
+  }
 
   void when_readable(Task ready) override {
     CHECK(!on_readable_, "somebody waits already");
     on_readable_ = std::move(ready);
-    if (readable_) loop_.nudge(*this);
+    if (readable_) loop_->nudge(*this);
   }
 
   void when_writable(Task ready) override {
     CHECK(!on_writable_, "somebody waits already");
     on_writable_ = std::move(ready);
-    if (writable_) loop_.nudge(*this);
+    if (writable_) loop_->nudge(*this);
   }
 
   Result<std::size_t> read(common::MutableByteView into) override {
@@ -212,7 +227,7 @@ class RealConnection final : public Connection, private Watcher {
     if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) writable_ = true;
     // One callback per round: the first may destroy this.
     if (readable_ && on_readable_) {
-      if (writable_ && on_writable_) loop_.nudge(*this);
+      if (writable_ && on_writable_) loop_->nudge(*this);
       Task ready = std::move(on_readable_);
       ready();
     } else if (writable_ && on_writable_) {
@@ -221,7 +236,7 @@ class RealConnection final : public Connection, private Watcher {
     }
   }
 
-  RealLoop& loop_;
+  RealLoop* loop_ = nullptr;  // between two loops: none
   Socket socket_;
   bool readable_ = false;
   bool writable_ = true;
@@ -235,6 +250,10 @@ class RealConnection final : public Connection, private Watcher {
 
 std::unique_ptr<Connection> make_connection(RealLoop& loop, Socket socket) {
   return std::make_unique<RealConnection>(loop, std::move(socket));
+}
+
+void move_connection(Connection& connection, RealLoop& loop) {
+  static_cast<RealConnection&>(connection).join(loop);
 }
 
 }  // namespace millrace::env

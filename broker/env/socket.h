@@ -46,5 +46,7 @@ common::Result<std::vector<Address>> resolve(const Endpoint& endpoint, bool nume
 
 /// A connected socket as a Connection on `loop`. The socket is non-blocking.
 std::unique_ptr<Connection> make_connection(RealLoop& loop, Socket socket);
+/// Gives one that left its loop another. Requires that make_connection() made it.
+void move_connection(Connection& connection, RealLoop& loop);
 
 }  // namespace millrace::env

@@ -46,6 +46,9 @@ class Connection {
   virtual std::string peer() const = 0;
   /// The address of this end, that the peer came to, in the same form.
   virtual std::string local() const = 0;
+  /// Forgets its callbacks and leaves its loop. From then on it may only be destroyed or adopted,
+  /// on any thread.
+  virtual void leave() = 0;
 };
 
 using OnAccept = common::Function<void(std::unique_ptr<Connection>)>;
@@ -69,6 +72,9 @@ class Transport {
   /// kConnectionClosed: refused or unreachable.
   virtual void connect(const Endpoint& endpoint,
                        common::Reply<common::Result<std::unique_ptr<Connection>>> done) = 0;
+  /// Takes a connection that left another transport of the same machine: it lives on this one's
+  /// loop now.
+  virtual std::unique_ptr<Connection> adopt(std::unique_ptr<Connection> connection) = 0;
 };
 
 }  // namespace millrace::env

@@ -25,6 +25,14 @@ void AnyCall::Place::cancel_with_connection(std::shared_ptr<service::FetchHandle
   session->cancel_with_connection(slot, std::move(waiting));
 }
 
+bool AnyCall::asks_for_home() const {
+  return ticket_.session->asks_for_home();
+}
+
+void AnyCall::lives_on(std::size_t shard) const {
+  ticket_.session->lives_on(shard);
+}
+
 bool AnyCall::abandoned() const {
   return ticket_.session->closed();
 }

@@ -57,6 +57,10 @@ class AnyCall {
   env::Endpoint advertised() const;
   /// Whom the connection says it is, for logs (ApiVersions 3 and later).
   void set_client_software(std::string_view name, std::string_view version) const;
+  /// Whether this call's connection would like to know where its partition lives; the shard's
+  /// index is then told to lives_on().
+  bool asks_for_home() const;
+  void lives_on(std::size_t shard) const;
   /// Where a call belongs, for what is known only after the call was handed on.
   struct Place {
     std::shared_ptr<Session> session;

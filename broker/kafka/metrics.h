@@ -54,6 +54,7 @@ struct Metrics {
   /// In the order of wire::kApis.
   std::array<ApiMetrics, wire::kApis.size()> apis;
   std::uint64_t connections_opened = 0;
+  std::uint64_t connections_moved = 0;  // to another shard
   std::uint64_t connections_now = 0;
   CloseCounts closed;
   std::uint64_t memory_bytes = 0;

@@ -98,6 +98,10 @@ common::Result<env::Endpoint> Server::listen(const env::Endpoint& endpoint) {
   return listeners_.back()->endpoint();
 }
 
+void Server::set_peers(const std::vector<Server*>& servers) {
+  for (Server* server : servers) peers_.push_back({server, &server->shard_.loop(), server->here_});
+}
+
 void Server::serve() {
   CHECK(!serving_);
   serving_ = true;
@@ -157,21 +161,31 @@ void Server::flush_all() {
   for (const auto& session : flushing_) {
     session->flush_due = false;
     session->flush();
+    if (const auto shard = session->destination()) move_away(*session, *shard);
   }
   flushing_.clear();
 }
 
 void Server::forget(Session& session, std::unique_ptr<env::Connection> connection) {
-  const std::size_t at = session.list_position;
-  CHECK(at < sessions_.size() && sessions_[at].get() == &session);
   connections_->close(connection->peer());
   closed_connections_.push_back(std::move(connection));
-  closed_sessions_.push_back(std::move(sessions_[at]));
+  closed_sessions_.push_back(unlist(session));
+  bury_soon();
+}
+
+std::shared_ptr<Session> Server::unlist(Session& session) {
+  const std::size_t at = session.list_position;
+  CHECK(at < sessions_.size() && sessions_[at].get() == &session);
+  std::shared_ptr<Session> taken = std::move(sessions_[at]);
   if (at + 1 < sessions_.size()) {
     sessions_[at] = std::move(sessions_.back());
     sessions_[at]->list_position = at;
   }
   sessions_.pop_back();
+  return taken;
+}
+
+void Server::bury_soon() {
   if (std::exchange(bury_posted_, true)) return;
   shard_.loop().post([this, here = std::weak_ptr<bool>(here_)] {
     if (!here.expired()) bury();
@@ -186,7 +200,33 @@ void Server::bury() {
   if (sessions_.empty() && drained_) std::exchange(drained_, {})();
 }
 
+// A client that writes to one partition again and again is served best where that lives: each
+// request then takes two hops between threads less.
+void Server::move_away(Session& session, std::size_t shard) {
+  if (shard >= peers_.size()) return;
+  ++metrics_.connections_moved;
+  const Peer& peer = peers_[shard];
+  Session::Luggage luggage = session.pack();
+  closed_sessions_.push_back(unlist(session));
+  bury_soon();
+  peer.loop->post([server = peer.server, here = peer.here, luggage = std::move(luggage)]() mutable {
+    if (!here.expired()) server->take_over(std::move(luggage));
+  });
+}
+
+void Server::take_over(Session::Luggage luggage) {
+  auto connection = transport_.adopt(std::move(luggage.connection));
+  if (draining_) return connections_->close(connection->peer());
+  auto session = std::make_shared<Session>(*this, std::move(connection));
+  session->unpack(std::move(luggage));
+  session->list_position = sessions_.size();
+  sessions_.push_back(session);
+  session->start();
+  sweep_soon();
+}
+
 void Server::drain(common::Function<void()> drained) {
+  draining_ = true;
   listeners_.clear();
   drained_ = std::move(drained);
   const auto sessions = sessions_;

@@ -51,6 +51,8 @@ class Server {
   /// Nothing is read from them before serve(): a broker that restarts has its port early and its
   /// answers when it knows everything again.
   common::Result<env::Endpoint> listen(const env::Endpoint& endpoint);
+  /// The servers of all shards, by their index: connections may move to them. Before serve().
+  void set_peers(const std::vector<Server*>& servers);
   /// Begins to read requests.
   void serve();
   /// Takes a connection as if it had been accepted.
@@ -79,7 +81,17 @@ class Server {
   void gone(Session& session) { alive_.erase(&session); }
 
  private:
+  /// How to reach the server of another shard, if it is there still.
+  struct Peer {
+    Server* server;
+    env::Loop* loop;
+    std::weak_ptr<bool> here;
+  };
   void flush_all();
+  std::shared_ptr<Session> unlist(Session& session);
+  void bury_soon();
+  void move_away(Session& session, std::size_t shard);
+  void take_over(Session::Luggage luggage);
   void bury();
   void resume_parked();
   void sweep_soon();
@@ -99,6 +111,7 @@ class Server {
   FetchSessions fetch_sessions_;
   Context context_;
   common::Bytes scratch_;
+  std::vector<Peer> peers_;
   std::vector<std::unique_ptr<env::Listener>> listeners_;
   std::vector<std::shared_ptr<Session>> sessions_;  // open ones
   std::unordered_set<Session*> alive_;              // and those that requests still hold
@@ -111,6 +124,7 @@ class Server {
   common::Function<void()> drained_;
   env::TimerId sweep_timer_ = env::TimerId::kNone;
   bool serving_ = false;
+  bool draining_ = false;
   bool flush_posted_ = false;
   bool bury_posted_ = false;
   bool resume_posted_ = false;

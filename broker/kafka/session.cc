@@ -19,6 +19,12 @@ namespace {
 constexpr int kReadsPerTurn = 4;
 // Pieces of one gathered write; more than this gains nothing.
 constexpr std::size_t kPiecesPerWrite = 64;
+// One produce request in so many is asked where its partition lives; the answers that make a
+// connection move, twice as many after each move, and the most moves: a client that changes between
+// partitions stays where it is.
+constexpr std::uint32_t kProducesPerQuestion = 4;
+constexpr int kTellsToMove = 4;
+constexpr std::uint8_t kMovesMax = 6;
 // Requests that an idle connection keeps room for.
 constexpr std::size_t kSlotsKept = 1;
 
@@ -135,6 +141,8 @@ void Session::begin(Bytes frame, wire::RequestHeader header, wire::Reader body) 
   slot.api = static_cast<std::uint8_t>(api);
   const std::uint64_t id = head_id_ + (slots_.size() - 1 - head_);
   server_->memory().add(frame.size());
+  // Fetch sessions belong to their shard.
+  fetches_ |= wire::kApis[api].key == wire::ApiKey::kFetch;
   ApiMetrics& metrics = server_->metrics().apis[api];
   ++metrics.requests;
   metrics.bytes_in += frame.size();
@@ -306,6 +314,39 @@ void Session::drop_written(std::size_t count) {
     out_.clear();
     out_head_ = 0;
   }
+}
+
+// ---- Moving
+
+bool Session::asks_for_home() {
+  return !fetches_ && moves_ < kMovesMax && ++produces_ % kProducesPerQuestion == 0;
+}
+
+void Session::lives_on(std::size_t shard) {
+  told_ = shard == home_ ? static_cast<std::uint16_t>(std::min(told_ + 1, 1 << 12)) : 1;
+  home_ = static_cast<std::uint32_t>(shard);
+}
+
+std::optional<std::size_t> Session::destination() const {
+  const bool settled = closed_ || draining_ || fetches_ || moves_ >= kMovesMax ||
+                       told_ < (kTellsToMove << moves_) || home_ == context().shard.index();
+  const bool busy = in_work() || out_bytes_ > 0 || write_armed_ || parked_ || overdraft_ ||
+                    input_.holds_data() || !next_frame_.empty();
+  return settled || busy ? std::nullopt : std::optional<std::size_t>(home_);
+}
+
+Session::Luggage Session::pack() {
+  CHECK(destination().has_value());
+  closed_ = true;
+  count_held();
+  connection_->leave();
+  return {std::move(connection_), std::move(client_software_),
+          static_cast<std::uint8_t>(moves_ + 1)};
+}
+
+void Session::unpack(Luggage luggage) {
+  client_software_ = std::move(luggage.client_software);
+  moves_ = luggage.moves;
 }
 
 // ---- Ends

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -63,6 +64,23 @@ class Session : public std::enable_shared_from_this<Session> {
   /// Called by the server: sends what is answered, then goes on with input. Once per turn of the
   /// loop.
   void flush();
+  /// Every so often a request asks where its partition lives...
+  bool asks_for_home();
+  /// ...and is told the index of the shard.
+  void lives_on(std::size_t shard);
+  /// The shard to move to: where its partition lives, if that is another one and nothing is under
+  /// way.
+  std::optional<std::size_t> destination() const;
+  /// What goes with a connection to another shard.
+  struct Luggage {
+    std::unique_ptr<env::Connection> connection;
+    std::string client_software;
+    std::uint8_t moves = 0;
+  };
+  /// Ends this session without closing the connection. Requires destination().
+  Luggage pack();
+  void unpack(Luggage luggage);
+
   /// Called by the server when there is memory again. `overdraft`: read on until one frame is
   /// whole, whatever it takes.
   void resume(bool overdraft);
@@ -123,6 +141,11 @@ class Session : public std::enable_shared_from_this<Session> {
   std::size_t held_counted_ = 0;
   common::Instant last_moved_;
   std::string client_software_;
+  std::uint32_t produces_ = 0;
+  std::uint32_t home_ = 0;  // the shard that lives_on() told last
+  std::uint16_t told_ = 0;  // how often in a row
+  std::uint8_t moves_ = 0;  // of the connection so far
+  bool fetches_ = false;
   bool closed_ = false;
   bool draining_ = false;
   bool read_armed_ = false;

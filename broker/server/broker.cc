@@ -296,8 +296,11 @@ env::Endpoint advertised(const model::ListenAddress& configured, const env::Endp
 }
 
 void RealBroker::serve_kafka() {
+  std::vector<kafka::Server*> servers;
+  for (const ShardThread& thread : threads_) servers.push_back(thread.kafka.get());
   for (ShardThread& thread : threads_) {
-    run_on<bool>(*thread.loop, [&thread](common::Reply<bool> reply) {
+    run_on<bool>(*thread.loop, [&](common::Reply<bool> reply) {
+      thread.kafka->set_peers(servers);
       thread.kafka->serve();
       reply(true);
     });

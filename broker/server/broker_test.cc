@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <map>
 #include <set>
 #include <thread>
@@ -186,6 +187,7 @@ class BrokerTest : public ::testing::Test {
   void change_topics();
   void scrape();
   std::int64_t records_there();
+  std::int64_t moves();
 
   env::testing::TemporaryFolder folder_;
   std::unique_ptr<Broker> broker_;
@@ -349,6 +351,77 @@ TEST_F(BrokerTest, AllDoorsAtOnceThenStopAndStart) {
   broker_.reset();
   start();
   EXPECT_EQ(records_there(), kRecords);
+}
+
+std::int64_t BrokerTest::moves() {
+  const std::string text = page("/metrics");
+  const std::string name = "\nmillrace_kafka_connections_moved_total{";
+  std::int64_t total = 0;
+  for (std::size_t at = text.find(name); at != std::string::npos; at = text.find(name, at + 1))
+    total += std::stoll(text.substr(text.find("} ", at) + 2));
+  return total;
+}
+
+// Goal: a connection that writes to one partition ends up on its shard, once; one that changes
+// between shards comes to rest; every request is answered, in order, whatever moves meanwhile.
+// Method: several clients per partition of two shards at once, then one that takes turns.
+TEST_F(BrokerTest, ConnectionsMoveToWhereTheirPartitionLives) {
+  topic_ = create_topic("orders", kPartitions);
+  constexpr int kClients = 8;
+  constexpr int kRequests = 60;
+  const auto write = [this](KafkaClient& client, std::int32_t partition) {
+    const auto answer =
+        client.call(produce_request("orders", topic_, partition, batch_of({"value"})));
+    EXPECT_EQ(answer.responses.at(0).partition_responses.at(0).error_code, 0) << answer.debug();
+  };
+  std::vector<std::thread> clients;
+  for (int i = 0; i < kClients; ++i) {
+    clients.emplace_back([this, i, &write] {
+      KafkaClient client(kafka_);
+      for (int sent = 0; sent < kRequests; ++sent) write(client, i % 2 == 0 ? 0 : i % kPartitions);
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  EXPECT_EQ(records_there(), kClients * kRequests);
+  EXPECT_LE(moves(), kClients);
+
+  // Connections go to the shards in turn: of two that write to one partition, one has to move.
+  const std::int64_t before = moves();
+  KafkaClient first(kafka_);
+  KafkaClient second(kafka_);
+  for (int sent = 0; sent < kRequests; ++sent) {
+    write(first, 0);
+    write(second, 0);
+  }
+  EXPECT_EQ(moves(), before + 1);
+
+  constexpr int kMovesMax = 6;
+  for (int sent = 0; sent < 50 * kRequests; ++sent) write(first, sent / kRequests % kPartitions);
+  EXPECT_LE(moves(), before + 1 + kMovesMax);
+}
+
+// Goal: a stop while connections are between two shards ends each of them.
+TEST_F(BrokerTest, StopsWhileConnectionsMove) {
+  topic_ = create_topic("orders", kPartitions);
+  constexpr int kClients = 8;
+  // About where connections move, sooner or later from one round to the next.
+  for (const int requests_each : {12, 14, 15, 16, 17, 20}) {
+    std::atomic<int> answered{0};
+    std::vector<std::thread> clients;
+    for (int i = 0; i < kClients; ++i) {
+      clients.emplace_back([this, i, &answered, client = std::make_unique<KafkaClient>(kafka_)] {
+        do {
+          client->send(produce_request("orders", topic_, i % kPartitions, batch_of({"value"})));
+          ++answered;
+        } while (client->receive<wire::ProduceRequest>().has_value());
+      });
+    }
+    while (answered < kClients * requests_each) std::this_thread::yield();
+    broker_->stop();
+    for (std::thread& client : clients) client.join();
+    broker_.reset();
+    start();
+  }
 }
 
 // Goal: a stop ends what waits. Method: a fetch and a stream at the end of a topic, both of which

@@ -133,6 +133,9 @@ void add_kafka(Exposition& out, const Snapshot& snapshot) {
             static_cast<double>(kafka.connections_now), labels);
   out.counter("millrace_kafka_connections_opened_total", "Kafka connections accepted.",
               static_cast<double>(kafka.connections_opened), labels);
+  out.counter("millrace_kafka_connections_moved_total",
+              "Kafka connections that moved to the shard of the partition they write to.",
+              static_cast<double>(kafka.connections_moved), labels);
   out.gauge("millrace_kafka_memory_bytes", "Requests and answers in memory.",
             static_cast<double>(kafka.memory_bytes), labels);
   out.gauge("millrace_kafka_fetch_sessions", "Incremental fetch sessions.",

@@ -56,6 +56,13 @@ class SimConnection final : public Connection {
     std::erase_if(network_.links_, gone);
   }
 
+  void leave() override {
+    auto& mine = link_->ends[end_];
+    mine.on_readable.reset();
+    mine.on_writable.reset();
+  }
+  void join(SimLoop& loop) { link_->ends[end_].loop = &loop; }
+
   void when_readable(Task ready) override {
     auto& mine = link_->ends[end_];
     CHECK(!mine.on_readable, "somebody waits already");
@@ -177,6 +184,11 @@ class SimTransport final : public Transport {
     if (target.host.empty() || target.host == "localhost" || target.host == "127.0.0.1")
       target.host = host_;
     network_.start_connecting(loop_, host_, target, std::move(done));
+  }
+
+  std::unique_ptr<Connection> adopt(std::unique_ptr<Connection> connection) override {
+    static_cast<SimConnection&>(*connection).join(loop_);
+    return connection;
   }
 
  private:

@@ -105,6 +105,13 @@ std::unique_ptr<Work> plan(Request& request, std::int16_t version,
   return work;
 }
 
+/// The shard that a client of this kind of request would best be connected to.
+std::size_t home_of(service::Shard& here, const service::ProduceCommand& command) {
+  if (command.items.size() != 1) return here.index();
+  const auto key = service::resolve(here, command.items.front().target);
+  return key.ok() ? here.owner(*key).index() : here.index();
+}
+
 }  // namespace
 
 template <>
@@ -121,6 +128,7 @@ void handle(Request request, Call<Request> call) {
   command.acks = static_cast<replica::Acks>(request.acks);
   auto work = plan(request, call.version(), command);
   service::Shard& shard = call.shard();
+  if (call.asks_for_home()) call.lives_on(home_of(shard, command));
   service::produce(shard, std::move(command),
                    [call = std::move(call), work = std::move(work),
                     acks = request.acks](std::vector<service::ProduceOutcome> outcomes) mutable {

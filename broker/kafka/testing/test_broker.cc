@@ -21,6 +21,9 @@ class NoTransport final : public env::Transport {
                common::Reply<common::Result<std::unique_ptr<env::Connection>>> done) override {
     done(model::error(model::ErrorCode::kConnectionClosed));
   }
+  std::unique_ptr<env::Connection> adopt(std::unique_ptr<env::Connection> connection) override {
+    return connection;
+  }
 };
 
 std::shared_ptr<const service::Identity> test_identity(env::Endpoint advertised) {

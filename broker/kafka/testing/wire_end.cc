@@ -50,6 +50,10 @@ class WireConnection final : public env::Connection {
     if (written > 0) ++far_->writes_;
     return written;
   }
+  void leave() override {
+    far_->readable_.reset();
+    far_->writable_.reset();
+  }
   std::string local() const override { return "door.test:9999"; }
   std::string peer() const override { return "test:1"; }
 
