@@ -126,25 +126,32 @@ def answer_of(answer):
 
 
 def read(bootstrap, topic, partition, start=OFFSET_BEGINNING, seconds=60):
-    """[(offset, producer, sequence)] of all records from start to the end that the partition has now."""
+    """[(offset, producer, sequence)] of all records from start to the end that the partition has now.
+
+    Not to the end that it has when the reader gets there: producers in the same process may be faster than the reader.
+    """
     consumer = Consumer({
         "bootstrap.servers": bootstrap, "group.id": "unused", "enable.auto.commit": False, "enable.auto.offset.store": False,
-        "enable.partition.eof": True, "fetch.wait.max.ms": 50, "log_level": 0, "reconnect.backoff.ms": 10,
+        "fetch.wait.max.ms": 50, "log_level": 0, "reconnect.backoff.ms": 10,
         "auto.offset.reset": "error",
     })
-    consumer.assign([TopicPartition(topic, partition, start)])
     found, end = [], time.monotonic() + seconds
     try:
-        while True:
+        low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=seconds)
+        consumer.assign([TopicPartition(topic, partition, start)])
+        next_offset = low if start == OFFSET_BEGINNING else start
+        while next_offset < high:
             for message in consumer.consume(5000, timeout=0.5):
                 if message.error() is None:
-                    producer, sequence = message.value().split(b":")
-                    found.append((message.offset(), producer.decode(), int(sequence)))
-                elif message.error().name() == "_PARTITION_EOF":
-                    return found
+                    next_offset = message.offset() + 1
+                    if next_offset <= high:
+                        producer, sequence = message.value().split(b":")
+                        found.append((message.offset(), producer.decode(), int(sequence)))
                 elif not message.error().retriable() and message.error().code() > 0:
                     raise KafkaException(message.error())
-            assert time.monotonic() < end, "partition %d was not read to its end within %d s" % (partition, seconds)
+            assert time.monotonic() < end, "partition %d was read to %d of %d within %d s" % (
+                partition, next_offset, high, seconds)
+        return found
     finally:
         consumer.close()
 
