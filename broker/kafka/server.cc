@@ -128,7 +128,10 @@ bool Server::admit(const env::Connection& connection) {
 void Server::accept(std::unique_ptr<env::Connection> connection) {
   if (!admit(*connection)) return;
   ++metrics_.connections_opened;
-  auto session = std::make_shared<Session>(*this, std::move(connection));
+  enlist(std::make_shared<Session>(*this, std::move(connection)));
+}
+
+void Server::enlist(std::shared_ptr<Session> session) {
   session->list_position = sessions_.size();
   sessions_.push_back(session);
   if (serving_) session->start();
@@ -219,10 +222,7 @@ void Server::take_over(Session::Luggage luggage) {
   if (draining_) return connections_->close(connection->peer());
   auto session = std::make_shared<Session>(*this, std::move(connection));
   session->unpack(std::move(luggage));
-  session->list_position = sessions_.size();
-  sessions_.push_back(session);
-  session->start();
-  sweep_soon();
+  enlist(std::move(session));
 }
 
 void Server::drain(common::Function<void()> drained) {

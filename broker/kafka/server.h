@@ -88,6 +88,7 @@ class Server {
     std::weak_ptr<bool> here;
   };
   void flush_all();
+  void enlist(std::shared_ptr<Session> session);
   std::shared_ptr<Session> unlist(Session& session);
   void bury_soon();
   void move_away(Session& session, std::size_t shard);

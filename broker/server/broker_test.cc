@@ -180,6 +180,13 @@ class BrokerTest : public ::testing::Test {
     return request;
   }
 
+  static v1::ReadRequest read_request() {
+    v1::ReadRequest request;
+    request.set_topic("orders");
+    request.mutable_start()->set_earliest(true);
+    return request;
+  }
+
   void produce(int number);
   void consume();
   void publish();
@@ -269,9 +276,7 @@ void BrokerTest::subscribe() {
   const auto stub = v1::Subscriber::NewStub(channel_);
   ::grpc::ClientContext context;
   set_deadline(context);
-  v1::ReadRequest request;
-  request.set_topic("orders");
-  request.mutable_start()->set_earliest(true);
+  v1::ReadRequest request = read_request();
   request.set_records_max(kRecords);
   const auto stream = stub->Read(&context, request);
   std::set<std::pair<std::int32_t, std::int64_t>> seen;
@@ -437,9 +442,7 @@ TEST_F(BrokerTest, StopsWhileClientsWait) {
   const auto stub = v1::Subscriber::NewStub(channel_);
   ::grpc::ClientContext context;
   set_deadline(context);
-  v1::ReadRequest request;
-  request.set_topic("orders");
-  request.mutable_start()->set_earliest(true);
+  const v1::ReadRequest request = read_request();
   const auto stream = stub->Read(&context, request);
   v1::ReadResponse first;
   ASSERT_TRUE(stream->Read(&first));

@@ -7,9 +7,10 @@
 #include <httplib.h>
 
 #include <cstdlib>
-#include <filesystem>
+#include <optional>
 #include <set>
 
+#include "broker/env/testing/both_worlds.h"
 #include "broker/server/broker.h"
 #include "millrace/v1/admin.grpc.pb.h"
 #include "millrace/v1/publisher.grpc.pb.h"
@@ -46,21 +47,19 @@ std::string address_of(const std::string& ready, const std::string& door) {
 class Doors : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
-    std::string name = (std::filesystem::temp_directory_path() / "doors_test.XXXXXX").string();
-    CHECK(::mkdtemp(name.data()) != nullptr);
-    folder_ = name;
+    folder_.emplace();
     start();
   }
   static void TearDownTestSuite() {
     broker_.reset();
-    std::filesystem::remove_all(folder_);
+    folder_.reset();
   }
   static void start() {
     Options options;
-    options.config = {{"data.dir", folder_ + "/data"},       {"shards", "2"},
-                      {"kafka.listen", "127.0.0.1:0"},       {"grpc.listen", "127.0.0.1:0"},
-                      {"http.listen", "127.0.0.1:0"},        {"internal.listen", "127.0.0.1:0"},
-                      {"journal.file.bytes", "8388608"},     {"journal.bytes.max", "33554432"},
+    options.config = {{"data.dir", folder_->path() + "/data"}, {"shards", "2"},
+                      {"kafka.listen", "127.0.0.1:0"},         {"grpc.listen", "127.0.0.1:0"},
+                      {"http.listen", "127.0.0.1:0"},          {"internal.listen", "127.0.0.1:0"},
+                      {"journal.file.bytes", "8388608"},       {"journal.bytes.max", "33554432"},
                       {"auto.create.topics.enable", "false"}};
     auto started = Broker::start(options);
     CHECK(started.ok(), "{}", started.error().detail);
@@ -151,7 +150,7 @@ class Doors : public ::testing::Test {
     return found;
   }
 
-  static inline std::string folder_;
+  static inline std::optional<env::testing::TemporaryFolder> folder_;
   static inline std::unique_ptr<Broker> broker_;
   static inline std::unique_ptr<v1::Admin::Stub> admin_;
   static inline std::unique_ptr<v1::Publisher::Stub> publisher_;
@@ -178,11 +177,11 @@ TEST_F(Doors, MetricsAndHealthOfABrokerThatServes) {
 
 TEST_F(Doors, ASecondBrokerOnTheSameDataOrPortSaysWhatIsWrong) {
   Options options;
-  options.config = {{"data.dir", folder_ + "/data"}};
+  options.config = {{"data.dir", folder_->path() + "/data"}};
   const auto same_data = Broker::start(options);
   ASSERT_FALSE(same_data.ok());
-  EXPECT_THAT(same_data.error().detail, HasSubstr(folder_));
-  options.config = {{"data.dir", folder_ + "/other"},
+  EXPECT_THAT(same_data.error().detail, HasSubstr(folder_->path()));
+  options.config = {{"data.dir", folder_->path() + "/other"},
                     {"grpc.listen", address_of(broker_->ready_line(), "grpc")},
                     {"kafka.listen", "127.0.0.1:0"},
                     {"http.listen", "127.0.0.1:0"}};

@@ -44,17 +44,16 @@ struct ForeignPart {
 template <typename Item, typename Outcome, typename Run, typename Fail>
 void scatter(Shard& here, std::vector<Item> items, Run run, Fail fail,
              common::Reply<std::vector<Outcome>> done) {
+  if (items.empty()) return done({});
+  auto first = resolve(here, items.front().target);
   // Most requests are about one partition, and many of those about one of this shard.
-  if (items.size() == 1) {
-    const auto key = resolve(here, items.front().target);
-    if (key.ok() && &here.owner(*key) == &here) {
-      return run(here, *key, std::move(items.front()),
-                 common::Reply<Outcome>([done = std::move(done)](Outcome outcome) mutable {
-                   std::vector<Outcome> outcomes;
-                   outcomes.push_back(std::move(outcome));
-                   done(std::move(outcomes));
-                 }));
-    }
+  if (items.size() == 1 && first.ok() && &here.owner(*first) == &here) {
+    return run(here, *first, std::move(items.front()),
+               common::Reply<Outcome>([done = std::move(done)](Outcome outcome) mutable {
+                 std::vector<Outcome> outcomes;
+                 outcomes.push_back(std::move(outcome));
+                 done(std::move(outcomes));
+               }));
   }
   using Part = ForeignPart<Item, Outcome>;
   auto gathering = std::make_shared<Gathering<Outcome>>();
@@ -63,7 +62,7 @@ void scatter(Shard& here, std::vector<Item> items, Run run, Fail fail,
   gathering->missing = 1;  // held until everything is sent
   std::vector<std::shared_ptr<Part>> parts(here.peers().size());
   for (std::size_t i = 0; i < items.size(); ++i) {
-    const auto key = resolve(here, items[i].target);
+    const auto key = i == 0 ? std::move(first) : resolve(here, items[i].target);
     if (!key.ok()) {
       gathering->outcomes[i] = fail(key.error());
       continue;

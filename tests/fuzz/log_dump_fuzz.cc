@@ -5,27 +5,18 @@
 #include <cstdint>
 #include <vector>
 
-#include "broker/model/batch.h"
 #include "cli/log_dump.h"
-#include "common/crc32c.h"
-#include "common/endian.h"
+#include "tests/fuzz/batches.h"
 
 namespace {
 
 using namespace millrace;
 
-constexpr std::size_t kCrcAt = 17;
-
 void make_checksums_right(std::vector<std::uint8_t>& bytes) {
-  for (std::size_t at = 0; at + model::kBatchHeaderBytes <= bytes.size();) {
-    const common::ByteView rest = common::ByteView(bytes).subspan(at);
-    const std::size_t size = model::BatchView::announced_size(rest);
-    if (size < model::kBatchHeaderBytes || size > rest.size()) return;
-    common::store_big(
-        bytes.data() + at + kCrcAt,
-        common::crc32c(rest.subspan(model::kBatchCrcStart, size - model::kBatchCrcStart)));
-    at += size;
-  }
+  fuzz::each_batch(bytes, [](common::MutableByteView batch) {
+    fuzz::make_checksum_right(batch);
+    return true;
+  });
 }
 
 }  // namespace

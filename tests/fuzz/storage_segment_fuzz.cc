@@ -6,8 +6,7 @@
 
 #include "broker/storage/index.h"
 #include "broker/storage/segment_scan.h"
-#include "common/crc32c.h"
-#include "common/endian.h"
+#include "tests/fuzz/batches.h"
 
 namespace {
 
@@ -17,19 +16,14 @@ using namespace millrace;
 // reached.
 void make_plausible(std::vector<std::uint8_t>& bytes) {
   std::int64_t offset = 0;
-  for (std::size_t at = 0; at + model::kBatchHeaderBytes <= bytes.size();) {
-    const common::ByteView rest = common::ByteView(bytes).subspan(at);
-    const std::size_t size = model::BatchView::announced_size(rest);
-    if (size < model::kBatchHeaderBytes || size > rest.size()) return;
-    common::store_big(bytes.data() + at, offset);
-    common::store_big(
-        bytes.data() + at + 17,
-        common::crc32c(rest.subspan(model::kBatchCrcStart, size - model::kBatchCrcStart)));
-    const auto batch = model::BatchView::parse(rest);
-    if (!batch.ok()) return;
+  fuzz::each_batch(bytes, [&offset](common::MutableByteView bytes_of_one) {
+    common::store_big(bytes_of_one.data(), offset);
+    fuzz::make_checksum_right(bytes_of_one);
+    const auto batch = model::BatchView::parse(bytes_of_one);
+    if (!batch.ok()) return false;
     offset = batch->next_offset().value();
-    at += size;
-  }
+    return true;
+  });
 }
 
 }  // namespace

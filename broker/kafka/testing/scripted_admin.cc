@@ -52,6 +52,17 @@ void name_resource(const common::ScriptCommand& command, Resource& resource) {
   resource.resource_name = command.value("name").value_or("");
 }
 
+/// One line per resource that was altered, in either way.
+template <typename Response>
+std::string resource_outcomes(const Response& response) {
+  std::string out;
+  for (const auto& result : response.responses) {
+    out += fmt::format("{} {}\n", result.resource_name,
+                       shown(result.error_code, result.error_message));
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string ScriptedClient::api_versions(const Command& command, std::int16_t version) {
@@ -192,12 +203,7 @@ std::string ScriptedClient::alter(const Command& command, std::int16_t version) 
       resource.configs.push_back({name, operation, value});
     ++operation;
   }
-  std::string out;
-  for (const auto& result : client_->call(request, version).responses) {
-    out += fmt::format("{} {}\n", result.resource_name,
-                       shown(result.error_code, result.error_message));
-  }
-  return out;
+  return resource_outcomes(client_->call(request, version));
 }
 
 std::string ScriptedClient::replace_configs(const Command& command, std::int16_t version) {
@@ -206,12 +212,7 @@ std::string ScriptedClient::replace_configs(const Command& command, std::int16_t
   auto& resource = request.resources.emplace_back();
   name_resource(command, resource);
   for (const auto& [name, value] : pairs(command, "set")) resource.configs.push_back({name, value});
-  std::string out;
-  for (const auto& result : client_->call(request, version).responses) {
-    out += fmt::format("{} {}\n", result.resource_name,
-                       shown(result.error_code, result.error_message));
-  }
-  return out;
+  return resource_outcomes(client_->call(request, version));
 }
 
 std::string ScriptedClient::log_dirs(const Command& command, std::int16_t version) {
