@@ -1,5 +1,7 @@
 #include "broker/storage/block_cache.h"
 
+#include <utility>
+
 namespace millrace::storage {
 
 using model::Offset;
@@ -13,10 +15,12 @@ BlockCache::Entries::const_iterator BlockCache::covering(LogNumber log, Offset o
 }
 
 const Run* BlockCache::find(LogNumber log, Offset offset) {
-  const auto found = covering(log, offset);
-  if (found == entries_.end()) return nullptr;
-  uses_.splice(uses_.begin(), uses_, found->second.use);
-  return &found->second.run;
+  const auto covered = covering(log, offset);
+  if (covered == entries_.end()) return nullptr;
+  Entry& found = entries_.find(covered->first)->second;
+  uses_.splice(uses_.begin(), found.passed ? passed_ : uses_, found.use);
+  if (std::exchange(found.passed, false)) passed_bytes_ -= found.run.bytes.block_size();
+  return &found.run;
 }
 
 bool BlockCache::holds(LogNumber log, Offset offset) const {
@@ -44,10 +48,21 @@ void BlockCache::insert(LogNumber log, Run run) {
   entries_.emplace(key, Entry{.run = std::move(run), .use = uses_.begin()});
 }
 
+void BlockCache::pass(LogNumber log, Offset base, std::size_t bytes_max) {
+  const auto found = entries_.find(Key{.log = log, .base = base});
+  if (found == entries_.end() || found->second.passed) return;
+  found->second.passed = true;
+  passed_.splice(passed_.begin(), uses_, found->second.use);
+  passed_bytes_ += found->second.run.bytes.block_size();
+  while (passed_bytes_ > bytes_max) erase_oldest(passed_);
+}
+
 BlockCache::Entries::iterator BlockCache::erase(Entries::iterator entry) {
-  CHECK(bytes_ >= entry->second.run.bytes.block_size());
-  bytes_ -= entry->second.run.bytes.block_size();
-  uses_.erase(entry->second.use);
+  const std::size_t size = entry->second.run.bytes.block_size();
+  CHECK(!entry->second.passed || passed_bytes_ >= size);
+  bytes_ -= size;
+  if (entry->second.passed) passed_bytes_ -= size;
+  (entry->second.passed ? passed_ : uses_).erase(entry->second.use);
   return entries_.erase(entry);
 }
 
@@ -63,12 +78,14 @@ void BlockCache::drop_from(LogNumber log, Offset offset) {
   }
 }
 
+void BlockCache::erase_oldest(const std::list<Key>& uses) {
+  const auto oldest = entries_.find(uses.back());
+  CHECK(oldest != entries_.end());
+  erase(oldest);
+}
+
 void BlockCache::shrink(std::size_t bytes) {
-  while (bytes_ > bytes) {
-    const auto oldest = entries_.find(uses_.back());
-    CHECK(oldest != entries_.end());
-    erase(oldest);
-  }
+  while (bytes_ > bytes) erase_oldest(passed_.empty() ? uses_ : passed_);
 }
 
 }  // namespace millrace::storage

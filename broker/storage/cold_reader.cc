@@ -15,6 +15,8 @@ using model::ErrorCode;
 constexpr std::uint64_t kBlock = common::kDiskAlignment;
 // A reader that has shown no direction gets this part of a full window.
 constexpr std::size_t kRandomReadShare = 4;
+// What readers went past gets this part of the cache.
+constexpr std::uint64_t kPassedShare = 4;
 
 Error gone() {
   return model::error(ErrorCode::kOffsetOutOfRange);
@@ -85,7 +87,13 @@ void ColdReader::go_on(std::shared_ptr<Read> read) {
       break;
     }
     if (const Run* run = shard_.cache.find(log.number(), next)) {
-      if (!read->cutter.take(run->bytes, run->base)) break;
+      const Offset base = run->base;
+      const Offset end = run->end;
+      const bool more = read->cutter.take(run->bytes, base);
+      if (read->cutter.next() >= end) {
+        shard_.cache.pass(log.number(), base, shard_.options.cache_bytes / kPassedShare);
+      }
+      if (!more) break;
       continue;
     }
     if (read->cutter.size() > 0) break;
