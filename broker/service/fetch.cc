@@ -102,9 +102,25 @@ class ShardRead : public std::enable_shared_from_this<ShardRead> {
   bool found_any_ = false;
 };
 
-/// Watches of one operation on one shard; lives on that shard's loop.
+/// What one operation watches on one shard; lives on that shard's loop.
 struct ShardWatches {
-  std::vector<std::pair<model::PartitionKey, replica::WatchId>> watches;
+  struct Watched {
+    std::size_t position = 0;  // in the command
+    model::PartitionKey key;
+    model::Offset seen;  // the end of what was read of it
+    replica::WatchId watch = replica::WatchId::kNone;
+    bool news = false;
+  };
+  std::vector<Watched> items;
+  bool reported = false;
+
+  void drop(Shard& owner) {
+    for (Watched& item : items) {
+      const replica::WatchId watch = std::exchange(item.watch, replica::WatchId::kNone);
+      if (watch == replica::WatchId::kNone) continue;
+      if (replica::Partition* partition = owner.partition(item.key)) partition->unwatch(watch);
+    }
+  }
 };
 
 class FetchOperation final : public FetchHandle,
@@ -196,64 +212,93 @@ class FetchOperation final : public FetchHandle,
       if (command_.items.empty() && timer_ != env::TimerId::kNone && command_.bytes_min > 0) return;
       return finish();
     }
-    if (!poked_.empty()) return read_poked();
-    if (!watching_) watch_all();
+    watch_unwatched();
   }
 
-  /// Asks every partition for news beyond what was seen of it.
-  void watch_all() {
-    watching_ = true;
-    watches_.assign(here_.peers().size(), nullptr);
-    std::vector<std::vector<std::pair<std::size_t, model::Offset>>> parts(here_.peers().size());
+  /// Asks every shard that is not watched yet for news beyond what was seen of its partitions.
+  void watch_unwatched() {
+    watches_.resize(here_.peers().size());
+    std::vector<std::shared_ptr<ShardWatches>> fresh(watches_.size());
     for (std::size_t i = 0; i < keys_.size(); ++i) {
-      parts[here_.owner(keys_[i]).index()].emplace_back(i, outcomes_[i].bounds.high_watermark);
+      const std::size_t shard = here_.owner(keys_[i]).index();
+      if (watches_[shard] != nullptr) continue;
+      if (fresh[shard] == nullptr) fresh[shard] = std::make_shared<ShardWatches>();
+      fresh[shard]->items.push_back({.position = i, .key = keys_[i], .seen = seen_of(i)});
     }
-    for (std::size_t shard = 0; shard < parts.size(); ++shard) {
-      if (parts[shard].empty()) continue;
-      watches_[shard] = std::make_shared<ShardWatches>();
+    for (std::size_t shard = 0; shard < fresh.size(); ++shard) {
+      if (fresh[shard] == nullptr) continue;
+      watches_[shard] = fresh[shard];
       Shard& owner = *here_.peers()[shard];
-      auto watch = [self = shared_from_this(), &owner, watches = watches_[shard],
-                    part = std::move(parts[shard])]() mutable {
-        self->watch_part(owner, *watches, part);
-      };
-      if (&owner == &here_) {
-        watch();
-      } else {
-        owner.loop().post(std::move(watch));
-      }
+      on_loop_of(owner, [self = shared_from_this(), &owner, watches = std::move(fresh[shard])] {
+        self->watch(owner, watches);
+      });
     }
+  }
+
+  model::Offset seen_of(std::size_t i) const {
+    const replica::Bounds& bounds = outcomes_[i].bounds;
+    return command_.isolation == replica::Isolation::kReadCommitted ? bounds.last_stable
+                                                                    : bounds.high_watermark;
   }
 
   /// On the owner's loop.
-  void watch_part(Shard& owner, ShardWatches& watches,
-                  const std::vector<std::pair<std::size_t, model::Offset>>& part) {
-    for (const auto& [i, seen] : part) {
-      replica::Partition* partition = owner.partition(keys_[i]);
-      const auto poke = [self = shared_from_this(), i = i] {
-        self->here_.loop().post([self, i] { self->poked(i); });
-      };
-      if (partition == nullptr || partition->readable_end(command_.isolation) > seen) {
-        poke();
+  void watch(Shard& owner, const std::shared_ptr<ShardWatches>& watches) {
+    for (std::size_t i = 0; i < watches->items.size(); ++i) {
+      ShardWatches::Watched& item = watches->items[i];
+      replica::Partition* partition = owner.partition(item.key);
+      if (partition == nullptr || partition->readable_end(command_.isolation) > item.seen) {
+        news(owner, watches, i);
         continue;
       }
-      watches.watches.emplace_back(keys_[i], partition->watch(seen, command_.isolation, poke));
+      item.watch = partition->watch(
+          item.seen, command_.isolation,
+          [self = shared_from_this(), &owner, watches, i] { self->news(owner, watches, i); });
     }
   }
 
-  /// News of one item: it is read again, with all others that were poked by then.
-  void poked(std::size_t i) {
-    if (finished_) return;
-    poked_.push_back(i);
-    if (reads_missing_ == 0) read_poked();
+  /// On the owner's loop: it reads what is new itself and sends that, so that news cross to `here`
+  /// once. In the next turn, because more of them may come in this one.
+  void news(Shard& owner, const std::shared_ptr<ShardWatches>& watches, std::size_t i) {
+    watches->items[i].news = true;
+    watches->items[i].watch = replica::WatchId::kNone;
+    if (std::exchange(watches->reported, true)) return;
+    owner.loop().post(
+        [self = shared_from_this(), &owner, watches] { self->read_news(owner, watches); });
   }
 
-  void read_poked() {
-    std::sort(poked_.begin(), poked_.end());
-    poked_.erase(std::unique(poked_.begin(), poked_.end()), poked_.end());
-    const std::vector<std::size_t> positions = std::exchange(poked_, {});
-    drop_watches();
-    watching_ = false;
-    read(positions);
+  /// On the owner's loop.
+  void read_news(Shard& owner, const std::shared_ptr<ShardWatches>& watches) {
+    watches->drop(owner);
+    std::vector<Reading> readings;
+    for (const ShardWatches::Watched& item : watches->items) {
+      if (!item.news) continue;
+      readings.push_back({item.position, item.key, command_.items[item.position], {}});
+    }
+    std::make_shared<ShardRead>(
+        owner, std::move(readings), command_.isolation, command_.bytes_max,
+        [self = shared_from_this(), shard = owner.index()](std::vector<Reading> done) mutable {
+          Shard& here = self->here_;
+          on_loop_of(here, [self = std::move(self), shard, done = std::move(done)]() mutable {
+            self->news_arrived(shard, std::move(done));
+          });
+        })
+        ->start();
+  }
+
+  void news_arrived(std::size_t shard, std::vector<Reading> readings) {
+    if (finished_) return;
+    watches_[shard] = nullptr;
+    for (Reading& reading : readings) outcomes_[reading.position] = std::move(reading.outcome);
+    decide();
+  }
+
+  template <typename Work>
+  static void on_loop_of(Shard& shard, Work work) {
+    if (shard.loop().here()) {
+      work();
+    } else {
+      shard.loop().post(std::move(work));
+    }
   }
 
   void give_up() {
@@ -291,16 +336,10 @@ class FetchOperation final : public FetchHandle,
     for (std::size_t shard = 0; shard < watches_.size(); ++shard) {
       if (watches_[shard] == nullptr) continue;
       Shard& owner = *here_.peers()[shard];
-      auto drop = [&owner, watches = std::move(watches_[shard])] {
-        for (const auto& [key, id] : watches->watches) {
-          if (replica::Partition* partition = owner.partition(key)) partition->unwatch(id);
-        }
-      };
-      if (&owner == &here_) {
-        drop();
-      } else {
-        owner.loop().post(std::move(drop));
-      }
+      on_loop_of(owner, [&owner, watches = std::move(watches_[shard])] {
+        watches->reported = true;
+        watches->drop(owner);
+      });
     }
     watches_.clear();
   }
@@ -310,11 +349,9 @@ class FetchOperation final : public FetchHandle,
   common::Reply<std::vector<FetchOutcome>> done_;
   std::vector<FetchOutcome> outcomes_;
   std::vector<model::PartitionKey> keys_;
-  std::vector<std::shared_ptr<ShardWatches>> watches_;
-  std::vector<std::size_t> poked_;
+  std::vector<std::shared_ptr<ShardWatches>> watches_;  // by shard; null: not watched
   std::size_t reads_missing_ = 0;
   env::TimerId timer_ = env::TimerId::kNone;
-  bool watching_ = false;
   bool finished_ = false;
 };
 
