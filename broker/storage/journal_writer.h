@@ -107,6 +107,13 @@ class JournalWriter {
   void close_round();
   void schedule();
   void send();
+  void send_when_gathered();
+  /// Entries that were there a turn ago, and how many turns may follow.
+  struct Gathering {
+    int turns = 0;
+    std::uint32_t entries = 0;
+  };
+  void gather(Gathering so_far);
   void finish(Result<void> written, std::uint64_t length, common::Instant began);
   void complete(Round round);
   JournalPosition position() const;
