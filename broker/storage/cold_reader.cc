@@ -142,7 +142,9 @@ void ColdReader::load(PartitionLog& log, Offset offset, Loaded done) {
 
 void ColdReader::locate(std::shared_ptr<Load> load) {
   PartitionLog& log = *load->log;
-  if (load->offset < log.start_offset() || load->offset >= log.end_offset())
+  // What a removed log had in memory alone is nowhere any more.
+  const bool removed = log.state() == LogState::kRemoved;
+  if (removed || load->offset < log.start_offset() || load->offset >= log.end_offset())
     return finish(load, gone());
   load->segment = log.segment_of(load->offset);
   load->cuts = log.cuts();

@@ -116,6 +116,9 @@ void PartitionLog::roll_if_due(std::size_t batch_bytes) {
   const bool too_old = shard_.loop.clock().wall() - segment.created > settings_.segment_ms;
   if (!too_large && !too_old) return;
   roll();
+  // The write-behind may begin a checkpoint and hold the journal at once: what of this append lies
+  // in front of the roll must not wait for a round behind the hold.
+  complete({});
   flush_if_due();
 }
 
