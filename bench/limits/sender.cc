@@ -22,6 +22,7 @@ constexpr std::size_t kChunkBytes = 256 << 10;
   const std::vector<char> chunk(kChunkBytes, 'm');
   std::vector<pollfd> waiting;
   std::vector<std::int64_t> left(sockets.size(), bytes / static_cast<std::int64_t>(sockets.size()));
+  waiting.reserve(sockets.size());
   for (const int fd : sockets) waiting.push_back({fd, POLLOUT, 0});
   for (std::size_t open = sockets.size(); open > 0;) {
     if (poll(waiting.data(), waiting.size(), -1) < 0 && errno != EINTR) _exit(1);

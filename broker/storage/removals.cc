@@ -118,6 +118,7 @@ void Removals::start() {
 }
 
 void Removals::hurry() {
+  if (entries_.empty()) return;  // else the sweep after this one would go without its pauses
   for (Entry& entry : entries_) entry.due = loop_.clock().now();
   hurried_ = true;
   run();

@@ -150,7 +150,8 @@ def test_retention_deletes_whole_old_segments(clients, make_topic, broker, limit
             eventually(lambda: java.offsets(topic="old")["earliest"] > 0, "old segments are deleted", seconds=30)
             assert java.offsets(topic="old")["latest"] == 20
             assert java.offsets(topic="forever") == {"earliest": 0, "latest": 20}
-            java.produce(topic="old", records=[record("new")])
+            # Of a later time: with the time of now it could be too old, and gone, before it is read.
+            java.produce(topic="old", records=[record("new", timestamp=int(time.time() * 1000) + 600_000)])
             last = java.consume(topic="old", count=1, start={"offset": 20})["records"]
             assert [r["offset"] for r in last] == [20]
         finally:
