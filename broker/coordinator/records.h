@@ -1,0 +1,142 @@
+// The records of __consumer_offsets: Kafka's keys and values, number for number, so that tools that
+// read the topic understand ours. Layout: proto/kafka/records/*.api;
+// docs/formats/consumer-offsets.md.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "broker/coordinator/requests.h"
+
+namespace millrace::coordinator {
+
+/// A value nullopt is a tombstone: what the key names is gone. Key type numbers are Kafka's
+/// (OffsetCommit 0 and 1, GroupMetadata 2, ConsumerGroup* 3..8, 16).
+struct OffsetRecord {
+  std::string group;
+  std::string topic;
+  std::int32_t partition = 0;
+  std::optional<CommittedOffset> value;
+  model::TopicId topic_id;  // zero: unknown (value version 4)
+};
+struct ClassicGroupRecord {
+  std::string group;
+  struct Member {
+    std::string member;
+    std::optional<std::string> instance;
+    ClientInfo client;
+    std::int32_t rebalance_timeout_ms = 0;
+    std::int32_t session_timeout_ms = 0;
+    common::Bytes subscription;
+    common::Bytes assignment;
+    bool operator==(const Member&) const = default;
+  };
+  struct Value {
+    std::string protocol_type;
+    Epoch generation{0};
+    std::optional<std::string> protocol;
+    std::optional<std::string> leader;
+    common::Timestamp state_since{-1};
+    std::vector<Member> members;
+    bool operator==(const Value&) const = default;
+  };
+  std::optional<Value> value;
+};
+/// ConsumerGroupMetadata: the group epoch.
+struct ConsumerGroupRecord {
+  std::string group;
+  struct Value {
+    Epoch epoch{0};
+    std::int64_t metadata_hash = 0;
+    bool operator==(const Value&) const = default;
+  };
+  std::optional<Value> value;
+};
+/// ConsumerGroupMemberMetadata: who a member is and what it wants.
+struct ConsumerMemberRecord {
+  std::string group;
+  std::string member;
+  struct ClassicMember {  // a member of the classic protocol in a consumer group
+    std::int32_t session_timeout_ms = 0;
+    std::vector<Protocol> protocols;
+  };
+  struct Value {
+    std::optional<std::string> instance;
+    std::optional<std::string> rack;
+    ClientInfo client;
+    std::vector<std::string> topics;
+    std::string topic_regex;
+    std::int32_t rebalance_timeout_ms = -1;
+    std::optional<std::string> assignor;
+    std::optional<ClassicMember> classic;
+  };
+  std::optional<Value> value;
+};
+/// ConsumerGroupTargetAssignmentMetadata: the epoch that the targets below belong to.
+struct TargetEpochRecord {
+  std::string group;
+  std::optional<Epoch> value;
+};
+/// ConsumerGroupTargetAssignmentMember.
+struct TargetRecord {
+  std::string group;
+  std::string member;
+  std::optional<std::vector<TopicPartitions>> value;
+};
+enum class MemberState : std::int8_t {
+  kStable = 0,
+  kUnrevokedPartitions = 1,
+  kUnreleasedPartitions = 2,
+  kUnknown = 127
+};
+/// ConsumerGroupCurrentMemberAssignment: where a member is on its way to the target.
+struct CurrentRecord {
+  std::string group;
+  std::string member;
+  struct Value {
+    Epoch epoch{0};
+    Epoch previous_epoch{0};
+    MemberState state = MemberState::kStable;
+    std::vector<TopicPartitions> assigned;
+    std::vector<TopicPartitions> pending_revocation;
+    bool operator==(const Value&) const = default;
+  };
+  std::optional<Value> value;
+};
+/// ConsumerGroupRegularExpression: what a regex matched when it was last resolved.
+struct RegexRecord {
+  std::string group;
+  std::string regex;
+  struct Value {
+    std::vector<std::string> topics;
+    std::int64_t version = 0;
+    common::Timestamp resolved{-1};
+    bool operator==(const Value&) const = default;
+  };
+  std::optional<Value> value;
+};
+
+using Record =
+    std::variant<OffsetRecord, ClassicGroupRecord, ConsumerGroupRecord, ConsumerMemberRecord,
+                 TargetEpochRecord, TargetRecord, CurrentRecord, RegexRecord>;
+
+/// Key and value as they stand in the log; a tombstone has no value.
+struct KeyValue {
+  common::Bytes key;
+  std::optional<common::Bytes> value;
+};
+KeyValue encode(const Record& record);
+/// nullopt: a key type of Kafka's that this broker has no use for (share and streams groups), to be
+/// skipped. kCorruptMessage: not a record of this topic. kUnsupportedVersion: made by a newer
+/// broker. Safe on any bytes.
+model::Result<std::optional<Record>> decode(common::ByteView key,
+                                            std::optional<common::ByteView> value);
+
+/// One batch with these records, ready to be appended. Requires at least one.
+common::Bytes to_batch(std::span<const Record> records, common::Timestamp now);
+
+}  // namespace millrace::coordinator
