@@ -93,7 +93,16 @@ enum class MemberState : std::int8_t {
   kUnreleasedPartitions = 2,
   kUnknown = 127
 };
-/// ConsumerGroupCurrentMemberAssignment: where a member is on its way to the target.
+/// Partitions of one topic that a member holds, ascending, and the epoch in which each was given to
+/// it (KIP-1251): as many as partitions.
+struct HeldPartitions {
+  model::TopicId topic;
+  std::vector<std::int32_t> partitions;
+  std::vector<Epoch> epochs;
+  bool operator==(const HeldPartitions&) const = default;
+};
+/// ConsumerGroupCurrentMemberAssignment: where a member is on its way to the target. Where a stored
+/// value has no assignment epochs (Kafka before 4.3), decode() puts the member's epoch.
 struct CurrentRecord {
   std::string group;
   std::string member;
@@ -101,8 +110,8 @@ struct CurrentRecord {
     Epoch epoch{0};
     Epoch previous_epoch{0};
     MemberState state = MemberState::kStable;
-    std::vector<TopicPartitions> assigned;
-    std::vector<TopicPartitions> pending_revocation;
+    std::vector<HeldPartitions> assigned;
+    std::vector<HeldPartitions> pending_revocation;
     bool operator==(const Value&) const = default;
   };
   std::optional<Value> value;

@@ -152,6 +152,9 @@ struct OffsetCommit {
   std::string member;
   std::optional<std::string> instance;
   std::int64_t retention_ms = -1;
+  /// The client knows of member epochs (OffsetCommit 9 and later, and gRPC): without that, a member
+  /// of the consumer protocol is refused with kUnsupportedVersion.
+  bool member_epochs_known = true;
   struct Partition {
     TopicName topic;
     std::int32_t partition = 0;

@@ -17,7 +17,8 @@ struct Settings {
   std::int64_t offsets_retention_check_ms = 600'000;         // offsets.retention.check.interval.ms
   std::int32_t consumer_session_timeout_ms = 45'000;         // group.consumer.session.timeout.ms
   std::int32_t consumer_heartbeat_interval_ms = 5'000;       // group.consumer.heartbeat.interval.ms
-  std::int32_t consumer_max_size = 2'147'483'647;            // group.consumer.max.size
+  std::int32_t consumer_assignment_interval_ms = 1'000;  // group.consumer.assignment.interval.ms
+  std::int32_t consumer_max_size = 2'147'483'647;        // group.consumer.max.size
   std::vector<std::string> consumer_assignors{"uniform", "range"};  // group.consumer.assignors
   enum class Migration : std::uint8_t { kDisabled, kUpgrade, kDowngrade, kBidirectional };
   Migration consumer_migration = Migration::kBidirectional;  // group.consumer.migration.policy

@@ -21,6 +21,8 @@ struct Topic {
 
 /// Immutable once made. Made again by the shell when the image changes.
 struct Topics {
+  /// Grows with every change; Kafka's name for it is the metadata image's version.
+  std::int64_t version = 0;
   std::map<std::string, Topic> by_name;
   std::unordered_map<model::TopicId, std::string> names;
 };
