@@ -21,10 +21,12 @@ namespace millrace::coordinator {
 ///  1. append `records` as one batch to the partition's log (nothing, if there are none);
 ///  2. if the log took them: apply() each, in order. If it refused: refused(batch, code), and
 ///     perform what that leaves in take_effects() instead;
-///  3. when they are committed (at once, if there were none): send `answers`.
+///  3. when they and all that was appended before are committed (at once, if there is nothing to
+///     wait for): send `answers`. So nobody is told what a crash may still take back.
 /// Later inputs may be given between 2 and 3: the machine then stands on what was appended. If the
 /// records are never committed, this replica has lost its leadership and the machine is thrown
-/// away.
+/// away. A shell that knows beforehand that the log will take them may apply() first and append the
+/// records of several effects together, in order; where it was wrong, the machine is thrown away.
 struct Effects {
   std::uint64_t batch = 0;
   std::vector<Record> records;
@@ -49,6 +51,8 @@ class Machine {
   void delete_group(Ticket ticket, const std::string& group, Now now);
 
   // ---- Inputs of the world.
+  /// Settings changed at run time; they hold from the next input on.
+  void set_settings(const Settings& settings);
   /// Fires what is due: sessions, rebalances, expiry of offsets.
   void tick(Now now);
   /// When tick() should come next; nullopt: not until another input.
