@@ -33,6 +33,12 @@ const char* source_name(service::ConfigSource source) {
       return "static";
     case service::ConfigSource::kDefault:
       return "default";
+    case service::ConfigSource::kBrokerLogger:
+      return "logger";
+    case service::ConfigSource::kClientMetrics:
+      return "client-metrics";
+    case service::ConfigSource::kGroup:
+      return "group";
   }
   return "unknown";
 }

@@ -225,6 +225,7 @@ BrokerSettings resolve_broker_settings(const BrokerLayers& layers) {
   reader.read("fetch.max.bytes", settings.fetch_bytes_max);
   reader.read("max.incremental.fetch.session.cache.slots", settings.fetch_session_slots_max);
   reader.read("socket.request.max.bytes", settings.request_bytes_max);
+  reader.read("telemetry.max.bytes", settings.telemetry_bytes_max);
   reader.read("max.connections", settings.connections_max);
   reader.read("max.connections.per.ip", settings.connections_per_ip_max);
   reader.read("connections.max.idle.ms", settings.connection_idle_ms_max);

@@ -97,6 +97,7 @@ struct BrokerSettings {
   std::int32_t fetch_bytes_max = 0;
   std::int32_t fetch_session_slots_max = 0;
   std::int32_t request_bytes_max = 0;
+  std::int32_t telemetry_bytes_max = 0;
   std::int32_t connections_max = 0;
   std::int32_t connections_per_ip_max = 0;
   std::int64_t connection_idle_ms_max = 0;

@@ -37,7 +37,10 @@ enum class ConfigSource : std::uint8_t {
   kDynamicBroker = 2,
   kDynamicDefaultBroker = 3,
   kStaticBroker = 4,
-  kDefault = 5
+  kDefault = 5,
+  kBrokerLogger = 6,
+  kClientMetrics = 7,
+  kGroup = 8
 };
 
 /// Whether and how a broker setting may change while the broker runs (Kafka's update modes).
