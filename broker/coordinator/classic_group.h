@@ -26,14 +26,16 @@
 // A static member that comes back to a Stable group otherwise takes its old place under a new id,
 // which is stored, and nobody else notices (KIP-345; as leader it is told not to assign, KIP-814).
 //
+// Apart from the states: a member that is not heard from for its session timeout expires, unless it
+// waits for an answer; one that does not know its id yet cannot be heard from and has five minutes.
+//
 // What is stored (ClassicGroupRecord) is the generation with its assignment, the change of a static
 // member's id, and that the group became empty. Generations that never got an assignment are not,
 // so their numbers can come again after a restart: nobody ever owned anything in them.
 //
-// Bounds: group.max.size members, and as many that were told their id and did not come so far.
+// Bounds: group.max.size members. Who was only told an id is forgotten after a session timeout.
 #pragma once
 
-#include <cstdint>
 #include <optional>
 #include <set>
 #include <string>
@@ -41,6 +43,8 @@
 #include <vector>
 
 #include "broker/coordinator/classic_members.h"
+#include "broker/coordinator/consumer_protocol.h"
+#include "broker/coordinator/offsets.h"
 #include "broker/coordinator/outbox.h"
 
 namespace millrace::coordinator {
@@ -66,14 +70,15 @@ class ClassicGroup {
   // ---- What became of it.
   /// What the log says, before settle(): at loading, or when a consumer group became a classic one.
   void load(const ClassicGroupRecord::Value& value);
-  /// A record that this group made itself is in the log.
-  void apply(const ClassicGroupRecord::Value& value);
-  /// The log refused the record that this group made last.
-  void refused(ErrorCode code, Now now, Outbox& out);
-  /// After load() of the whole log: members get a whole session; too many members rebalance.
+  /// After the last load(): the group stands as it was stored, its members get a whole session, and
+  /// if they are too many they rebalance.
   void settle(Now now, Outbox& out);
-  /// After load() of what a consumer group left: as settle(), and its members rebalance.
+  /// As settle(), for what a consumer group left: the members rebalance, to learn of it.
   void converted(Now now, Outbox& out);
+  /// The record that this group made last is in the log.
+  void apply(const ClassicGroupRecord::Value& value);
+  /// The log refused it. The answers that came with it are the machine's to take back.
+  void refused(Now now, Outbox& out);
   /// Answers everything that waits: the group goes, or became another one.
   void close(ErrorCode code, Outbox& out);
 
@@ -86,82 +91,102 @@ class ClassicGroup {
   /// What the members of this generation agreed on.
   const std::optional<std::string>& protocol() const { return protocol_; }
   const ClassicMembers& members() const { return members_; }
-  /// Since when it is in its state, as far as that is stored; -1: unknown.
-  common::Timestamp state_since() const { return state_since_; }
+  /// When it became Empty; -1: unknown.
+  common::Timestamp emptied() const { return emptied_; }
   /// True when nobody is in it and nobody is on the way into it.
   bool idle() const { return state_ == GroupState::kEmpty && pending_.empty(); }
-  bool uses_consumer_protocol() const;
+  bool uses_consumer_protocol() const { return protocol_type_ == kConsumerProtocolType; }
   /// The topics that the members read, if they are known: only of the protocol type "consumer" and
   /// if every subscription can be read.
   const std::optional<std::set<std::string>>& subscribed() const { return subscribed_; }
   /// Kafka's caution: consumers whose subscriptions cannot be read may read any topic.
   bool subscribes(const std::string& topic) const;
+  OffsetAge offset_age() const;
+  GroupSummary summary() const;
   GroupDescription describe() const;
-  /// The record that replays this group; nothing is lost but what is not stored anyway.
-  ClassicGroupRecord stored() const;
+  /// What the log says of it; nullopt: nothing.
+  const std::optional<ClassicGroupRecord::Value>& stored() const { return stored_; }
 
  private:
-  struct Replaced;  // a static member's old self, while its new id is on the way to the log
+  /// A static member's old self, while its new id is on the way to the log.
+  struct Replaced {
+    std::string instance;
+    std::string id;
+    ClientInfo client;
+    std::vector<Protocol> protocols;
+    std::int32_t rebalance_timeout_ms = 0;
+    std::int32_t session_timeout_ms = 0;
+  };
 
-  bool accepts(const std::string& member) const;
+  // classic_group.cc
+  void adopt(const ClassicGroupRecord::Value& value, Now now);
   Status check_member(const std::string& member, const std::optional<std::string>& instance) const;
+  Status leave_one(const LeaveGroup::Member& leaving, Outbox& out);
+  ClassicGroupRecord::Value to_store(Now now) const;
+  void keep_session(ClassicMember& member, Now now);
+  void read_subscriptions();
+  Timer member_timer(const std::string& member, TimerKind kind) const;
+
+  // classic_join.cc
+  bool accepts(const std::string& member) const;
+  bool supports(const JoinGroup& request) const;
+  void turn_away(Ticket ticket, const JoinGroup& request, Now now, Outbox& out);
   void join_new(Ticket ticket, const JoinGroup& request, Now now, Outbox& out);
   void join_known(Ticket ticket, const JoinGroup& request, Now now, Outbox& out);
-  void join_stable(Ticket ticket, ClassicMember& member, const JoinGroup& request, Now now,
-                   Outbox& out);
   void add_member(Ticket ticket, const std::string& id, const JoinGroup& request, Now now,
                   Outbox& out);
-  void update_member(Ticket ticket, ClassicMember& member, const JoinGroup& request, Now now,
-                     Outbox& out);
-  void replace_static(Ticket ticket, const JoinGroup& request, Now now, Outbox& out);
-  void answer_current(Ticket ticket, const ClassicMember& member, Outbox& out) const;
-  void answer_replaced(Ticket ticket, const ClassicMember& member, const JoinGroup& request,
-                       const std::string& old_leader, Outbox& out) const;
+  void update_member(ClassicMember& member, const JoinGroup& request);
+  void wait_for_others(Ticket ticket, ClassicMember& member, Outbox& out);
+  void replace_static(Ticket ticket, ClassicMember& holder, const JoinGroup& request, Now now,
+                      Outbox& out);
+  void take_place(Ticket ticket, const ClassicMember& member, const JoinGroup& request,
+                  const std::string& old_leader, Now now, Outbox& out);
   JoinOutcome current(const ClassicMember& member) const;
   std::vector<JoinOutcome::Member> member_list() const;
 
+  // classic_rebalance.cc
   void remove_member(const std::string& id, Outbox& out);
-  Status leave_one(const LeaveGroup::Member& leaving, bool& changed, Outbox& out);
   void after_removal(Now now, Outbox& out);
   void rebalance(Now now, Outbox& out);
   void rebalance_or_complete(Now now, Outbox& out);
+  bool all_joined() const { return members_.joining() == members_.size() && pending_.empty(); }
   void complete_if_all_joined(Now now, Outbox& out);
   void join_timer_fired(Now now, Outbox& out);
   void complete_join(Now now, Outbox& out);
-  void begin_generation(Now now, Outbox& out);
   bool elect_leader_among_joined();
-  void sync_timer_fired(Now now, Outbox& out);
+  void begin_generation(Now now, Outbox& out);
   void store_assignments(const SyncGroup& request, Now now, Outbox& out);
-  void fail_syncs(ErrorCode code, Outbox& out);
-  void member_timer_fired(const std::string& id, Now now, Outbox& out);
-  void keep_session(ClassicMember& member, Now now);
+  void fail_syncs(ErrorCode code, Now now, Outbox& out);
+  void sync_timer_fired(Now now, Outbox& out);
+  void session_fired(const std::string& id, Now now, Outbox& out);
   void synced(ClassicMember& member);
-  void read_subscriptions();
-  void move_to(GroupState state);
-  common::Timestamp now_or_since(Now now) const;
+  SyncOutcome assigned(const common::Bytes& assignment) const;
 
   // Set once.
   const std::string name_;
   Shared& shared_;
 
-  // Stored.
+  // What the group is: as stored, or a generation further.
+  GroupState state_ = GroupState::kEmpty;
   Epoch generation_{0};
   std::optional<std::string> protocol_type_;
   std::optional<std::string> protocol_;
-  common::Timestamp state_since_{-1};
+  common::Timestamp emptied_{-1};
   ClassicMembers members_;
-
-  // Not stored.
-  GroupState state_ = GroupState::kEmpty;
   std::optional<std::set<std::string>> subscribed_;
   std::unordered_map<std::string, Timer> pending_;  // told their id, expected to join with it
-  bool first_generation_ = false;                   // Preparing came from Empty: the initial delay
-  bool joined_lately_ = false;                      // ... and somebody came during the last part
-  common::Duration delay_{};                        // the part of it that passes now
-  common::Duration delay_left_{};                   // and what may still be added
+
+  // The joining phase.
+  bool is_first_ = false;          // Preparing came from Empty: the initial delay
+  bool joined_lately_ = false;     // ... and somebody came during its last part
+  common::Duration delay_{};       // the part that passes now
+  common::Duration delay_more_{};  // what may still be added
   Timer join_timer_;
   Timer sync_timer_;
-  std::unique_ptr<Replaced> replaced_;
+
+  // The log.
+  std::optional<ClassicGroupRecord::Value> stored_;
+  std::optional<Replaced> replaced_;
 };
 
 }  // namespace millrace::coordinator

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -36,13 +35,15 @@ struct ClassicMember {
   const Protocol* protocol(const std::string& name) const;
 };
 
-/// Table of members with the counts that decide transitions; all but the walks cost O(1).
+/// The table of members, in the order of their ids, with the counts that decide transitions.
 class ClassicMembers {
  public:
   using Table = std::map<std::string, ClassicMember>;
 
   std::size_t size() const { return table_.size(); }
   bool empty() const { return table_.empty(); }
+  Table::iterator begin() { return table_.begin(); }
+  Table::iterator end() { return table_.end(); }
   Table::const_iterator begin() const { return table_.begin(); }
   Table::const_iterator end() const { return table_.end(); }
   /// nullptr: no such member.
@@ -50,6 +51,7 @@ class ClassicMembers {
   const ClassicMember* find(const std::string& id) const;
   /// The member of a static identity.
   ClassicMember* find_instance(const std::string& instance);
+  const ClassicMember* find_instance(const std::string& instance) const;
   /// All ids, for walks that change the table.
   std::vector<std::string> ids() const;
 
@@ -58,19 +60,22 @@ class ClassicMembers {
   /// Requires that it is there and that none of its requests waits. If it led, another one does.
   void remove(const std::string& id);
   /// The holder of a static identity gets a new id, and keeps everything else, also the lead.
-  /// Requires a member with that instance, and none with that id.
+  /// Requires a member with that instance whose requests do not wait, and none with that id. Its
+  /// session timer is cleared: that one knows the old id.
   ClassicMember& rename(const std::string& instance, const std::string& new_id);
 
   const std::string& leader() const { return leader_; }  // empty: none
   void lead(const std::string& id);
 
-  void set_protocols(ClassicMember& member, std::vector<Protocol> protocols);
+  /// Of protocols of one name the first counts.
+  void set_protocols(ClassicMember& member, const std::vector<Protocol>& protocols);
+  /// Require that no such request of the member waits.
   void wait_for_join(ClassicMember& member, Ticket ticket);
   void wait_for_sync(ClassicMember& member, Ticket ticket);
+  /// The request that waits, for whoever answers it now.
   std::optional<Ticket> take_join(ClassicMember& member);
   std::optional<Ticket> take_sync(ClassicMember& member);
-  void owe_sync(ClassicMember& member);
-  void forgive_sync(ClassicMember& member);
+  void set_owes_sync(ClassicMember& member, bool owes);
 
   std::size_t joining() const { return joining_; }
   std::size_t owing_sync() const { return owing_sync_; }
@@ -83,7 +88,8 @@ class ClassicMembers {
   std::string elect_protocol() const;
 
  private:
-  void count_protocols(const ClassicMember& member, int by);
+  void count(const ClassicMember& member);
+  void uncount(const ClassicMember& member);
 
   Table table_;
   std::unordered_map<std::string, std::string> instances_;  // to member ids

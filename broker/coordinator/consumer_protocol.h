@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "broker/coordinator/ids.h"
@@ -40,6 +41,9 @@ struct Subscription {
 /// kInvalidRequest: not a subscription. Safe on any bytes; allocates in proportion to them.
 common::Result<Subscription> decode_subscription(const common::Bytes& bytes);
 common::Bytes encode(const Subscription& subscription);
+/// Only the topics: they stand at the beginning, the same in all versions, so that a subscription
+/// whose rest this broker cannot read still tells them.
+common::Result<std::vector<std::string>> decode_topics(const common::Bytes& bytes);
 
 /// What a member was given.
 struct Assignment {

@@ -67,7 +67,10 @@ class Timers {
   /// When to look again. May be earlier than the earliest deadline (which then moved later), never
   /// later. nullopt: nothing is set.
   std::optional<common::Instant> next() const;
-  /// Whose deadline has come; its timer is not set any more. nullopt: nobody's.
+  /// Whose deadline has come, the earliest first; it stays so until it is taken. nullptr: nobody's.
+  /// Valid until the next call.
+  const TimerTarget* due(common::Instant now);
+  /// Takes what due() says: its timer is not set any more.
   std::optional<TimerTarget> take_due(common::Instant now);
   /// Timers that are set.
   std::size_t armed() const { return armed_; }
