@@ -8,7 +8,7 @@ packages_of() {
       echo g++ cmake ninja-build ccache pkg-config python3 git libcpp-httplib-dev libfmt-dev libspdlog-dev \
         libprotobuf-dev protobuf-compiler libgrpc++-dev protobuf-compiler-grpc prometheus-cpp-dev \
         nlohmann-json3-dev libyaml-cpp-dev libcli11-dev zlib1g-dev libgtest-dev libgmock-dev liblz4-dev \
-        libzstd-dev libisal-dev libsnappy-dev
+        libzstd-dev libisal-dev libsnappy-dev libre2-dev
       ;;
     format) echo python3 git clang-format-14 ;;
     lint) echo clang-tidy-14 shellcheck ;;
