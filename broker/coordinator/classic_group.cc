@@ -79,11 +79,15 @@ void ClassicGroup::apply(const ClassicGroupRecord::Value& value) {
   }
   if (state_ == GroupState::kCompletingRebalance) state_ = GroupState::kStable;
   CHECK(state_ == (members_.empty() ? GroupState::kEmpty : GroupState::kStable));
+  CHECK(storing_, "a record of {} from nowhere", name_);
+  storing_ = false;
   stored_ = value;
   replaced_.reset();
 }
 
 void ClassicGroup::refused(Now now, Outbox& out) {
+  CHECK(storing_, "a record of {} from nowhere", name_);
+  storing_ = false;
   if (replaced_.has_value()) {
     const Replaced old = *std::exchange(replaced_, std::nullopt);
     ClassicMember& member = members_.rename(old.instance, old.id);
@@ -258,6 +262,12 @@ ClassicGroupRecord::Value ClassicGroup::to_store(Now now) const {
                              .assignment = member.assignment});
   }
   return value;
+}
+
+void ClassicGroup::store(ClassicGroupRecord::Value value, Outbox& out) {
+  CHECK(!storing_, "{} stores twice at once", name_);
+  storing_ = true;
+  out.records.emplace_back(ClassicGroupRecord{.group = name_, .value = std::move(value)});
 }
 
 GroupSummary ClassicGroup::summary() const {

@@ -106,6 +106,8 @@ class ClassicGroup {
   GroupDescription describe() const;
   /// What the log says of it; nullopt: nothing.
   const std::optional<ClassicGroupRecord::Value>& stored() const { return stored_; }
+  /// Whether a record of it is on the way there: apply() or refused() will follow.
+  bool is_storing() const { return storing_; }
 
  private:
   /// A static member's old self, while its new id is on the way to the log.
@@ -123,6 +125,7 @@ class ClassicGroup {
   Status check_member(const std::string& member, const std::optional<std::string>& instance) const;
   Status leave_one(const LeaveGroup::Member& leaving, Outbox& out);
   ClassicGroupRecord::Value to_store(Now now) const;
+  void store(ClassicGroupRecord::Value value, Outbox& out);
   void keep_session(ClassicMember& member, Now now);
   void read_subscriptions();
   Timer member_timer(const std::string& member, TimerKind kind) const;
@@ -186,6 +189,7 @@ class ClassicGroup {
 
   // The log.
   std::optional<ClassicGroupRecord::Value> stored_;
+  bool storing_ = false;
   std::optional<Replaced> replaced_;
 };
 

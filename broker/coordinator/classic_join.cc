@@ -183,7 +183,7 @@ void ClassicGroup::replace_static(Ticket ticket, ClassicMember& holder, const Jo
 void ClassicGroup::take_place(Ticket ticket, const ClassicMember& member, const JoinGroup& request,
                               const std::string& old_leader, Now now, Outbox& out) {
   CHECK(state_ == GroupState::kStable);
-  out.records.emplace_back(ClassicGroupRecord{.group = name_, .value = to_store(now)});
+  store(to_store(now), out);
   JoinOutcome outcome = current(member);
   if (request.skip_assignment_known) {
     outcome.skip_assignment = members_.leader() == member.id;

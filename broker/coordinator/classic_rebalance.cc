@@ -104,7 +104,7 @@ void ClassicGroup::begin_generation(Now now, Outbox& out) {
     read_subscriptions();
     state_ = GroupState::kEmpty;
     emptied_ = now.wall;
-    out.records.emplace_back(ClassicGroupRecord{.group = name_, .value = to_store(now)});
+    store(to_store(now), out);
     return;
   }
   protocol_ = members_.elect_protocol();
@@ -168,8 +168,8 @@ void ClassicGroup::store_assignments(const SyncGroup& request, Now now, Outbox& 
   for (const SyncGroup::Assignment& one : request.assignments) {
     given.insert_or_assign(one.member, &one.assignment);
   }
-  ClassicGroupRecord record{.group = name_, .value = to_store(now)};
-  for (ClassicGroupRecord::Member& stored : record.value->members) {
+  ClassicGroupRecord::Value value = to_store(now);
+  for (ClassicGroupRecord::Member& stored : value.members) {
     const auto at = given.find(stored.member);
     stored.assignment =
         at == given.end() ? common::Bytes() : common::Bytes::copy_of(at->second->view());
@@ -180,7 +180,7 @@ void ClassicGroup::store_assignments(const SyncGroup& request, Now now, Outbox& 
       keep_session(*member, now);
     }
   }
-  out.records.emplace_back(std::move(record));
+  store(std::move(value), out);
 }
 
 /// The generation ends without an assignment.

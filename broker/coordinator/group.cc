@@ -29,8 +29,8 @@ bool Group::empty() const {
 }
 
 bool Group::is_nothing() const {
-  return classic() != nullptr && classic()->idle() && !classic()->stored().has_value() &&
-         offsets.empty();
+  if (classic() == nullptr || !offsets.empty()) return false;
+  return classic()->idle() && !classic()->is_storing() && !classic()->stored().has_value();
 }
 
 bool Group::subscribes(const std::string& topic) const {

@@ -29,7 +29,7 @@ namespace millrace::coordinator {
 /// append the records of several effects together, in order; where it was wrong, the machine is
 /// thrown away.
 struct Effects {
-  /// Counts batches from 1; 0 when there are no records.
+  /// Grows from 1; the number of a refused batch does not come again. 0 when there are no records.
   std::uint64_t batch = 0;
   std::vector<Record> records;
   std::vector<std::pair<Ticket, Answer>> answers;

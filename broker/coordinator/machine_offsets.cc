@@ -215,13 +215,12 @@ void Machine::State::sweep(Now now) {
 }
 
 bool Machine::State::is_gone(const std::string& topic, const Offsets::Entry& entry) const {
-  if (!topics_known) return false;
-  if (!entry.topic.is_zero()) {
-    const auto present = shared.topics->by_name.find(topic);
-    return present == shared.topics->by_name.end() || present->second.id != entry.topic;
-  }
-  const auto at = gone.find(topic);
-  return at != gone.end() && entry.committed.committed <= at->second;
+  const auto present = shared.topics->by_name.find(topic);
+  const bool is_present = present != shared.topics->by_name.end();
+  if (is_present && !entry.topic.is_zero()) return present->second.id != entry.topic;
+  // That a topic is not there proves nothing: it has to have been seen going.
+  const auto went = gone.find(topic);
+  return went != gone.end() && entry.committed.committed <= went->second;
 }
 
 void Machine::State::sweep_group(Group& group, Now now) {

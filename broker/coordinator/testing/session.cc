@@ -35,6 +35,12 @@ std::int32_t number(const ScriptCommand& command, std::string_view key, std::int
   return given.has_value() ? std::stoi(*given) : otherwise;
 }
 
+/// The group, which every request names first; '' is the empty name.
+std::string group_of(const ScriptCommand& command) {
+  const std::string& name = command.arguments.at(0);
+  return name == "''" ? "" : name;
+}
+
 bool has(const ScriptCommand& command, std::string_view flag) {
   return std::find(command.arguments.begin(), command.arguments.end(), flag) !=
          command.arguments.end();
@@ -118,7 +124,8 @@ std::string Session::read(const ScriptCommand& command) {
     return to_text(harness_->machine().describe(command.arguments.at(0))) + "\n";
   }
   if (command.name == "waiting") {
-    return fmt::format("{}\n", fmt::join(harness_->waiting(), ", "));
+    const auto waiting = harness_->waiting();
+    return waiting.empty() ? "nobody\n" : fmt::format("{}\n", fmt::join(waiting, ", "));
   }
   if (command.name == "snapshot") {
     for (const Record& record : harness_->machine().snapshot()) text += to_text(record) + "\n";
@@ -156,7 +163,7 @@ void Session::topics(const ScriptCommand& command) {
 
 void Session::join(const ScriptCommand& command) {
   JoinGroup request;
-  request.group = command.arguments.at(0) == "''" ? "" : command.arguments.at(0);
+  request.group = group_of(command);
   request.fresh_member = command.arguments.at(1);
   request.member = command.value("as").value_or("");
   request.instance = command.value("instance");
@@ -176,7 +183,7 @@ void Session::join(const ScriptCommand& command) {
 
 void Session::sync(const ScriptCommand& command) {
   SyncGroup request;
-  request.group = command.arguments.at(0);
+  request.group = group_of(command);
   request.member = command.arguments.at(1);
   request.generation = Epoch{number(command, "gen", -1)};
   request.instance = command.value("instance");
@@ -192,7 +199,7 @@ void Session::sync(const ScriptCommand& command) {
 }
 
 void Session::heartbeat(const ScriptCommand& command) {
-  const Heartbeat request{.group = command.arguments.at(0),
+  const Heartbeat request{.group = group_of(command),
                           .generation = Epoch{number(command, "gen", -1)},
                           .member = command.arguments.at(1),
                           .instance = command.value("instance")};
@@ -202,7 +209,7 @@ void Session::heartbeat(const ScriptCommand& command) {
 }
 
 void Session::leave(const ScriptCommand& command) {
-  LeaveGroup request{.group = command.arguments.at(0)};
+  LeaveGroup request{.group = group_of(command)};
   for (std::size_t i = 1; i < command.arguments.size(); ++i) {
     const auto [member, instance] = cut(command.arguments[i], '/');
     request.members.push_back({.member = member});
@@ -214,7 +221,7 @@ void Session::leave(const ScriptCommand& command) {
 
 void Session::commit(const ScriptCommand& command) {
   OffsetCommit request;
-  request.group = command.arguments.at(0);
+  request.group = group_of(command);
   request.member = command.value("member").value_or("");
   request.instance = command.value("instance");
   request.epoch = Epoch{number(command, "gen", -1)};
@@ -235,7 +242,7 @@ void Session::commit(const ScriptCommand& command) {
 }
 
 void Session::delete_offsets(const ScriptCommand& command) {
-  OffsetDelete request{.group = command.arguments.at(0)};
+  OffsetDelete request{.group = group_of(command)};
   for (std::size_t i = 1; i < command.arguments.size(); ++i) {
     request.partitions.push_back(parse_partition(command.arguments[i], incarnation_));
   }
@@ -244,7 +251,7 @@ void Session::delete_offsets(const ScriptCommand& command) {
 }
 
 std::string Session::fetch(const ScriptCommand& command) {
-  OffsetFetch request{.group = command.arguments.at(0)};
+  OffsetFetch request{.group = group_of(command)};
   if (command.arguments.size() > 1) request.partitions.emplace();
   for (std::size_t i = 1; i < command.arguments.size(); ++i) {
     request.partitions->push_back(parse_partition(command.arguments[i], incarnation_));
