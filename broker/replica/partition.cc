@@ -32,6 +32,7 @@ Partition::Partition(storage::Log& log, const model::TopicSettings& settings,
       settings_(settings),
       clock_(clock),
       high_watermark_(log.end_offset()),
+      led_since_(clock.now()),
       name_(fmt::format("{}-{}", log.topic_name(), log.key().index)),
       self_(std::make_shared<Partition*>(this)) {
   CHECK(log.start_offset() <= log.end_offset());
@@ -107,6 +108,12 @@ void Partition::append(Bytes batch, AppendOptions options, Reply<AppendOutcome> 
   }
   append_accepted(std::move(verdict.accepted->bytes), options,
                   verdict.accepted->append_time.value_or(common::Timestamp{-1}), std::move(done));
+}
+
+std::optional<common::Error> Partition::refusal(std::size_t batch_bytes) const {
+  if (closed_) return model::error(*closed_);
+  if (auto damage = log_.damage()) return damage;
+  return log_.refusal(batch_bytes);
 }
 
 void Partition::append_accepted(Bytes batch, AppendOptions options, common::Timestamp append_time,
@@ -277,6 +284,13 @@ void Partition::delete_records(Offset offset, Reply<Result<Offset>> done) {
         if (self == nullptr) return done(model::error(ErrorCode::kUnknownTopicOrPartition));
         done((*self)->log_.start_offset());
       });
+}
+
+void Partition::trim(Offset offset, Reply<Result<void>> done) {
+  if (closed_) return done(model::error(*closed_));
+  CHECK(offset >= log_.start_offset() && offset <= high_watermark_, "{}: trimmed to {} of [{}, {}]",
+        name_, offset, log_.start_offset(), high_watermark_);
+  log_.delete_before(offset, std::move(done));
 }
 
 WatchId Partition::watch(Offset beyond, Isolation isolation, common::Function<void()> advanced) {

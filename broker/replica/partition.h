@@ -93,6 +93,10 @@ class Partition {
   /// kOutOfOrderSequenceNumber, kInvalidProducerEpoch, kNoSpace, kCorruptLog, kShuttingDown ...
   void append(Bytes batch, AppendOptions options, Reply<AppendOutcome> done);
 
+  /// Why append() would refuse a batch of the broker's own of so many bytes if it were called now;
+  /// nullopt: it would take it.
+  std::optional<common::Error> refusal(std::size_t batch_bytes) const;
+
   Bounds bounds() const;
   /// The end of what a reader of this isolation sees.
   Offset readable_end(Isolation isolation) const;
@@ -116,6 +120,16 @@ class Partition {
   /// Moves the log start up to `offset` (-1: the high watermark). kOffsetOutOfRange: beyond the
   /// high watermark. kPolicyViolation: the topic's cleanup.policy has no "delete".
   void delete_records(Offset offset, Reply<Result<Offset>> done);
+
+  /// Moves the log start up to `offset`, whatever the topic's cleanup.policy: for topics whose
+  /// beginning the broker itself makes superfluous. Requires log_start <= offset <= high watermark.
+  void trim(Offset offset, Reply<Result<void>> done);
+
+  /// A consumer read here: remembered, so that partitions that nobody reads can be told.
+  void note_fetch(common::Instant now) { last_fetch_ = now; }
+  /// nullopt: nobody since this replica leads.
+  std::optional<common::Instant> last_fetch() const { return last_fetch_; }
+  common::Instant led_since() const { return led_since_; }
 
   /// Calls `advanced` once, as soon as readable_end(isolation) > `beyond` or the partition closes;
   /// never inside this call.
@@ -167,6 +181,8 @@ class Partition {
   Term term_;
   Offset high_watermark_;
   std::optional<model::ErrorCode> closed_;
+  const common::Instant led_since_;
+  std::optional<common::Instant> last_fetch_;
   std::vector<Watcher> watchers_;
   std::deque<Parked> parked_;  // in order of committed_at
   std::string name_;           // "TOPIC-N", for messages

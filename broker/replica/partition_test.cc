@@ -341,6 +341,19 @@ TEST_F(PartitionTest, CompactedTopicsKeepTheirRecords) {
   EXPECT_EQ(delete_records(Offset{1}).error().code, ErrorCode::kPolicyViolation);
 }
 
+// The broker's own trims do not ask the topic: groups rewrite their state and cut what is before it.
+TEST_F(PartitionTest, TheBrokerTrimsWhateverThePolicy) {
+  appended({.count = 3});
+  settings_.delete_old = false;
+  partition_->set_settings(settings_);
+  const auto trimmed =
+      machine_.wait<void>([&](auto reply) { partition_->trim(Offset{2}, std::move(reply)); });
+  EXPECT_TRUE(trimmed.ok());
+  EXPECT_EQ(partition_->bounds().log_start, Offset{2});
+  crash();
+  EXPECT_EQ(partition_->bounds().log_start, Offset{2});
+}
+
 // ---- Endings
 
 TEST_F(PartitionTest, ClosingAnswersEverybody) {
@@ -354,6 +367,7 @@ TEST_F(PartitionTest, ClosingAnswersEverybody) {
   EXPECT_EQ(refused({}), ErrorCode::kUnknownTopicOrPartition);
   EXPECT_EQ(read(Offset{0}).error().code, ErrorCode::kUnknownTopicOrPartition);
   EXPECT_EQ(delete_records(Offset{0}).error().code, ErrorCode::kUnknownTopicOrPartition);
+  EXPECT_EQ(partition_->refusal(100)->code, ErrorCode::kUnknownTopicOrPartition);
 }
 
 // Goal: answers of the disk that come after the partition is gone touch nothing. Method: destroy it
@@ -382,6 +396,8 @@ TEST_F(PartitionTest, AFullDiskRefusesAndHeals) {
     code = refused({.producer = kProducer, .sequence = sequence, .value_bytes = 4000});
   }
   EXPECT_EQ(code, ErrorCode::kNoSpace);
+  ASSERT_TRUE(partition_->refusal(100).has_value()) << "and says so beforehand";
+  EXPECT_EQ(partition_->refusal(100)->code, ErrorCode::kNoSpace);
   const Offset end = partition_->bounds().log_end;
   machine_.hardware.set_capacity(std::uint64_t{1} << 40);
   const auto accepted = [&] {
@@ -389,6 +405,8 @@ TEST_F(PartitionTest, AFullDiskRefusesAndHeals) {
   };
   for (int i = 0; i < 100 && !accepted(); ++i) machine_.world.run_for(std::chrono::seconds(1));
   EXPECT_EQ(partition_->bounds().log_end, end + 1);
+  EXPECT_FALSE(partition_->refusal(100).has_value());
+  EXPECT_EQ(partition_->refusal(std::size_t{1} << 40)->code, ErrorCode::kRecordListTooLarge);
   EXPECT_FALSE(machine_.fatal.has_value());
 }
 

@@ -86,6 +86,9 @@ class Log {
   /// kNoSpace: refused before anything was changed; try again when there is room. Any disk error
   /// after that ends the process.
   virtual void append(Bytes batches, Reply<Result<void>> durable) = 0;
+  /// Why append() would refuse one batch of so many bytes if it were called now; nullopt: it would
+  /// take it. Requires that damage() is nullopt.
+  virtual std::optional<common::Error> refusal(std::size_t batch_bytes) const = 0;
 
   /// Reads from the batch that holds `from` on. Answers inline when the data is in memory.
   /// kOffsetOutOfRange: from < start_offset() or from > end_offset(). kCorruptLog: the stored bytes

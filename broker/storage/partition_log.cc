@@ -36,24 +36,27 @@ PartitionLog::PartitionLog(Shard& shard, LogNumber number, const PartitionKey& k
 
 PartitionLog::~PartitionLog() = default;
 
-std::optional<Error> PartitionLog::refusal(const Bytes& batches) const {
+std::optional<Error> PartitionLog::refusal(std::size_t batch_bytes) const {
   if (shard_.refusal().has_value()) return shard_.refusal();
   // Metadata may use what is kept free: deleting a topic has to write that it is deleted.
   const bool may_use_reserve = key_.topic == model::kMetadataTopicId;
   if (shard_.space.full() && !may_use_reserve) return model::error(ErrorCode::kNoSpace);
   const std::uint64_t batch_max = shard_.journal.payload_bytes_max();
-  if (batches.size() <= batch_max) return std::nullopt;
+  if (batch_bytes <= batch_max) return std::nullopt;
+  return Error{ErrorCode::kRecordListTooLarge,
+               fmt::format("a batch of {} bytes does not fit into the journal, which takes {}",
+                           batch_bytes, batch_max)};
+}
+
+std::optional<Error> PartitionLog::refusal(const Bytes& batches) const {
+  std::size_t largest = 0;
   for (std::size_t at = 0; at < batches.size();) {
     const std::size_t size = BatchView::announced_size(batches.view().subspan(at));
     CHECK(size >= model::kBatchHeaderBytes, "not a batch at {}", at);
-    if (size > batch_max) {
-      return Error{ErrorCode::kRecordListTooLarge,
-                   fmt::format("a batch of {} bytes does not fit into the journal, which takes {}",
-                               size, batch_max)};
-    }
+    largest = std::max(largest, size);
     at += size;
   }
-  return std::nullopt;
+  return refusal(largest);
 }
 
 void PartitionLog::append(Bytes batches, Reply<Result<void>> durable) {

@@ -42,6 +42,7 @@ class PartitionLog final : public Log, public JournalClient {
   Offset durable_offset() const override { return durable_; }
   std::uint64_t size_bytes() const override { return stream_end() - segments_.front().stream; }
   void append(Bytes batches, Reply<Result<void>> durable) override;
+  std::optional<common::Error> refusal(std::size_t batch_bytes) const override;
   void read(Offset from, ReadLimits limits, Reply<Result<ReadResult>> done) override;
   void find_time(common::Timestamp target, Offset up_to,
                  Reply<Result<std::optional<TimedOffset>>> done) override;

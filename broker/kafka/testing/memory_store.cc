@@ -51,6 +51,11 @@ class MemoryLog final : public storage::Log {
     });
   }
 
+  std::optional<common::Error> refusal(std::size_t) const override {
+    if (options_->full) return model::error(model::ErrorCode::kNoSpace);
+    return std::nullopt;
+  }
+
   void read(Offset from, storage::ReadLimits limits,
             Reply<Result<storage::ReadResult>> done) override {
     if (from < start_ || from > end_)
