@@ -199,6 +199,7 @@ void Machine::State::sweep(Now now) {
   if (to_sweep.empty() && now.instant >= next_sweep) {
     to_sweep = names();
     std::reverse(to_sweep.begin(), to_sweep.end());
+    sweeps_for_age = true;
     next_sweep =
         now.instant + std::chrono::milliseconds(shared.settings.offsets_retention_check_ms);
   }
@@ -211,7 +212,9 @@ void Machine::State::sweep(Now now) {
     visits += 1 + group->offsets.size();
     sweep_group(*group, now);
   }
-  if (to_sweep.empty()) gone.clear();
+  if (!to_sweep.empty()) return;
+  gone.clear();
+  sweeps_for_age = false;
 }
 
 bool Machine::State::is_gone(const std::string& topic, const Offsets::Entry& entry) const {
@@ -229,14 +232,14 @@ void Machine::State::sweep_group(Group& group, Now now) {
       group.name,
       [&](const std::string& topic, const Offsets::Entry& entry) {
         if (is_gone(topic, entry)) return true;
-        return !group.subscribes(topic) &&
+        return sweeps_for_age && !group.subscribes(topic) &&
                is_expired(entry.committed, age, group.emptied(),
                           shared.settings.offsets_retention_ms, now.wall);
       },
       outbox.records);
   // Who was told an id may come: for those it is not over.
   const bool is_over = group.classic() != nullptr ? group.classic()->idle() : group.empty();
-  if (none_left && is_over) group.tombstones(outbox.records);
+  if (sweeps_for_age && none_left && is_over) group.tombstones(outbox.records);
 }
 
 }  // namespace millrace::coordinator
