@@ -42,6 +42,7 @@ struct Client {
   std::string id;
   Epoch generation{-1};
   enum class Phase : std::uint8_t { kOut, kJoining, kMustSync, kSyncing, kIn } phase = Phase::kOut;
+  Epoch muted{-1};                     // the generation in which a commit of it is stuck on its way
   std::vector<std::string> to_assign;  // the leader: whom
   bool leads = false;
   std::map<std::int32_t, std::int64_t> positions;  // what it owns, and how far it read
@@ -49,6 +50,7 @@ struct Client {
   int request = 0;                                 // the newest; answers to older ones are late
   bool alive = true;
   bool slow = false;
+  bool stubborn = false;  // commits, and hardly ever asks whether it is still in
   int lives = 0;
 
   void lose() {
@@ -72,6 +74,7 @@ class World {
       client.name = fmt::format("c{}", i);
       if (random_.chance(1, 3)) client.instance = fmt::format("i{}", i);
       client.slow = random_.chance(1, 5);
+      client.stubborn = random_.chance(1, 4);
       clients_.push_back(std::move(client));
     }
   }
@@ -98,6 +101,7 @@ class World {
     deliver();
     for (Client& client : clients_) {
       client.slow = false;
+      client.stubborn = false;
       if (!client.alive) revive(client);
     }
     for (int second = 0; second < 120; ++second) {
@@ -128,9 +132,14 @@ class World {
   void world_step() {
     harness_.advance(milliseconds(random_.below(random_.chance(1, 20) ? 12'000 : 1'200)));
     if (random_.chance(1, 25)) harness_.hold_commits(true);
-    if (random_.chance(1, 4)) harness_.hold_commits(false);
+    if (random_.chance(1, 6)) harness_.hold_commits(false);
     if (random_.chance(1, 25)) harness_.refuse_next(ErrorCode::kNotEnoughReplicas);
     if (random_.chance(1, 40)) crash();
+    if (!late_.empty() && random_.chance(1, 10)) {
+      const std::size_t which = random_.below(late_.size());
+      send(late_[which].first, late_[which].second);
+      late_.erase(late_.begin() + static_cast<std::ptrdiff_t>(which));
+    }
     deliver();
   }
 
@@ -165,7 +174,7 @@ class World {
         return sync(client);
       case Client::Phase::kIn:
         read_positions(client);
-        return random_.chance(1, 2) ? heartbeat(client) : commit(client);
+        return random_.chance(1, client.stubborn ? 12 : 2) ? heartbeat(client) : commit(client);
     }
   }
 
@@ -195,9 +204,9 @@ class World {
                       .instance = client.instance};
     if (client.leads) {
       std::map<std::string, std::set<std::int32_t>> shares;
+      std::size_t turn = random_.below(client.to_assign.size());
       for (std::int32_t partition = 0; partition < kPartitions; ++partition) {
-        shares[client.to_assign[static_cast<std::size_t>(partition) % client.to_assign.size()]]
-            .insert(partition);
+        shares[client.to_assign[turn++ % client.to_assign.size()]].insert(partition);
       }
       for (const auto& [member, share] : shares) {
         request.assignments.push_back(
@@ -235,10 +244,22 @@ class World {
                                     .partition = partition,
                                     .offset = model::Offset{position}});
     }
-    if (request.partitions.empty()) return heartbeat(client);
-    const Ticket drawn = ticket(client);
-    commits_[fmt::format("{} {}", client.name, client.request)] = request;
-    harness_.machine().commit(drawn, request, harness_.now());
+    if (request.partitions.empty() || client.muted == client.generation) return heartbeat(client);
+    ++client.request;
+    const std::string label = fmt::format("{} {}", client.name, client.request);
+    // Some requests are long on their way: what they want may not be their member's any more. The
+    // connection is stuck with it, so nothing else is committed in this generation.
+    if (random_.chance(1, 5)) {
+      client.muted = client.generation;
+      late_.emplace_back(label, std::move(request));
+    } else {
+      send(label, request);
+    }
+  }
+
+  void send(const std::string& label, const OffsetCommit& request) {
+    commits_[label] = request;
+    harness_.machine().commit(harness_.ticket(label), request, harness_.now());
     harness_.perform();
   }
 
@@ -394,7 +415,8 @@ class World {
   int fresh_ = 0;
   std::map<std::pair<Epoch, std::int32_t>, std::string> owners_;
   std::map<std::string, OffsetCommit> commits_;  // by the label of the request
-  std::map<std::int32_t, std::int64_t> told_;    // offsets whose commit was confirmed
+  std::vector<std::pair<std::string, OffsetCommit>> late_;
+  std::map<std::int32_t, std::int64_t> told_;  // offsets whose commit was confirmed
 };
 
 class ClassicProperty : public testing::TestWithParam<int> {};
