@@ -15,8 +15,9 @@ enum class Exit : int {
   kOk = 0,
   kFailed = 1,       // the broker refused or an error came back
   kUsage = 2,        // the command line is wrong
-  kNotFound = 3,     // the topic, partition or broker does not exist
+  kNotFound = 3,     // the topic, partition, group or broker does not exist
   kUnreachable = 4,  // no broker answered in time
+  kUnwell = 5,       // `why` or `doctor` found something that should not stay so
 };
 
 /// Options that every command has.

@@ -1,4 +1,6 @@
 // millctl consume TOPIC: records to standard output.
+#include "cli/consume.h"
+
 #include <fmt/format.h>
 #include <signal.h>
 
@@ -6,23 +8,13 @@
 #include <atomic>
 #include <charconv>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
-#include "cli/table.h"
+#include "cli/record_text.h"
 #include "millrace/v1/subscriber.grpc.pb.h"
 
 namespace millrace::cli {
 namespace {
-
-struct ConsumeOptions {
-  std::string topic;
-  std::string from = "latest";
-  std::vector<int> partitions;
-  std::int64_t records_max = 0;
-  bool until_end = false;
-  bool verbose = false;
-};
 
 /// The call that Ctrl-C cancels. TryCancel is safe in a handler only through a thread of gRPC's
 /// own, so the handler just notes it and cancels: the stream then ends as any other.
@@ -55,36 +47,6 @@ bool parse_start(const std::string& text, v1::Start& start) {
   return true;
 }
 
-nlohmann::json text_or_null(bool has, const std::string& bytes) {
-  return has ? nlohmann::json(bytes) : nlohmann::json(nullptr);
-}
-
-void print_json(const v1::Record& record) {
-  nlohmann::json headers = nlohmann::json::array();
-  for (const v1::Header& header : record.headers()) {
-    headers.push_back(
-        {{"key", header.key()}, {"value", text_or_null(header.has_value(), header.value())}});
-  }
-  const nlohmann::json row{{"topic", record.topic()},
-                           {"partition", record.partition()},
-                           {"offset", record.offset()},
-                           {"timestamp_ms", record.timestamp_ms()},
-                           {"key", text_or_null(record.has_key(), record.key())},
-                           {"value", text_or_null(record.has_value(), record.value())},
-                           {"headers", headers}};
-  fmt::print("{}\n", row.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
-}
-
-void print_plain(const v1::Record& record, bool verbose) {
-  if (verbose) {
-    fmt::print("{}[{}] @ {}  {}  {}  ", record.topic(), record.partition(), record.offset(),
-               human_time(record.timestamp_ms()), record.has_key() ? record.key() : "(no key)");
-    for (const v1::Header& header : record.headers())
-      fmt::print("{}={} ", header.key(), header.value());
-  }
-  fmt::print("{}\n", record.has_value() ? record.value() : "(null)");
-}
-
 Exit consume(const Global& global, const ConsumeOptions& options) {
   const Client client(global);
   v1::ReadRequest request;
@@ -100,28 +62,37 @@ Exit consume(const Global& global, const ConsumeOptions& options) {
   }
   const auto stub = v1::Subscriber::NewStub(client.channel());
   const auto context = client.endless_context();
-  g_context = context.get();
-  signal(SIGINT, on_interrupt);
-  signal(SIGTERM, on_interrupt);
+  const CancelOnInterrupt interruptible(*context);
   const auto stream = stub->Read(context.get(), request);
   v1::ReadResponse response;
-  while (stream->Read(&response)) {
-    for (const v1::Record& record : response.records()) {
-      if (global.json) {
-        print_json(record);
-      } else {
-        print_plain(record, options.verbose);
-      }
-    }
-    std::fflush(stdout);
-  }
+  while (stream->Read(&response)) print_records(global, options, response.records());
   const ::grpc::Status status = stream->Finish();
-  g_context = nullptr;
   if (status.error_code() == ::grpc::StatusCode::CANCELLED) return Exit::kOk;
   return client.report(status);
 }
 
 }  // namespace
+
+void print_records(const Global& global, const ConsumeOptions& options,
+                   const google::protobuf::RepeatedPtrField<v1::Record>& records) {
+  for (const v1::Record& record : records) {
+    if (global.json) {
+      print_json(record);
+    } else {
+      print_plain(record, options.verbose);
+    }
+  }
+  std::fflush(stdout);
+}
+
+CancelOnInterrupt::CancelOnInterrupt(::grpc::ClientContext& context) {
+  g_context = &context;
+  signal(SIGINT, on_interrupt);
+  signal(SIGTERM, on_interrupt);
+}
+CancelOnInterrupt::~CancelOnInterrupt() {
+  g_context = nullptr;
+}
 
 void add_consume_command(CLI::App& app, const Global& global, Exit& exit) {
   auto options = std::make_shared<ConsumeOptions>();
@@ -129,17 +100,31 @@ void add_consume_command(CLI::App& app, const Global& global, Exit& exit) {
   command->add_option("topic", options->topic, "name of the topic")->required();
   command->add_option("-f,--from", options->from,
                       "earliest, latest (default), an offset, or @MILLISECONDS since 1970");
-  command->add_option("-p,--partition", options->partitions,
-                      "only this one; may be given several times");
+  CLI::Option* partition = command->add_option("-p,--partition", options->partitions,
+                                               "only this one; may be given several times");
   command->add_option("-n,--max", options->records_max, "end after so many records")
       ->check(CLI::PositiveNumber);
-  command->add_flag("-e,--until-end", options->until_end,
-                    "end at the records that are there now, instead of waiting");
+  CLI::Option* until_end =
+      command->add_flag("-e,--until-end", options->until_end,
+                        "end at the records that are there now, instead of waiting");
+  CLI::Option* group = command
+                           ->add_option("-g,--group", options->group,
+                                        "as a member of this group, which keeps the place; --from "
+                                        "(earliest or latest) is for "
+                                        "partitions where it has none")
+                           ->excludes(partition)
+                           ->excludes(until_end);
+  command
+      ->add_option("--instance", options->instance,
+                   "a name that keeps the partitions of this member while it restarts")
+      ->needs(group);
   command->add_flag("--verbose", options->verbose, "with partition, offset, time, key and headers");
   command->footer(
       "examples:\n  millctl consume orders --from earliest --until-end\n  millctl consume orders "
-      "-o json | jq .value");
-  command->callback([options, &global, &exit] { exit = consume(global, *options); });
+      "-o json | jq .value\n  millctl consume orders --group orders-app --from earliest");
+  command->callback([options, &global, &exit] {
+    exit = options->group.empty() ? consume(global, *options) : consume_in_group(global, *options);
+  });
 }
 
 }  // namespace millrace::cli

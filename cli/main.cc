@@ -22,11 +22,17 @@ int main(int argc, char** argv) {
   add_topic_commands(app, global, exit);
   add_produce_command(app, global, exit);
   add_consume_command(app, global, exit);
+  add_group_commands(app, global, exit);
   add_config_commands(app, global, exit);
   add_cluster_commands(app, global, exit);
+  add_why_command(app, global, exit);
+  add_doctor_command(app, global, exit);
   add_log_commands(app, global, exit);
   add_completion_command(app, exit);
-  app.footer("exit codes: 0 done, 1 refused, 2 wrong usage, 3 not found, 4 no broker answered");
+  app.footer(
+      "exit codes: 0 done, 1 refused, 2 wrong usage, 3 not found, 4 no broker answered, 5 "
+      "something "
+      "is wrong (why, doctor)");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& problem) {
