@@ -21,7 +21,8 @@ struct OffsetRecord {
   std::string topic;
   std::int32_t partition = 0;
   std::optional<CommittedOffset> value;
-  model::TopicId topic_id;  // zero: unknown (value version 4)
+  model::TopicId topic_id;  // zero: unknown; lost by a commit that expires by itself
+  bool operator==(const OffsetRecord&) const = default;
 };
 struct ClassicGroupRecord {
   std::string group;
@@ -45,6 +46,7 @@ struct ClassicGroupRecord {
     bool operator==(const Value&) const = default;
   };
   std::optional<Value> value;
+  bool operator==(const ClassicGroupRecord&) const = default;
 };
 /// ConsumerGroupMetadata: the group epoch.
 struct ConsumerGroupRecord {
@@ -55,6 +57,7 @@ struct ConsumerGroupRecord {
     bool operator==(const Value&) const = default;
   };
   std::optional<Value> value;
+  bool operator==(const ConsumerGroupRecord&) const = default;
 };
 /// ConsumerGroupMemberMetadata: who a member is and what it wants.
 struct ConsumerMemberRecord {
@@ -63,6 +66,7 @@ struct ConsumerMemberRecord {
   struct ClassicMember {  // a member of the classic protocol in a consumer group
     std::int32_t session_timeout_ms = 0;
     std::vector<Protocol> protocols;
+    bool operator==(const ClassicMember&) const = default;
   };
   struct Value {
     std::optional<std::string> instance;
@@ -73,19 +77,23 @@ struct ConsumerMemberRecord {
     std::int32_t rebalance_timeout_ms = -1;
     std::optional<std::string> assignor;
     std::optional<ClassicMember> classic;
+    bool operator==(const Value&) const = default;
   };
   std::optional<Value> value;
+  bool operator==(const ConsumerMemberRecord&) const = default;
 };
 /// ConsumerGroupTargetAssignmentMetadata: the epoch that the targets below belong to.
 struct TargetEpochRecord {
   std::string group;
   std::optional<Epoch> value;
+  bool operator==(const TargetEpochRecord&) const = default;
 };
 /// ConsumerGroupTargetAssignmentMember.
 struct TargetRecord {
   std::string group;
   std::string member;
   std::optional<std::vector<TopicPartitions>> value;
+  bool operator==(const TargetRecord&) const = default;
 };
 enum class MemberState : std::int8_t {
   kStable = 0,
@@ -115,6 +123,7 @@ struct CurrentRecord {
     bool operator==(const Value&) const = default;
   };
   std::optional<Value> value;
+  bool operator==(const CurrentRecord&) const = default;
 };
 /// ConsumerGroupRegularExpression: what a regex matched when it was last resolved.
 struct RegexRecord {
@@ -127,6 +136,7 @@ struct RegexRecord {
     bool operator==(const Value&) const = default;
   };
   std::optional<Value> value;
+  bool operator==(const RegexRecord&) const = default;
 };
 
 using Record =
@@ -138,6 +148,8 @@ struct KeyValue {
   common::Bytes key;
   std::optional<common::Bytes> value;
 };
+/// In the value versions that Kafka 4.3 writes. Requires texts of at most 32,767 bytes, as all that
+/// come from a Kafka client are.
 KeyValue encode(const Record& record);
 /// nullopt: a key type of Kafka's that this broker has no use for (share and streams groups), to be
 /// skipped. kCorruptMessage: not a record of this topic. kUnsupportedVersion: made by a newer

@@ -19,6 +19,7 @@ namespace millrace::coordinator {
 struct Protocol {
   std::string name;        // "range", "cooperative-sticky" ...
   common::Bytes metadata;  // opaque here, except that "consumer" subscriptions name topics
+  bool operator==(const Protocol&) const = default;
 };
 
 struct JoinGroup {

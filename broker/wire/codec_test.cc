@@ -7,7 +7,8 @@
 namespace millrace::wire {
 namespace {
 
-/// Calls check(Message{}, version) for every message, request or response, in each of its versions.
+/// Calls check(Message{}, version) for every message, request, response or record, in each of its
+/// versions.
 template <typename Check>
 void for_each_message(Check check) {
   const auto versions = [&]<typename Message>(Message message) {
@@ -19,6 +20,12 @@ void for_each_message(Check check) {
         (versions(typename Request::Response{}), ...);
       },
       AllRequests{});
+  std::apply(
+      [&]<typename... Key>(Key...) {
+        (versions(Key{}), ...);
+        (versions(typename Key::Value{}), ...);
+      },
+      AllRecordKeys{});
   versions(RequestHeader{});
   versions(ResponseHeader{});
 }

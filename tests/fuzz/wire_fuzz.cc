@@ -1,6 +1,6 @@
-// Any bytes read as any Kafka message in any version give an error or a message whose own encoding
-// reads back equal, within the memory that the limits allow. The first byte chooses the message,
-// the second its version.
+// Any bytes read as any Kafka message or record in any version give an error or a message whose own
+// encoding reads back equal, within the memory that the limits allow. The first byte chooses the
+// message, the second its version.
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -37,16 +37,18 @@ void check(const Bytes& frame, std::uint8_t choice) {
 
 using Check = void (*)(const Bytes&, std::uint8_t);
 
-template <typename... Request>
-constexpr auto checks_of(std::tuple<Request...>*) {
-  return std::array{Check{check<Request>}..., Check{check<typename Request::Response>}...,
-                    Check{check<RequestHeader>}, Check{check<ResponseHeader>}};
+template <typename... Request, typename... Key>
+constexpr auto checks_of(std::tuple<Request...>*, std::tuple<Key...>*) {
+  return std::array{Check{check<Request>}...,    Check{check<typename Request::Response>}...,
+                    Check{check<RequestHeader>}, Check{check<ResponseHeader>},
+                    Check{check<Key>}...,        Check{check<typename Key::Value>}...};
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static constexpr auto kChecks = checks_of(static_cast<AllRequests*>(nullptr));
+  static constexpr auto kChecks =
+      checks_of(static_cast<AllRequests*>(nullptr), static_cast<AllRecordKeys*>(nullptr));
   if (size < 2) return 0;
   const Bytes frame = Bytes::copy_of(millrace::common::ByteView{data + 2, size - 2});
   kChecks[data[0] % kChecks.size()](frame, data[1]);

@@ -101,8 +101,9 @@ def check(schema):
         raise SchemaError(schema.path, schema.line, problem, mend)
 
     kinds = [m.kind for m in schema.messages]
-    if schema.key is not None and kinds != ["request", "response"]:
-        fail(f"{schema.name} has {kinds or 'no messages'}", "write one request and then one response")
+    wanted = {"api": ["request", "response"], "record": ["key", "value"]}.get(schema.kind)
+    if wanted is not None and kinds != wanted:
+        fail(f"{schema.name} has {kinds or 'no messages'}", f"write one {wanted[0]} and then one {wanted[1]}")
     if schema.announced > schema.versions.low:
         fail(f"announced={schema.announced} hides served versions", f"announce {schema.versions.low} or less")
     for message in schema.messages:
@@ -114,13 +115,17 @@ def check(schema):
 
 
 def check_all(schemas):
-    """Faults between files: the same key or name twice."""
-    keys, names = {}, {}
+    """Faults between files: the same key, type, name or stem twice."""
+    keys, types, names, stems = {}, {}, {}, {}
     for schema in schemas:
-        for seen, value, what in ((keys, schema.key, "key"), (names, schema.name, "name")):
+        # A record may be called as an api: OffsetCommitKey is none of its messages.
+        name = (schema.kind == "record", schema.name)
+        for seen, value, what in ((keys, schema.key, "key"), (types, schema.type, "type"), (names, name, "name"),
+                                  (stems, schema.stem, "stem")):
             if value is not None and value in seen:
-                raise SchemaError(schema.path, schema.line, f"{what} {value} is already that of {seen[value]}",
-                                  "every api has its own")
+                shown = schema.name if what == "name" else value
+                raise SchemaError(schema.path, schema.line, f"{what} {shown} is already that of {seen[value]}",
+                                  "every api and every record has its own")
             seen[value] = schema.path
 
 

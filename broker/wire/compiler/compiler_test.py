@@ -27,6 +27,15 @@ response
   error_code  i16
 """
 
+RECORD = """# Who was seen.
+record Seen type=7 versions=0..3 flexible=2+
+key
+  name   string
+value
+  when   i64
+  where  string  1+
+"""
+
 
 def compiled(text):
     schema = parse("x.api", text)
@@ -45,7 +54,7 @@ class Faults(unittest.TestCase):
         self.expect(f"api A key=1 versions=0..5{flexible}\nrequest\n{line}\nresponse\n", f"x.api:3: {message}")
 
     def test_file(self):
-        self.expect("# nothing\n", "x.api:1: no api and no header; begin with 'api NAME key=NUMBER versions=LOW..HIGH'")
+        self.expect("# nothing\n", "x.api:1: no api, header or record; begin with 'api NAME key=NUMBER versions=LOW..HIGH'")
         self.expect("api A versions=0..1\n", "x.api:1: A lacks a key; an api has key=NUMBER, a header has none")
         self.expect("header A key=1 versions=0..1\n", "x.api:1: A has a key; an api has key=NUMBER, a header has none")
         self.expect("api A key=1\n",
@@ -59,9 +68,19 @@ class Faults(unittest.TestCase):
         self.expect("api A key=1 versions=0..1\nrequest\n",
                     "x.api:1: A has ['request']; write one request and then one response")
         self.expect("api A key=1 versions=0..1\nfield i8\n", "x.api:2: 'field' is not understood at the left edge; "
-                    "only api, header, request and response begin there; indent fields")
+                    "only api, header, record and their sections begin there; indent fields")
         self.expect("api A key=1 versions=0..1\n  field i8\n",
-                    "x.api:2: a field outside of a message; write 'request' or 'response' before it")
+                    "x.api:2: a field outside of a message; write the section that it belongs to before it")
+        self.expect("record A type=1 versions=0..1\nrequest\n",
+                    "x.api:2: 'request' in a file without 'api'; begin the file with 'api NAME ...'")
+        self.expect("record A versions=0..1\n",
+                    "x.api:1: A lacks a type; a record has type=NUMBER, the version that its keys begin with")
+        self.expect("record A type=1 versions=0..1 key=2\n",
+                    "x.api:1: 'key=2' is not understood here; allowed are flexible=, type=, versions=")
+        self.expect("record A type=1 versions=0..1\nvalue\n",
+                    "x.api:1: A has ['value']; write one key and then one value")
+        self.expect("record A type=1 versions=0..1\nrecord B type=2 versions=0\n",
+                    "x.api:2: a second record; give each its own file")
 
     def test_layout(self):
         self.field("   a i8", "an indentation of 3; indent with two spaces a level")
@@ -112,7 +131,17 @@ class Faults(unittest.TestCase):
     def test_between_files(self):
         with self.assertRaises(SchemaError) as caught:
             check_all([compiled(GOOD), parse("y.api", GOOD.replace("Hello", "Other"))])
-        self.assertEqual(str(caught.exception), "y.api:2: key 900 is already that of x.api; every api has its own")
+        self.assertEqual(str(caught.exception), "y.api:2: key 900 is already that of x.api; every api and every record has its own")
+        with self.assertRaises(SchemaError) as caught:
+            check_all([parse("x.api", RECORD), parse("y.api", RECORD.replace("Seen", "Other"))])
+        self.assertEqual(str(caught.exception),
+                         "y.api:2: type 7 is already that of x.api; every api and every record has its own")
+        # The stems would name one file twice.
+        with self.assertRaises(SchemaError) as caught:
+            check_all([parse("1_x.api", GOOD), parse("2_x.api", RECORD)])
+        self.assertEqual(str(caught.exception),
+                         "2_x.api:2: stem x is already that of 1_x.api; every api and every record has its own")
+        check_all([parse("x.api", GOOD), parse("y.api", RECORD.replace("Seen", "Hello"))])
 
 
 class Results(unittest.TestCase):
@@ -136,6 +165,17 @@ class Results(unittest.TestCase):
         self.assertIn("std::int64_t extra = (-9223372036854775807 - 1);", header)
         self.assertIn("std::int16_t old = -1;", header)
         self.assertIn("/// (versions 3..4, tagged)", header)
+
+    def test_record(self):
+        """A key has one layout, whatever versions its value has; the type is known to both."""
+        schema = compiled(RECORD)
+        key, value = schema.messages
+        self.assertEqual((key.name, str(key.versions), key.flexible), ("SeenKey", "0", None))
+        self.assertEqual((value.name, str(value.versions), str(value.flexible)), ("SeenValue", "0..3", "2..3"))
+        header = emit_header(schema)
+        self.assertEqual(header.count("static constexpr std::int16_t kType = 7;"), 2)
+        self.assertIn("  using Value = SeenValue;", header)
+        self.assertIn("  using Key = SeenKey;", header)
 
     def test_program(self):
         """A fault ends the program with its place; unchanged output is not written again."""

@@ -1,4 +1,4 @@
-"""apis.h: the keys and the version table. all.h: every message, and the list of all requests."""
+"""apis.h: the keys and the version table. all.h: every message, the list of all requests and that of all records."""
 
 from cpp import BANNER, enumerator
 
@@ -38,5 +38,8 @@ def emit_all(schemas):
     lines += ["", "namespace millrace::wire {", "",
               "/// Every request type by ascending key, for code that must treat each of them.", "using AllRequests = std::tuple<"]
     lines.append(",\n".join(f"    {s.name}Request" for s in apis) + ">;")
+    records = sorted((s for s in schemas if s.type is not None), key=lambda s: s.type)
+    lines += ["", "/// Every key of a record that we persist, by ascending type.", "using AllRecordKeys = std::tuple<"]
+    lines.append(",\n".join(f"    {s.name}Key" for s in records) + ">;")
     lines += ["", "}  // namespace millrace::wire"]
     return "\n".join(lines) + "\n"

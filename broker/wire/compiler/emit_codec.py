@@ -219,6 +219,7 @@ def emit_print(struct):
 
 
 def _entry_points(name):
+    # `as` and not `version`, which a message may have as a field.
     return f"""common::Result<{name}> {name}::decode(Reader& in, std::int16_t version) {{
   if (version < kVersionMin || version > kVersionMax) in.fail("{name}", "a version that is not supported");
   {name} message;
@@ -227,15 +228,15 @@ def _entry_points(name):
   return message;
 }}
 
-void {name}::encode(Writer& out, std::int16_t version) const {{
-  CHECK(version >= kVersionMin && version <= kVersionMax, "{name} in version {{}}", version);
-  put(*this, out, version);
+void {name}::encode(Writer& out, std::int16_t as) const {{
+  CHECK(as >= kVersionMin && as <= kVersionMax, "{name} in version {{}}", as);
+  put(*this, out, as);
 }}
 
-std::size_t {name}::size(std::int16_t version) const {{
-  CHECK(version >= kVersionMin && version <= kVersionMax, "{name} in version {{}}", version);
+std::size_t {name}::size(std::int16_t as) const {{
+  CHECK(as >= kVersionMin && as <= kVersionMax, "{name} in version {{}}", as);
   Counter counter;
-  put(*this, counter, version);
+  put(*this, counter, as);
   return counter.size();
 }}
 

@@ -41,6 +41,10 @@ def _root(schema, message):
         lines.append(f"  static constexpr ApiKey kKey = ApiKey::{enumerator(schema.name)};")
         other = "Response" if message.kind == "request" else "Request"
         lines.append(f"  using {other} = {schema.name}{other};")
+    if schema.type is not None:
+        lines.append(f"  static constexpr std::int16_t kType = {schema.type};")
+        other = "Value" if message.kind == "key" else "Key"
+        lines.append(f"  using {other} = {schema.name}{other};")
     lines.append(f"  static constexpr std::int16_t kVersionMin = {low};")
     lines.append(f"  static constexpr std::int16_t kVersionMax = {high};")
     for f in reversed(all_structs(message)):
@@ -76,6 +80,8 @@ def emit_header(schema):
              '#include "common/uuid.h"', "", "namespace millrace::wire {", ""]
     if schema.key is not None:
         lines += [f"struct {schema.name}Request;", f"struct {schema.name}Response;", ""]
+    if schema.type is not None:
+        lines += [f"struct {schema.name}Key;", f"struct {schema.name}Value;", ""]
     for message in schema.messages:
         for f in all_structs(message):
             lines += _struct(message, f)

@@ -79,10 +79,10 @@ class Field:
 
 @dataclass
 class Message:
-    """A request, a response or a header: the root struct."""
+    """A request, a response, a header, or the key or value of a record: the root struct."""
 
     name: str
-    kind: str  # request, response, header
+    kind: str  # request, response, header, key, value
     line: int
     versions: Versions
     flexible: Optional[Versions]
@@ -92,13 +92,15 @@ class Message:
 
 @dataclass
 class Schema:
-    """One file: an API with request and response, or headers without a key."""
+    """One file: an API with request and response, a header, or a record with key and value."""
 
     path: str
     stem: str  # of the generated files
     name: str
     line: int
-    key: Optional[int]
+    kind: str  # api, header, record
+    key: Optional[int]  # of an api
+    type: Optional[int]  # of a record: the version in front of its keys
     versions: Versions
     announced: int  # the lowest version that the ApiVersions answer claims
     flexible: Optional[Versions]

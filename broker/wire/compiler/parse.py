@@ -10,6 +10,8 @@ _TYPE = re.compile(r"^(\[\])?([A-Za-z][A-Za-z0-9]*)(\?(\S*))?$")
 _NAME = re.compile(r"^[a-z][a-z0-9_]*$")
 _STRUCT = re.compile(r"^[A-Z][A-Za-z0-9]*$")
 _API_KEYS = {"key", "versions", "announced", "flexible"}
+_RECORD_KEYS = {"type", "versions", "flexible"}
+_SECTIONS = {"api": ["request", "response"], "record": ["key", "value"]}  # of a file, in this order
 _FIELD_KEYS = {"default", "tag", "flexible"}
 
 
@@ -58,16 +60,19 @@ def _split_comment(line):
 
 
 def _api(file, words, comment):
-    """`api Name key=0 versions=3..13 [announced=0] [flexible=9+]`, or `header Name ...` without a key."""
-    is_header = words[0] == "header"
+    """`api Name key=0 versions=3..13 [announced=0] [flexible=9+]`, `header Name ...` without a key, or
+    `record Name type=1 versions=0..4 [flexible=4+]`."""
+    kind = words[0]
     if len(words) < 2 or not _STRUCT.match(words[1]):
         file.fail(f"'{words[0]}' needs a name", "write it as 'api Heartbeat key=12 versions=0..4'")
-    settings = file.settings(words[2:], _API_KEYS)
+    settings = file.settings(words[2:], _RECORD_KEYS if kind == "record" else _API_KEYS)
     if "versions" not in settings:
         file.fail(f"{words[1]} has no versions=", "add the range that this broker serves, as versions=0..4")
-    if is_header == ("key" in settings):
-        file.fail(f"{words[1]} {'has' if is_header else 'lacks'} a key",
+    if (kind == "api") != ("key" in settings):
+        file.fail(f"{words[1]} {'lacks' if kind == 'api' else 'has'} a key",
                   "an api has key=NUMBER, a header has none")
+    if kind == "record" and "type" not in settings:
+        file.fail(f"{words[1]} lacks a type", "a record has type=NUMBER, the version that its keys begin with")
     versions = file.versions(settings["versions"])
     if versions.high == VERSION_MAX:
         file.fail(f"{words[1]} has an open version range", "name the newest version")
@@ -78,8 +83,9 @@ def _api(file, words, comment):
     if "flexible" in settings:
         flexible = file.versions(settings["flexible"])
     key = file.number(settings["key"], "api key") if "key" in settings else None
+    type_ = file.number(settings["type"], "record type") if "type" in settings else None
     stem = re.sub(r"^\d+_", "", os.path.splitext(os.path.basename(file.path))[0])
-    return Schema(file.path, stem, words[1], file.line, key, versions, announced, flexible, comment)
+    return Schema(file.path, stem, words[1], file.line, kind, key, type_, versions, announced, flexible, comment)
 
 
 def _type(file, text):
@@ -139,32 +145,35 @@ class _Parser:
             self.nested(words, comment, indent)
 
     def top(self, words, comment):
-        if words[0] in ("api", "header"):
+        if words[0] in ("api", "header", "record"):
             if self.schema is not None:
-                self.file.fail("a second api or header", "give each its own file")
+                self.file.fail(f"a second {self.schema.kind}", "give each its own file")
             self.schema = _api(self.file, words, " ".join(self.doc))
             if words[0] == "header":
                 self.message("header", self.schema.name, self.schema.comment)
-        elif words in (["request"], ["response"]):
-            if self.schema is None or self.schema.key is None:
-                self.file.fail(f"'{words[0]}' without an api", "begin the file with an 'api' line")
+        elif len(words) == 1 and words[0] in sum(_SECTIONS.values(), []):
+            kind = next(kind for kind, sections in _SECTIONS.items() if words[0] in sections)
+            if self.schema is None or self.schema.kind != kind:
+                self.file.fail(f"'{words[0]}' in a file without '{kind}'", f"begin the file with '{kind} NAME ...'")
             kinds = [m.kind for m in self.schema.messages]
             if words[0] in kinds:
                 self.file.fail(f"a second {words[0]}", "keep one")
             self.message(words[0], self.schema.name + words[0].capitalize(), comment)
         else:
             self.file.fail(f"'{words[0]}' is not understood at the left edge",
-                           "only api, header, request and response begin there; indent fields")
+                           "only api, header, record and their sections begin there; indent fields")
 
     def message(self, kind, name, comment):
         schema = self.schema
-        message = Message(name, kind, self.file.line, schema.versions, schema.flexible, comment)
+        # The version that stands in front of a key is the record's type: its layout never changes.
+        versions, flexible = (Versions(0, 0), None) if kind == "key" else (schema.versions, schema.flexible)
+        message = Message(name, kind, self.file.line, versions, flexible, comment)
         schema.messages.append(message)
         self.stack = [message.fields]
 
     def nested(self, words, comment, indent):
         if not self.stack:
-            self.file.fail("a field outside of a message", "write 'request' or 'response' before it")
+            self.file.fail("a field outside of a message", "write the section that it belongs to before it")
         if indent % 2:
             self.file.fail(f"an indentation of {indent}", "indent with two spaces a level")
         level = indent // 2
@@ -184,7 +193,7 @@ def parse(path, text):
         parser.line(raw)
     if parser.schema is None:
         parser.file.line = 1
-        parser.file.fail("no api and no header", "begin with 'api NAME key=NUMBER versions=LOW..HIGH'")
+        parser.file.fail("no api, header or record", "begin with 'api NAME key=NUMBER versions=LOW..HIGH'")
     return parser.schema
 
 

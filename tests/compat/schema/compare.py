@@ -1,7 +1,7 @@
-"""Compares proto/kafka with the schemas inside the published Kafka client: compare.py KAFKA_CLIENTS_JAR
+"""Compares proto/kafka with the schemas that Kafka publishes: compare.py KAFKA_CLIENTS_JAR KAFKA_GROUP_COORDINATOR_JAR
 
-Every field of every API that we have, in the versions that we serve: type, versions, nullability, default, tag; and every
-API's key, versions and flexible versions. Each is one check. A difference that is meant stands in allowed.txt with its
+Every field of every API and record that we have, in the versions that we serve: type, versions, nullability, default, tag; and every
+API's key, every record's type, and their versions and flexible versions. Each is one check. A difference that is meant stands in allowed.txt with its
 reason. Writes one line per difference; the last line is `N passed, N failed, N skipped`.
 """
 
@@ -165,15 +165,16 @@ def read_allowed(path):
     return allowed
 
 
-def run(jar_path):
+def run(clients_path, coordinator_path):
     comparison = Comparison(read_allowed(os.path.join(HERE, "allowed.txt")))
-    schemas = compiler.load(sorted(glob.glob(os.path.join(ROOT, "proto", "kafka", "*.api"))))
-    with zipfile.ZipFile(jar_path) as jar:
+    schemas = compiler.load(sorted(glob.glob(os.path.join(ROOT, "proto", "kafka", "**", "*.api"), recursive=True)))
+    with zipfile.ZipFile(clients_path) as clients, zipfile.ZipFile(coordinator_path) as coordinator:
         for schema in schemas:
             for message in schema.messages:
-                theirs_ = comparison.message(message, jar)
-                if schema.key is not None:
-                    comparison.check(f"{message.name} key", schema.key, theirs_["apiKey"])
+                theirs_ = comparison.message(message, coordinator if schema.kind == "record" else clients)
+                if schema.kind != "header":
+                    number = schema.type if schema.kind == "record" else schema.key
+                    comparison.check(f"{message.name} number", number, theirs_["apiKey"])
             if schema.key is not None:
                 comparison.check(f"{schema.name} announced", schema.announced, schema.versions.low)
     for place in sorted(set(comparison.allowed) - comparison.used):
@@ -184,10 +185,10 @@ def run(jar_path):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) != 3:
         sys.exit(__doc__)
     try:
-        sys.exit(run(sys.argv[1]))
+        sys.exit(run(sys.argv[1], sys.argv[2]))
     except SchemaError as error:
         print(error)
         print("0 passed, 1 failed, 0 skipped")

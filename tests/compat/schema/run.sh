@@ -1,7 +1,7 @@
 #!/bin/bash
-# Compares our schemas and codecs with the published Kafka client: run.sh BUILD_DIR
+# Compares our schemas and codecs with those that Kafka publishes: run.sh BUILD_DIR
 #
-# 1. compare.py: every field of every schema against those inside the jar.
+# 1. compare.py: every field of every schema against those inside the jars of the client and the group coordinator.
 # 2. Random messages that Kafka's classes encode must come back byte for byte through our codecs.
 # 3. Random messages that our codecs encode must come back byte for byte through Kafka's classes.
 #
@@ -18,7 +18,7 @@ mkdir -p "$work"
 [ -x "$build/bin/wire_peer" ] || ninja -C "$build" wire_peer
 # To a file: maven ends with escape codes even when it is quiet.
 mvn -q -B -f "$here/pom.xml" -Dbuild.folder="$work/maven" compile >"$work/maven.log" 2>&1 || { cat "$work/maven.log"; exit 1; }
-jar=$(ls "$work"/maven/jars/kafka-clients-*.jar)
+jars=("$work"/maven/jars/kafka-clients-*.jar "$work"/maven/jars/kafka-group-coordinator-[0-9]*.jar)
 peer=(java -XX:+UseSerialGC -cp "$work/maven/classes:$work/maven/jars/*" millrace.schema.Peer)
 passed=0 failed=0
 
@@ -44,7 +44,7 @@ same() {
   passed=$((passed + lines - differ)) failed=$((failed + differ))
 }
 
-python3 "$here/compare.py" "$jar" >"$work/compare" || true
+python3 "$here/compare.py" "${jars[@]}" >"$work/compare" || true
 tally "$work/compare"
 
 "$build/bin/wire_peer" list >"$work/list"

@@ -41,7 +41,7 @@ common::Bytes unhex(std::string_view text) {
 
 /// A message type by what its lines begin with.
 struct Kind {
-  std::string name;  // "KEY KIND"
+  std::string name;  // "KEY KIND", of records "TYPE KIND"
   std::int16_t low;
   std::int16_t high;
   std::string (*random_hex)(common::Random&, std::int16_t);
@@ -81,6 +81,12 @@ std::vector<Kind> all_kinds() {
     kinds.push_back(kind_of<typename Request::Response>(fmt::format("{} response", key)));
   };
   std::apply([&](auto... requests) { (add(requests), ...); }, AllRequests{});
+  const auto add_record = [&]<typename Key>(Key) {
+    const int type = static_cast<int>(Key::kType);
+    kinds.push_back(kind_of<Key>(fmt::format("{} key", type)));
+    kinds.push_back(kind_of<typename Key::Value>(fmt::format("{} value", type)));
+  };
+  std::apply([&](auto... keys) { (add_record(keys), ...); }, AllRecordKeys{});
   kinds.push_back(kind_of<RequestHeader>("-1 request_header"));
   kinds.push_back(kind_of<ResponseHeader>("-1 response_header"));
   return kinds;

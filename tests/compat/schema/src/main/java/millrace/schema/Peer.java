@@ -15,9 +15,12 @@ import org.apache.kafka.common.protocol.ByteBufferAccessor;
 import org.apache.kafka.common.protocol.Message;
 import org.apache.kafka.common.protocol.ObjectSerializationCache;
 import org.apache.kafka.common.protocol.types.Schema;
+import org.apache.kafka.coordinator.group.generated.CoordinatorRecordType;
 
 /**
- * The Kafka client's own message classes as a filter; tests/compat/schema/wire_peer.cc is its counterpart.
+ * The message classes of the Kafka client and of its group coordinator as a filter; tests/compat/schema/wire_peer.cc is its counterpart.
+ *
+ * <p>KIND is request, response, key or value (of the record of type KEY), request_header or response_header.
  *
  * <p>generate COUNT SEED: reads lines "KEY KIND LOW HIGH" and writes COUNT random messages for each version of each, one
  * per line, as "KEY KIND VERSION HEX". echo: reads such lines and writes each message as these classes encode it again,
@@ -31,6 +34,8 @@ public final class Peer {
         case "response" -> ApiMessageType.fromApiKey((short) key).newResponse();
         case "request_header" -> new RequestHeaderData();
         case "response_header" -> new ResponseHeaderData();
+        case "key" -> CoordinatorRecordType.fromId((short) key).newRecordKey();
+        case "value" -> CoordinatorRecordType.fromId((short) key).newRecordValue();
         default -> throw new IllegalArgumentException("unknown kind " + name);
       };
     }
@@ -41,8 +46,18 @@ public final class Peer {
         case "response" -> ApiMessageType.fromApiKey((short) key).responseSchemas()[version];
         case "request_header" -> RequestHeaderData.SCHEMAS[version];
         case "response_header" -> ResponseHeaderData.SCHEMAS[version];
+        case "key", "value" -> recordSchemas(message())[version];
         default -> throw new IllegalArgumentException("unknown kind " + name);
       };
+    }
+  }
+
+  /** The classes of records publish their schemas, but have no common way to them. */
+  private static Schema[] recordSchemas(Message message) {
+    try {
+      return (Schema[]) message.getClass().getField("SCHEMAS").get(null);
+    } catch (ReflectiveOperationException e) {
+      throw new IllegalStateException(message.getClass() + " has no schemas", e);
     }
   }
 

@@ -1,0 +1,35 @@
+// Any bytes as a record of __consumer_offsets give an error, nothing, or a record that our own
+// encoding keeps: a second way through bytes changes nothing. The first byte says how long the key
+// is and whether there is a value.
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "broker/coordinator/records.h"
+#include "common/check.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace millrace;
+  if (size < 1) return 0;
+  const common::ByteView rest{data + 1, size - 1};
+  const common::ByteView key = rest.first(std::min<std::size_t>(data[0] & 127, rest.size()));
+  std::optional<common::ByteView> value;
+  if ((data[0] & 128) == 0) value = rest.subspan(key.size());
+  const auto record = coordinator::decode(key, value);
+  if (!record.ok()) {
+    CHECK(!record.error().detail.empty());
+    return 0;
+  }
+  if (!record->has_value()) return 0;
+  const coordinator::KeyValue stored = coordinator::encode(**record);
+  CHECK(stored.value.has_value() == value.has_value(), "a tombstone came or went");
+  const auto again = coordinator::decode(
+      stored.key, stored.value ? std::optional(stored.value->view()) : std::nullopt);
+  CHECK(again.ok() && again->has_value(), "our own bytes are refused");
+  const coordinator::KeyValue twice = coordinator::encode(**again);
+  CHECK(twice.key == stored.key && twice.value == stored.value, "the second way changed something");
+  const std::vector<coordinator::Record> records{**record};
+  CHECK(!coordinator::to_batch(records, common::Timestamp{1}).empty());
+  return 0;
+}
