@@ -21,6 +21,7 @@
 #include "broker/server/memory_plan.h"
 #include "broker/server/metrics.h"
 #include "broker/server/version.h"
+#include "broker/service/group_coordinators.h"
 #include "broker/service/metadata_writer.h"
 
 namespace millrace::server {
@@ -107,6 +108,7 @@ class RealBroker final : public Broker {
   Result<void> listen_kafka();
   Result<void> register_broker();
   void serve_kafka();
+  void close_coordinators();
   void close_shards();
   std::vector<service::Shard*> shards() const;
   std::vector<MetricSource> metric_sources() const;
@@ -210,7 +212,8 @@ Result<void> RealBroker::open_shards() {
                                                                .random = random_.fork(),
                                                                .store = std::move(stores[i]),
                                                                .identity = identity,
-                                                               .start_config = start_config_});
+                                                               .start_config = start_config_,
+                                                               .log = log_warning});
   }
   const std::vector<service::Shard*> all = shards();
   for (service::Shard* shard : all) shard->set_peers(all);
@@ -344,7 +347,10 @@ void RealBroker::stop() {
   ready_ = false;
   if (grpc_ != nullptr) grpc_->stop();
   if (http_ != nullptr) http_->stop();
-  if (started_) close_shards();
+  if (started_) {
+    close_coordinators();
+    close_shards();
+  }
   for (ShardThread& thread : threads_) thread.loop->stop();
   writer_.reset();
   for (ShardThread& thread : threads_) {
@@ -354,6 +360,16 @@ void RealBroker::stop() {
     thread.disk.reset();
   }
   data_.reset();
+}
+
+// Members that wait in a rebalance would hold up their connections, and so the end.
+void RealBroker::close_coordinators() {
+  for (ShardThread& thread : threads_) {
+    run_on<bool>(*thread.loop, [&thread](common::Reply<bool> reply) {
+      thread.shard->coordinators().close(ErrorCode::kCoordinatorNotAvailable);
+      reply(true);
+    });
+  }
 }
 
 void RealBroker::close_shards() {

@@ -1,8 +1,5 @@
 #include "broker/server/metrics.h"
 
-#include <fmt/format.h>
-#include <prometheus/metric_family.h>
-#include <prometheus/text_serializer.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -13,6 +10,8 @@
 #include <optional>
 #include <utility>
 
+#include "broker/server/exposition.h"
+#include "broker/server/group_metrics.h"
 #include "broker/server/version.h"
 #include "broker/wire/messages/apis.h"
 #include "common/bytes.h"
@@ -21,8 +20,6 @@ namespace millrace::server {
 namespace {
 
 constexpr auto kShardWait = std::chrono::seconds(2);
-
-using Labels = std::vector<prometheus::ClientMetric::Label>;
 
 /// Bytes and offsets of one topic on one shard.
 struct TopicCounts {
@@ -42,6 +39,7 @@ struct Snapshot {
   std::size_t topic_count = 0;
   std::int64_t partition_count = 0;
   std::int64_t damaged = 0;
+  GroupCounts groups;
 };
 
 Snapshot take(const MetricSource& source) {
@@ -59,53 +57,12 @@ Snapshot take(const MetricSource& source) {
     counts.records_end += partition->bounds().high_watermark.value();
     if (partition->log().damage()) ++snapshot.damaged;
   }
+  snapshot.groups = count_groups(*source.shard);
   snapshot.metadata_rejected = source.shard->image().rejected();
   snapshot.topic_count = source.shard->image().topics().size();
   snapshot.partition_count = source.shard->image().partition_total();
   return snapshot;
 }
-
-/// Builds families in the order they are first named.
-class Exposition {
- public:
-  void gauge(const std::string& name, const std::string& help, double value, Labels labels = {}) {
-    prometheus::ClientMetric metric;
-    metric.label = std::move(labels);
-    metric.gauge.value = value;
-    family(name, help, prometheus::MetricType::Gauge).metric.push_back(std::move(metric));
-  }
-  void counter(const std::string& name, const std::string& help, double value, Labels labels = {}) {
-    prometheus::ClientMetric metric;
-    metric.label = std::move(labels);
-    metric.counter.value = value;
-    family(name, help, prometheus::MetricType::Counter).metric.push_back(std::move(metric));
-  }
-  void histogram(const std::string& name, const std::string& help,
-                 const kafka::LatencyHistogram& from, Labels labels) {
-    prometheus::ClientMetric metric;
-    metric.label = std::move(labels);
-    metric.histogram.sample_count = from.count();
-    metric.histogram.sample_sum = from.sum_seconds();
-    std::uint64_t cumulative = 0;
-    for (std::size_t i = 0; i < from.buckets().size(); ++i) {
-      cumulative += from.buckets()[i];
-      metric.histogram.bucket.push_back(
-          {cumulative, kafka::LatencyHistogram::upper_bound_seconds(i)});
-    }
-    family(name, help, prometheus::MetricType::Histogram).metric.push_back(std::move(metric));
-  }
-  std::string text() const { return prometheus::TextSerializer().Serialize(families_); }
-
- private:
-  prometheus::MetricFamily& family(const std::string& name, const std::string& help,
-                                   prometheus::MetricType type) {
-    const auto [place, added] = index_.emplace(name, families_.size());
-    if (added) families_.push_back({name, help, type, {}});
-    return families_[place->second];
-  }
-  std::vector<prometheus::MetricFamily> families_;
-  std::map<std::string, std::size_t> index_;
-};
 
 Labels shard_label(const Snapshot& snapshot) {
   return {{"shard", std::to_string(snapshot.shard)}};
@@ -235,6 +192,7 @@ void add_process(Exposition& out, const std::vector<Snapshot>& snapshots, std::s
 }  // namespace
 
 std::string metrics_text(const std::vector<MetricSource>& sources) {
+  auto lags = begin_group_lags(*sources.front().shard);
   std::vector<std::future<Snapshot>> pending;
   for (const MetricSource& source : sources) {
     auto promise = std::make_shared<std::promise<Snapshot>>();
@@ -251,7 +209,9 @@ std::string metrics_text(const std::vector<MetricSource>& sources) {
   for (const Snapshot& snapshot : snapshots) {
     add_kafka(out, snapshot);
     add_storage(out, snapshot);
+    add_group_counts(out, snapshot.shard, snapshot.groups);
   }
+  if (lags.wait_until(deadline) == std::future_status::ready) add_group_lags(out, lags.get());
   return out.text();
 }
 

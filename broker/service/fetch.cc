@@ -30,6 +30,7 @@ class ShardRead : public std::enable_shared_from_this<ShardRead> {
 
   void start() {
     missing_ = readings_.size() + 1;
+    now_ = owner_.clock().now();
     for (std::size_t i = 0; i < readings_.size(); ++i) read(i);
     finished_one();
   }
@@ -41,6 +42,7 @@ class ShardRead : public std::enable_shared_from_this<ShardRead> {
     outcome = FetchOutcome{};
     replica::Partition* partition = owner_.partition(reading.key);
     if (partition == nullptr) return fail(i, model::error(ErrorCode::kUnknownTopicOrPartition));
+    partition->note_fetch(now_);
     outcome.bounds = partition->bounds();
     if (const auto checked = partition->check_leader_epoch(reading.item.leader_epoch);
         !checked.ok()) {
@@ -98,6 +100,7 @@ class ShardRead : public std::enable_shared_from_this<ShardRead> {
   replica::Isolation isolation_;
   std::size_t budget_;
   common::Function<void(std::vector<Reading>)> done_;
+  common::Instant now_{};
   std::size_t missing_ = 0;
   bool found_any_ = false;
 };

@@ -47,7 +47,11 @@ void describe_group_lag(Shard& here, std::string group, common::Reply<GroupLag> 
 struct TopicLag {
   std::string topic;
   std::int64_t lag = 0;
-  std::int32_t partitions = 0;
+  struct Partition {
+    std::int32_t partition = 0;
+    std::int64_t lag = 0;
+  };
+  std::vector<Partition> partitions;  // in order
   std::int32_t not_fetching = 0;
 };
 /// One row of group_lags().
@@ -56,7 +60,7 @@ struct GroupLagSummary {
   std::int32_t members = 0;
   std::int64_t lag = 0;
   std::int32_t not_fetching = 0;
-  /// In order of name.
+  /// In order of name; topics that are gone are left out.
   std::vector<TopicLag> topics;
 };
 

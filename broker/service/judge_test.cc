@@ -206,7 +206,7 @@ TEST(JudgeTopic, ReadersThatDoNotFetch) {
   facts.replicas = 1;
   GroupLagSummary& reader = facts.readers.emplace_back();
   reader.group.group = "stuck";
-  reader.topics.push_back({.topic = "orders", .lag = 9, .partitions = 1, .not_fetching = 1});
+  reader.topics.push_back({.topic = "orders", .lag = 9, .partitions = {{0, 9}}, .not_fetching = 1});
   const Explanation explanation = judge_topic(facts, std::nullopt);
   EXPECT_THAT(codes(explanation), ElementsAre("not-fetching", "one-copy"));
   EXPECT_EQ(explanation.findings[0].advice, "millctl why stuck");

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "broker/service/group_coordinators.h"
 #include "broker/service/metadata_writer.h"
+#include "broker/service/offsets_topic.h"
 #include "common/check.h"
 
 namespace millrace::service {
@@ -34,9 +36,11 @@ Shard::Shard(Parts parts)
       random_(parts.random),
       store_(std::move(parts.store)),
       identity_(std::move(parts.identity)),
-      start_config_(std::move(parts.start_config)) {
+      start_config_(std::move(parts.start_config)),
+      log_(std::move(parts.log)) {
   CHECK(store_ != nullptr && identity_ != nullptr && start_config_ != nullptr);
   settings_ = model::resolve_broker_settings(layers());
+  coordinators_ = std::make_unique<GroupCoordinators>(*this);
 }
 
 Shard::~Shard() {
@@ -64,6 +68,7 @@ void Shard::apply(const metadata::Record& record) {
   if (const auto* gone = std::get_if<metadata::TopicDeleted>(&record))
     deleted = image_.topic(gone->topic);
   if (!image_.apply(record)) return;
+  coordinators_->image_changed(record);
   if (deleted != nullptr) close_partitions(*deleted);
   if (const auto* created = std::get_if<metadata::TopicCreated>(&record)) {
     const auto topic = image_.topic(created->id);
@@ -93,7 +98,8 @@ void Shard::open_partition(const metadata::Topic& topic, model::PartitionIndex i
   }
   auto partition = std::make_unique<replica::Partition>(*log, settings, clock());
   partition->set_producer_expiration_ms(settings_.producer_id_expiration_ms);
-  partitions_.emplace(key, std::move(partition));
+  replica::Partition& opened = *partitions_.emplace(key, std::move(partition)).first->second;
+  if (topic.name == kOffsetsTopic) coordinators_->lead(opened);
 }
 
 void Shard::open_partitions() {
@@ -115,6 +121,8 @@ void Shard::close_partitions(const metadata::Topic& topic) {
   for (std::int32_t i = 0; i < topic.partition_count(); ++i) {
     const auto found = partitions_.find({topic.id, model::PartitionIndex{i}});
     if (found == partitions_.end()) continue;
+    if (topic.name == kOffsetsTopic)
+      coordinators_->resign(model::PartitionIndex{i}, ErrorCode::kNotCoordinator);
     found->second->close(ErrorCode::kUnknownTopicOrPartition);
     partitions_.erase(found);
   }
@@ -188,6 +196,7 @@ void Shard::take_producer_ids(common::Result<metadata::ProducerIdBlock> block) {
 }
 
 void Shard::close() {
+  coordinators_->close(ErrorCode::kCoordinatorNotAvailable);
   for (auto& [key, partition] : partitions_) partition->close(ErrorCode::kShuttingDown);
   auto waiting = std::exchange(producer_ids_.waiting, {});
   for (auto& reply : waiting) reply(model::error(ErrorCode::kShuttingDown));

@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -21,6 +22,7 @@
 
 namespace millrace::service {
 
+class GroupCoordinators;
 class MetadataWriter;
 
 /// This broker as others see it. Constant after start.
@@ -49,6 +51,9 @@ class Shard {
     std::shared_ptr<const Identity> identity;
     /// Broker settings from file, environment and flags, by name; already checked.
     std::shared_ptr<const model::ConfigMap> start_config;
+    /// Takes one line, "event=... key=value ...", worth a look of whoever runs the broker. Empty:
+    /// nobody listens.
+    common::Function<void(std::string_view)> log;
   };
   explicit Shard(Parts parts);
   ~Shard();
@@ -78,6 +83,14 @@ class Shard {
   const std::unordered_map<model::PartitionKey, std::unique_ptr<replica::Partition>>& partitions()
       const {
     return partitions_;
+  }
+
+  /// The coordinators of the groups whose partition is led here.
+  GroupCoordinators& coordinators() { return *coordinators_; }
+  const GroupCoordinators& coordinators() const { return *coordinators_; }
+  /// One line for the broker's log.
+  void note(std::string_view line) {
+    if (log_) log_(line);
   }
 
   /// All shards of the broker, set once before serving.
@@ -123,9 +136,11 @@ class Shard {
   std::unique_ptr<storage::Store> store_;
   std::shared_ptr<const Identity> identity_;
   std::shared_ptr<const model::ConfigMap> start_config_;
+  common::Function<void(std::string_view)> log_;
   model::BrokerSettings settings_;
   metadata::Image image_;
   std::unordered_map<model::PartitionKey, std::unique_ptr<replica::Partition>> partitions_;
+  std::unique_ptr<GroupCoordinators> coordinators_;  // goes before the partitions
   std::vector<Shard*> peers_;
   MetadataWriter* metadata_writer_ = nullptr;
   struct ProducerIds {

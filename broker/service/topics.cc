@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "broker/model/topic_name.h"
 #include "broker/service/metadata_writer.h"
 
 namespace millrace::service {
@@ -136,6 +137,16 @@ void delete_topics(Shard& here, std::vector<TopicRef> topics,
                         .name = topic.name,
                         .id = topic.id});
         }
+        const auto found =
+            topic.id.is_zero() ? here.image().topic(topic.name) : here.image().topic(topic.id);
+        if (found != nullptr && model::is_internal_topic(found->name)) {
+          return reply({.code = model::ErrorCode::kInvalidTopic,
+                        .detail = fmt::format("{} belongs to the broker itself: without it every "
+                                              "group would lose its place",
+                                              found->name),
+                        .name = topic.name,
+                        .id = topic.id});
+        }
         MetadataWriter::decide_on<metadata::DeletedTopic>(
             here,
             [topic](const metadata::Image& image) {
@@ -158,6 +169,14 @@ void create_partitions(Shard& here, std::vector<MorePartitions> topics, bool val
   in_turn<MorePartitions>(
       std::move(topics),
       [&here, validate_only](MorePartitions more, common::Reply<TopicOutcome> reply) {
+        if (model::is_internal_topic(more.name) && here.image().topic(more.name) != nullptr) {
+          return reply({.code = model::ErrorCode::kInvalidTopic,
+                        .detail = fmt::format("{} belongs to the broker itself: with another "
+                                              "number of partitions groups would not find what "
+                                              "they committed",
+                                              more.name),
+                        .name = more.name});
+        }
         MetadataWriter::decide_on<metadata::TopicOutcome>(
             here,
             [&here, more, validate_only](const metadata::Image& image) {

@@ -50,6 +50,7 @@ struct TopicRef {
   std::string name;
 };
 
+/// kInvalidTopic for a topic of the broker's own, such as __consumer_offsets.
 void delete_topics(Shard& here, std::vector<TopicRef> topics,
                    common::Reply<std::vector<TopicOutcome>> done);
 
@@ -61,6 +62,7 @@ struct MorePartitions {
   std::vector<std::vector<model::BrokerId>> assignments;
 };
 
+/// kInvalidTopic as delete_topics().
 void create_partitions(Shard& here, std::vector<MorePartitions> topics, bool validate_only,
                        common::Reply<std::vector<TopicOutcome>> done);
 

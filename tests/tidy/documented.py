@@ -11,6 +11,7 @@ _LITERAL = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _METRIC = re.compile(r'\bout\.(?P<type>gauge|counter|histogram)\(\s*"(?P<name>\w+)",\s*(?P<help>(?:"(?:[^"\\]|\\.)*"\s*)+)')
 _METRIC_ROW = re.compile(r"^\| `(?P<name>\w+)` \| (?P<type>\w+) \| [^|]* \| (?P<help>[^|]*) \|$", re.MULTILINE)
 _METRICS_PAGE = "docs/metrics.md"
+_METRIC_SOURCES = ("broker/server/metrics.cc", "broker/server/group_metrics.cc")
 _KAFKA_PAGE = "docs/kafka-compatibility.md"
 
 
@@ -38,7 +39,7 @@ def link_problems(name, text):
 def check():
     schemas = [n for n in sources.tracked() if n.startswith("proto/kafka/") and n.endswith(".api")]
     problems = api_problems(sources.read(_KAFKA_PAGE), "\n".join(sources.read(n) for n in schemas))
-    problems += metric_problems(sources.read(_METRICS_PAGE), sources.read("broker/server/metrics.cc"))
+    problems += metric_problems(sources.read(_METRICS_PAGE), "\n".join(sources.read(n) for n in _METRIC_SOURCES))
     for name in sources.tracked():
         if name.endswith(".md"):
             problems += link_problems(name, sources.read(name))

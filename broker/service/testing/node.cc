@@ -85,13 +85,15 @@ void Node::start() {
          .on_fatal = [](const common::Error& error) { CHECK(false, "fatal: {}", error.detail); }},
         small_store());
     CHECK(store.ok(), "{}", store.error().detail);
-    shards_.push_back(std::make_unique<Shard>(Shard::Parts{.index = i,
-                                                           .loop = *loops_[i],
-                                                           .disk = *disks_[i],
-                                                           .random = world.random().fork(),
-                                                           .store = std::move(store).value(),
-                                                           .identity = identity_,
-                                                           .start_config = start_config}));
+    shards_.push_back(std::make_unique<Shard>(
+        Shard::Parts{.index = i,
+                     .loop = *loops_[i],
+                     .disk = *disks_[i],
+                     .random = world.random().fork(),
+                     .store = std::move(store).value(),
+                     .identity = identity_,
+                     .start_config = start_config,
+                     .log = [this](std::string_view line) { notes.emplace_back(line); }}));
     peers.push_back(shards_.back().get());
   }
   for (auto& shard : shards_) shard->set_peers(peers);

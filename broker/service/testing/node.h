@@ -72,6 +72,9 @@ class Node {
   FetchOutcome fetch_one(const std::string& topic, std::int32_t partition, model::Offset from = {},
                          std::size_t shard = 0);
 
+  /// What the shards wrote to the broker's log, over all starts.
+  std::vector<std::string> notes;
+
   env::testing::SimWorld world;
   env::testing::SimDisk hardware;
 
