@@ -36,6 +36,8 @@ void ConsumerGroup::keep_session(Member& one, Now now) {
 }
 
 void ConsumerGroup::settle(Now now, Outbox&) {
+  // No batch of ours leaves it otherwise, but a log that lost some may.
+  epoch_ = std::max(epoch_, target_epoch_);
   for (const std::string& name : std::exchange(touched_, {})) {
     const auto at = members_.find(name);
     if (at == members_.end()) continue;

@@ -144,6 +144,12 @@ void Harness::crash(LoadFrom from) {
   start(std::vector<Record>(log_));
 }
 
+void Harness::adopt_log(std::vector<Record> records) {
+  log_ = std::move(records);
+  committed_records_ = log_.size();
+  crash();
+}
+
 void Harness::resign(ErrorCode code) {
   machine_->close(code);
   while (const auto effects = machine_->take_effects()) {

@@ -51,6 +51,8 @@ class Harness {
   /// waits is never answered.
   enum class LoadFrom : std::uint8_t { kLog, kCompactedLog, kSnapshot };
   void crash(LoadFrom from = LoadFrom::kLog);
+  /// Starts anew with these records as the log, all committed.
+  void adopt_log(std::vector<Record> records);
   /// As crash(), but the machine answers everything before it goes.
   void resign(ErrorCode code);
 
