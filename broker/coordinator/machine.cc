@@ -218,7 +218,7 @@ void Machine::State::fire(const TimerTarget& target, Now now) {
 std::optional<common::Instant> Machine::next_tick() const {
   const State& state = *state_;
   if (!state.is_loaded) return std::nullopt;
-  if (!state.to_sweep.empty() || !state.to_reassign.empty()) return common::Instant::min();
+  if (!state.to_sweep.empty() || !state.to_reassign.empty()) return state.looked_at;
   const auto timer = state.shared.timers.next();
   return timer.has_value() ? std::min(*timer, state.next_sweep) : state.next_sweep;
 }

@@ -68,7 +68,7 @@ class Machine {
   void set_settings(const Settings& settings);
   /// Fires what is due: sessions, rebalances, expiry of offsets.
   void tick(Now now);
-  /// When tick() should come next; nullopt: not until another input.
+  /// When tick() should come next, now if it has more to do; nullopt: not before loaded().
   std::optional<common::Instant> next_tick() const;
   /// Topics came, went or grew: the consumer protocol assigns by them, and what is committed for a
   /// topic that is gone goes too. Required once before the first input of a member. Not null.

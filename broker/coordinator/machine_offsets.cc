@@ -196,6 +196,7 @@ void Machine::State::reassign(Now now) {
 }
 
 void Machine::State::sweep(Now now) {
+  looked_at = now.instant;
   if (to_sweep.empty() && now.instant >= next_sweep) {
     to_sweep = names();
     std::reverse(to_sweep.begin(), to_sweep.end());

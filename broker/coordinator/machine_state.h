@@ -87,6 +87,7 @@ struct Machine::State {
   std::vector<std::string> to_sweep;
   std::vector<std::string> to_reassign;  // consumer groups that have to look at the topics
   common::Instant next_sweep{};
+  common::Instant looked_at{};  // when a piece of it was done last: the next one is due
   bool sweeps_for_age = false;  // else only for topics that went
   bool topics_known = false;
   /// Topics that went, and when: commits that are not newer go as well.
