@@ -38,6 +38,9 @@ std::string line_of(const model::BatchView& batch, std::size_t position, bool in
   if (batch.timestamp_type() == model::TimestampType::kLogAppendTime) line += " log_append_time";
   if (batch.transactional()) line += " transactional";
   if (batch.control()) line += " control";
+  // Then the base timestamp is the time from which on compaction may remove tombstones.
+  if (batch.has_delete_horizon())
+    line += fmt::format(" delete_horizon={}", human_time(batch.base_timestamp().value()));
   return line;
 }
 
@@ -57,6 +60,8 @@ json json_of(const model::BatchView& batch, std::size_t position, bool intact) {
           {"base_sequence", batch.base_sequence()},
           {"transactional", batch.transactional()},
           {"control", batch.control()},
+          {"delete_horizon_ms",
+           batch.has_delete_horizon() ? json(batch.base_timestamp().value()) : json(nullptr)},
           {"crc_ok", intact}};
 }
 

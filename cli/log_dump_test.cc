@@ -66,6 +66,31 @@ TEST_F(LogDump, OneLinePerBatch) {
   EXPECT_THAT(lines_[1], HasSubstr("producer=9 producer_epoch=1 sequences=4..5"));
 }
 
+// What compaction writes: a batch with the horizon of its tombstones, and one without records.
+TEST_F(LogDump, CompactedBatches) {
+  add({}, 2);
+  add({.compression = model::Compression::kZstd}, 3);
+  const auto first = model::BatchView::parse(file_);
+  model::BatchHeader header = model::header_of(*first);
+  header.attributes |= 0x40;
+  const std::size_t second_at = first->size();
+  model::seal_batch({file_.data(), second_at}, header);
+  header = model::header_of(*model::BatchView::parse(common::ByteView(file_).subspan(second_at)));
+  header.attributes = 0;
+  header.record_count = 0;
+  header.base_offset = model::Offset{20};
+  header.base_timestamp = header.max_timestamp = common::Timestamp{-1};
+  file_.resize(second_at + model::kBatchHeaderBytes);
+  model::seal_batch({file_.data() + second_at, model::kBatchHeaderBytes}, header);
+  const DumpSummary summary = dump({.records = true});
+  EXPECT_THAT(summary.damage, IsEmpty());
+  EXPECT_EQ(summary.batches, 2u);
+  ASSERT_EQ(lines_.size(), 4u);
+  EXPECT_THAT(lines_[0], HasSubstr(" delete_horizon=2023-11-14T22:13:20.000Z"));
+  EXPECT_THAT(lines_[3], HasSubstr("offsets=20..22 records=0 bytes=61"));
+  EXPECT_THAT(lines_[3], HasSubstr("time=-..-"));
+}
+
 TEST_F(LogDump, RecordsAndJson) {
   add({.compression = model::Compression::kLz4}, 2);
   dump({.records = true});
