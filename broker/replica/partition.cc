@@ -23,7 +23,12 @@ storage::LogSettings log_settings(const model::TopicSettings& settings) {
           .retention_bytes = settings.retention_bytes,
           .retention_ms = settings.retention_ms,
           .file_delete_delay_ms = settings.file_delete_delay_ms,
-          .delete_old = settings.delete_old};
+          .delete_old = settings.delete_old,
+          .compact = settings.compact,
+          .delete_retention_ms = settings.delete_retention_ms,
+          .min_compaction_lag_ms = settings.min_compaction_lag_ms,
+          .max_compaction_lag_ms = settings.max_compaction_lag_ms,
+          .min_cleanable_dirty_ratio = settings.min_cleanable_dirty_ratio};
 }
 
 Partition::Partition(storage::Log& log, const model::TopicSettings& settings,
@@ -45,6 +50,21 @@ Partition::Partition(storage::Log& log, const model::TopicSettings& settings,
     const auto self = weak.lock();
     return self == nullptr ? Bytes() : (*self)->producer_snapshot();
   });
+  log.on_compaction([weak = std::weak_ptr(self_)]() -> storage::CompactionLimits {
+    const auto self = weak.lock();
+    return self == nullptr ? storage::CompactionLimits() : (*self)->compaction_limits();
+  });
+}
+
+storage::CompactionLimits Partition::compaction_limits() const {
+  // A committed record is never taken back, and what is stable is of no open transaction.
+  storage::CompactionLimits limits{.up_to = readable_end(Isolation::kReadCommitted)};
+  for (const model::ProducerEntry& producer : producers_.entries()) {
+    if (const model::ProducedBatch* newest = producer.newest())
+      limits.last_batches.push_back(newest->last_offset);
+  }
+  std::ranges::sort(limits.last_batches);
+  return limits;
 }
 
 Partition::~Partition() {

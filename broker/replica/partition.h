@@ -165,6 +165,7 @@ class Partition {
 
   void restore_producers();
   Bytes producer_snapshot();
+  storage::CompactionLimits compaction_limits() const;
   void append_accepted(Bytes batch, AppendOptions options, common::Timestamp append_time,
                        Reply<AppendOutcome> done);
   void answer_duplicate(const model::ProducedBatch& original, AppendOptions options,

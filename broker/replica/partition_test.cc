@@ -27,6 +27,7 @@ struct Sent {
   std::int32_t sequence = 0;
   bool transactional = false;
   std::size_t value_bytes = 10;
+  const char* key = nullptr;
   common::Timestamp time{1'700'000'000'000};
 };
 
@@ -41,7 +42,9 @@ Bytes batch(const Sent& sent) {
   model::BatchBuilder builder(options);
   const std::vector<std::uint8_t> value(sent.value_bytes, 'v');
   for (std::int32_t i = 0; i < sent.count; ++i) {
-    builder.append({.timestamp = sent.time + i, .value = common::ByteView(value)});
+    model::NewRecord record{.timestamp = sent.time + i, .value = common::ByteView(value)};
+    if (sent.key != nullptr) record.key = common::as_bytes(sent.key);
+    builder.append(record);
   }
   return builder.build();
 }
@@ -352,6 +355,41 @@ TEST_F(PartitionTest, TheBrokerTrimsWhateverThePolicy) {
   EXPECT_EQ(partition_->bounds().log_start, Offset{2});
   crash();
   EXPECT_EQ(partition_->bounds().log_start, Offset{2});
+}
+
+// Goal: compaction gets from the partition how far it may go, and which batches tell a retry from a
+// new one. Method: a producer's only record is superseded; what is left of its batch, and what a
+// retry of it is told.
+TEST_F(PartitionTest, CompactionKeepsTheLastSequenceOfAProducer) {
+  settings_.compact = true;
+  settings_.delete_old = false;
+  settings_.segment_bytes = 2000;
+  settings_.min_cleanable_dirty_ratio = 0;
+  settings_.file_delete_delay_ms = 0;
+  partition_->set_settings(settings_);
+  EXPECT_EQ(refused({}), ErrorCode::kInvalidRecord) << "no key";
+  const Sent first{.producer = kProducer, .sequence = 0, .key = "a"};
+  const Sent second{.producer = kProducer, .sequence = 1, .key = "a"};
+  EXPECT_EQ(appended(first), Offset{0});
+  EXPECT_EQ(appended(second), Offset{1});
+  for (int i = 0; i < 50; ++i) appended({.value_bytes = 100, .key = "a"});
+  ASSERT_TRUE(machine_.checkpoint().ok());
+  machine_.store().compact();
+  ASSERT_TRUE(
+      machine_.world.run_until([&] { return machine_.store().stats().compaction.runs > 0; }));
+  const auto found = read(Offset{0});
+  ASSERT_TRUE(found.ok());
+  const auto front = model::BatchView::parse(found->pieces.front());
+  ASSERT_TRUE(front.ok());
+  EXPECT_EQ(front->base_offset(), Offset{1});
+  EXPECT_EQ(front->record_count(), 0);
+  EXPECT_EQ(front->producer_id(), kProducer);
+  EXPECT_EQ(front->last_sequence(), 1);
+  for (const bool restarted : {false, true}) {
+    if (restarted) crash();
+    partition_->set_settings(settings_);
+    EXPECT_EQ(appended(second), Offset{1}) << "a retry";
+  }
 }
 
 // ---- Endings

@@ -84,6 +84,13 @@ void BlockCache::erase_oldest(const std::list<Key>& uses) {
   erase(oldest);
 }
 
+void BlockCache::drop_between(LogNumber log, Offset base, Offset end) {
+  auto entry = entries_.lower_bound(Key{.log = log, .base = Offset{INT64_MIN}});
+  while (entry != entries_.end() && entry->first.log == log && entry->first.base < end) {
+    entry = entry->second.run.end > base ? erase(entry) : std::next(entry);
+  }
+}
+
 void BlockCache::shrink(std::size_t bytes) {
   while (bytes_ > bytes) erase_oldest(passed_.empty() ? uses_ : passed_);
 }

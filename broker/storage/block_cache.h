@@ -39,6 +39,8 @@ class BlockCache {
   void drop(LogNumber log);
   /// Drops what reaches beyond this offset.
   void drop_from(LogNumber log, model::Offset offset);
+  /// Drops what reaches into [base, end).
+  void drop_between(LogNumber log, model::Offset base, model::Offset end);
   /// Evicts until at most this many bytes are held.
   void shrink(std::size_t bytes);
   /// Memory that the runs keep, their whole buffers.

@@ -12,11 +12,12 @@ using model::ErrorCode;
 using model::Term;
 
 constexpr std::uint64_t kCheckpointMagic = 0x315450435f524c4dULL;  // "MLR_CPT1"
-constexpr std::uint32_t kCheckpointVersion = 1;
+constexpr std::uint32_t kCheckpointVersion = 2;
+// From this version on logs may be compacted.
+constexpr std::uint32_t kVersionOfCompaction = 2;
 
 // More than this is no log of ours; sums of such numbers do not overflow.
 constexpr Offset kOffsetMax{std::int64_t{1} << 60};
-constexpr std::uint64_t kSegmentBytesMax = std::uint64_t{1} << 40;
 constexpr std::uint32_t kSegmentsMax = 1 << 20;
 
 constexpr std::uint8_t kFinished = 1;
@@ -26,7 +27,7 @@ Error corrupt(std::string_view what) {
   return {ErrorCode::kCorruptLog, fmt::format("the checkpoint is damaged: {}", what)};
 }
 
-Result<Segment> read_segment(ByteReader& in) {
+Result<Segment> read_segment(ByteReader& in, std::uint32_t version) {
   Segment segment;
   segment.base = Offset{in.get<std::int64_t>()};
   segment.end = Offset{in.get<std::int64_t>()};
@@ -37,27 +38,30 @@ Result<Segment> read_segment(ByteReader& in) {
   const auto flags = in.get<std::uint8_t>();
   segment.finished = (flags & kFinished) != 0;
   segment.checksum_known = (flags & kChecksumKnown) != 0;
+  if (version >= kVersionOfCompaction) segment.generation = in.get<std::uint32_t>();
   const bool sound = segment.base >= Offset{0} && segment.base <= segment.end &&
                      segment.end <= kOffsetMax && segment.size <= kSegmentBytesMax &&
-                     (segment.size == 0) == (segment.base == segment.end);
+                     (segment.size == 0) == (segment.base == segment.end) &&
+                     (!segment.compacted() || segment.finished);
   if (!sound) return corrupt("a segment makes no sense");
   return segment;
 }
 
-Result<void> read_segments(ByteReader& in, PartitionLog::Restored& state) {
+Result<void> read_segments(ByteReader& in, std::uint32_t version, PartitionLog::Restored& state) {
   const auto count = in.get<std::uint32_t>();
   if (count > kSegmentsMax) return corrupt("a log has too many segments");
   for (std::uint32_t i = 0; i < count && !in.failed(); ++i) {
-    TRY_ASSIGN(Segment segment, read_segment(in));
+    TRY_ASSIGN(Segment segment, read_segment(in, version));
     if (i > 0 && state.segments.back().end != segment.base) return corrupt("segments do not join");
     if (i + 1 < count && segment.size == 0) return corrupt("a sealed segment is empty");
     state.segments.push_back(segment);
   }
   if (state.segments.empty()) return corrupt("a log has no segment");
+  if (state.segments.back().finished) return corrupt("the active segment is finished");
   return common::ok();
 }
 
-Result<CheckpointLog> read_log(ByteReader& in) {
+Result<CheckpointLog> read_log(ByteReader& in, std::uint32_t version) {
   CheckpointLog log;
   log.number = LogNumber{in.get<std::uint32_t>()};
   log.key = in.key();
@@ -69,7 +73,7 @@ Result<CheckpointLog> read_log(ByteReader& in) {
   if (!known) return corrupt("a log's state is unknown");
   log.state.state = static_cast<LogState>(state);
   log.state.start = Offset{in.get<std::int64_t>()};
-  TRY(read_segments(in, log.state));
+  TRY(read_segments(in, version, log.state));
   const auto terms = in.get<std::uint32_t>();
   for (std::uint32_t i = 0; i < terms && !in.failed(); ++i) {
     const Term term{in.get<std::int32_t>()};
@@ -81,11 +85,18 @@ Result<CheckpointLog> read_log(ByteReader& in) {
   }
   log.state.snapshot_at = Offset{in.get<std::int64_t>()};
   log.state.snapshot = Bytes::copy_of(in.sized());
+  log.state.compactable = version >= kVersionOfCompaction;
+  if (log.state.compactable) {
+    log.state.compacted_to = Offset{in.get<std::int64_t>()};
+    log.state.last_generation = in.get<std::uint32_t>();
+  }
   if (in.failed()) return corrupt("it ends early");
   if (log.number.value() == 0) return corrupt("a log has no number");
   const bool inside = log.state.segments.front().base <= log.state.start &&
                       log.state.start <= log.state.segments.back().end;
   if (!inside) return corrupt("a log starts outside its segments");
+  if (log.state.compacted_to > log.state.segments.back().base)
+    return corrupt("a log is compacted behind its sealed segments");
   return log;
 }
 
@@ -128,6 +139,7 @@ void CheckpointWriter::add_segment(const Segment& segment) {
   out_.put(segment.checksum);
   out_.put(static_cast<std::uint8_t>((segment.finished ? kFinished : 0) |
                                      (segment.checksum_known ? kChecksumKnown : 0)));
+  out_.put(segment.generation);
 }
 
 void CheckpointWriter::add(PartitionLog& log) {
@@ -151,6 +163,8 @@ void CheckpointWriter::add(PartitionLog& log) {
   const PartitionLog::SnapshotAt producers = log.producers_for_checkpoint();
   out_.put(producers.at.value());
   out_.sized(producers.bytes);
+  out_.put(log.compacted_to().value());
+  out_.put(log.last_generation());
 }
 
 common::Bytes CheckpointWriter::finish() {
@@ -191,7 +205,7 @@ Result<Checkpoint> read_checkpoint(ByteView bytes, std::uint32_t shard) {
   }
   const auto logs = in.get<std::uint32_t>();
   for (std::uint32_t i = 0; i < logs && !in.failed(); ++i) {
-    TRY_ASSIGN(CheckpointLog log, read_log(in));
+    TRY_ASSIGN(CheckpointLog log, read_log(in, version));
     if (log.number.value() > checkpoint.last_number) return corrupt("a log's number is too high");
     checkpoint.logs.push_back(std::move(log));
   }

@@ -53,6 +53,8 @@ void Checkpointer::begin() {
   }
   phase_ = Phase::kMarking;
   std::vector<Removal> removals = shard_.removals.pending();
+  for (const std::string& path : shard_.compactor.unsettled_files())
+    removals.push_back({.path = path});
   for (const auto& [number, log] : shard_.logs()) {
     if (log->state() == LogState::kRemoved)
       removals.push_back({.path = log->folder(), .folder = true});
@@ -61,6 +63,7 @@ void Checkpointer::begin() {
   for (const auto& [number, log] : shard_.logs()) {
     if (log->state() == LogState::kRemoved) continue;
     writer_->add(*log);
+    log->checkpoint_captured();
     log->set_checkpoint_target(log->stream_end());
     if (!written(*log)) waiting_.insert(number);
   }
@@ -137,6 +140,7 @@ void Checkpointer::stored(Result<void> result) {
   }
   last_ = next_;
   ++shard_.stats.checkpoints;
+  for (const auto& [number, log] : shard_.logs()) log->checkpoint_stored();
   shard_.journal_files.release_before(last_.file_sequence);
   finish(common::ok());
 }

@@ -22,6 +22,10 @@ Error gone() {
   return model::error(ErrorCode::kOffsetOutOfRange);
 }
 
+FileTable::Key file_key(const PartitionLog& log, const Segment& segment) {
+  return {.log = log.number(), .base = segment.base, .generation = segment.generation};
+}
+
 }  // namespace
 
 /// One answer being put together.
@@ -39,7 +43,8 @@ struct ColdReader::Load {
   Offset offset;
   Segment segment;
   std::uint64_t cuts = 0;
-  Offset expected;             // base offset of the batch at `position`
+  std::uint64_t layout = 0;
+  Offset expected;             // of the batch at `position`; compacted: its base or one in front
   std::uint64_t position = 0;  // in the segment
   std::uint64_t until = 0;     // bytes of the segment that are in the file
   bool sequential = false;
@@ -142,12 +147,13 @@ void ColdReader::load(PartitionLog& log, Offset offset, Loaded done) {
 
 void ColdReader::locate(std::shared_ptr<Load> load) {
   PartitionLog& log = *load->log;
+  load->cuts = log.cuts();
+  load->layout = log.layout();
   // What a removed log had in memory alone is nowhere any more.
   const bool removed = log.state() == LogState::kRemoved;
   if (removed || load->offset < log.start_offset() || load->offset >= log.end_offset())
     return finish(load, gone());
   load->segment = log.segment_of(load->offset);
-  load->cuts = log.cuts();
   const Segment& segment = load->segment;
   const Run* before = shard_.cache.find_before(log.number(), load->offset);
   if (segment.base == load->offset) {
@@ -182,14 +188,13 @@ const SegmentIndex* ColdReader::find_index(PartitionLog& log, const Segment& seg
 
 void ColdReader::begin(std::shared_ptr<Load> load) {
   PartitionLog& log = *load->log;
-  const std::uint64_t written = log.written_stream();
-  CHECK(written > load->segment.stream, "offset {} is neither in memory nor on disk", load->offset);
-  load->until = std::min(load->segment.size, written - load->segment.stream);
+  load->until = log.written_bytes(load->segment);
+  CHECK(load->until > 0, "offset {} is neither in memory nor on disk", load->offset);
   CHECK(load->position < load->until);
-  load->path = log.folder() + "/" + segment_name(load->segment.base);
+  load->path = log.folder() + "/" + segment_name(load->segment);
   FileTable::Spec spec{
-      .folder = log.folder(), .name = segment_name(load->segment.base), .size_min = load->until};
-  shard_.files.acquire({.log = log.number(), .base = load->segment.base}, std::move(spec),
+      .folder = log.folder(), .name = segment_name(load->segment), .size_min = load->until};
+  shard_.files.acquire(file_key(log, load->segment), std::move(spec),
                        lifeline_.guard([this, load](Result<FileTable::Opened> opened) {
                          got_file(load, std::move(opened));
                        }));
@@ -197,7 +202,9 @@ void ColdReader::begin(std::shared_ptr<Load> load) {
 
 void ColdReader::got_file(std::shared_ptr<Load> load, Result<FileTable::Opened> opened) {
   if (!opened.ok()) return finish(load, std::move(opened).error());
-  if (!opened->damage.empty()) load->log->set_damage({ErrorCode::kCorruptLog, opened->damage});
+  const bool current = load->layout == load->log->layout();
+  if (!opened->damage.empty() && current)
+    load->log->set_damage({ErrorCode::kCorruptLog, opened->damage});
   load->file = opened->file;
   const std::size_t window = shard_.pool.buffer_bytes();
   read_window(load,
@@ -229,8 +236,10 @@ void ColdReader::got_window(std::shared_ptr<Load> load, Result<std::size_t> got)
                                                         load->path, start + *got, load->until)});
   }
   const std::size_t length = expected - skip;
-  auto run = verify_batches(load->buffer.view().subspan(skip, length), load->expected,
-                            load->segment.size - load->position, load->path, load->position);
+  auto run = verify_batches(load->buffer.view().subspan(skip, length), {.segment = load->segment,
+                                                                        .position = load->position,
+                                                                        .expected = load->expected,
+                                                                        .path = load->path});
   if (!run.ok()) return finish(load, std::move(run).error());
   if (run->end <= load->offset) {
     // The wanted batch does not lie in the window as a whole: begin at the first one that does not.
@@ -245,7 +254,7 @@ void ColdReader::got_window(std::shared_ptr<Load> load, Result<std::size_t> got)
     }
     return read_window(load, wanted);
   }
-  if (load->cuts == load->log->cuts() && load->log->state() != LogState::kRemoved) {
+  if (load->layout == load->log->layout() && load->log->state() != LogState::kRemoved) {
     shard_.cache.insert(load->log->number(), {.bytes = load->buffer.slice(skip, run->bytes),
                                               .base = load->expected,
                                               .end = run->end,
@@ -257,6 +266,13 @@ void ColdReader::got_window(std::shared_ptr<Load> load, Result<std::size_t> got)
 
 void ColdReader::finish(std::shared_ptr<Load> load, Result<void> result) {
   PartitionLog& log = *load->log;
+  if (load->layout != log.layout() && !log.holds(load->segment)) {
+    shard_.files.drop(file_key(log, load->segment));
+    // Compaction put another file in the place of the one that was being read.
+    const bool replaced = load->cuts == log.cuts() && log.start_offset() <= load->offset &&
+                          log.state() != LogState::kRemoved;
+    if (!result.ok() && replaced) return locate(load);
+  }
   loads_.erase(LoadKey{log.number(), load->offset});
   if (!result.ok() && result.error().code == ErrorCode::kCorruptLog) {
     // Retention or a truncation may have taken the file away: then nothing is damaged.
@@ -291,11 +307,10 @@ void ColdReader::load_index(PartitionLog& log, Offset segment_base, Loaded done)
   job->folder = log.folder();
   job->active = log.active().base == segment_base;
   job->until = job->active ? log.index_from() : job->segment.size;
-  job->until = std::min(job->until,
-                        log.written_stream() - std::min(log.written_stream(), job->segment.stream));
+  job->until = std::min(job->until, log.written_bytes(job->segment));
   job->interval = shard_.options.index_interval_bytes;
   const auto run = [&disk = shard_.disk, job]() -> Result<SegmentIndex> {
-    const std::string path = job->folder + "/" + index_name(job->segment.base);
+    const std::string path = job->folder + "/" + index_name(job->segment);
     if (!job->active) {
       const Result<Bytes> bytes = env::read_file(disk, path);
       if (bytes.ok()) {
@@ -317,7 +332,9 @@ void ColdReader::load_index(PartitionLog& log, Offset segment_base, Loaded done)
   shard_.disk.offload([job, run] { job->index = run(); },
                       lifeline_.guard([this, job, &log, segment_base, cuts = log.cuts()] {
                         Result<void> result;
-                        if (!job->index.ok()) {
+                        if (cuts == log.cuts() && !log.holds(job->segment)) {
+                          // Compacted meanwhile: whoever waits for it looks again. Removed: so too.
+                        } else if (!job->index.ok()) {
                           result = job->index.error();
                         } else if (cuts != log.cuts()) {
                           result = gone();

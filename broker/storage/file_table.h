@@ -23,6 +23,7 @@ class FileTable {
   struct Key {
     LogNumber log;
     model::Offset base;
+    std::uint32_t generation = 0;
     auto operator<=>(const Key&) const = default;
   };
   /// How to find the file, and what it must be like.

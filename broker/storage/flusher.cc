@@ -100,7 +100,7 @@ bool Flusher::next_range(PartitionLog& log, Range& range) const {
   if (begin >= durable) return false;
   const auto& segments = log.segments();
   const auto found = std::find_if(segments.begin(), segments.end(), [&](const Segment& segment) {
-    return segment.stream_end() > begin;
+    return !segment.compacted() && segment.stream_end() > begin;
   });
   CHECK(found != segments.end());
   const bool sealed = &*found != &log.active();

@@ -76,7 +76,7 @@ std::optional<EntryHeader> EntryHeader::decode(ByteView bytes) {
     return std::nullopt;
   }
   const auto type = load_little<std::uint16_t>(at + 8);
-  if (type == 0 || type > static_cast<std::uint16_t>(EntryType::kHardState)) return std::nullopt;
+  if (type == 0 || type > static_cast<std::uint16_t>(kLastEntryType)) return std::nullopt;
   EntryHeader header;
   header.gap = load_little<std::uint16_t>(at + 10);
   if (header.gap >= common::kDiskAlignment) return std::nullopt;

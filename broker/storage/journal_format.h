@@ -25,7 +25,10 @@ enum class EntryType : std::uint8_t {
   kLogRemoved = 7,
   kLogQuarantined = 8,
   kHardState = 9,  // reserved: term, vote and voter set of a Raft group
+  kCompactionBegan = 10,
+  kSegmentsReplaced = 11,
 };
+inline constexpr EntryType kLastEntryType = EntryType::kSegmentsReplaced;
 
 inline constexpr std::uint64_t kRoundMagic = 0x31444e554f524c4dULL;  // "MLROUND1"
 inline constexpr std::size_t kRoundHeaderBytes = 64;

@@ -29,7 +29,31 @@ struct LogSettings {
   std::int64_t file_delete_delay_ms = 60'000;  // file.delete.delay.ms
   /// False for topics that are only compacted: retention then never removes segments.
   bool delete_old = true;
+  /// True for topics that are compacted (cleanup.policy has "compact").
+  bool compact = false;
+  std::int64_t delete_retention_ms = 86'400'000;   // delete.retention.ms
+  std::int64_t min_compaction_lag_ms = 0;          // min.compaction.lag.ms
+  std::int64_t max_compaction_lag_ms = INT64_MAX;  // max.compaction.lag.ms
+  double min_cleanable_dirty_ratio = 0.5;          // min.cleanable.dirty.ratio
   bool operator==(const LogSettings&) const = default;
+};
+
+/// Offsets [first, last] of a transaction that was aborted, of one producer.
+struct AbortedRange {
+  model::ProducerId producer;
+  Offset first;
+  Offset last;
+};
+
+/// What only the replica knows and compaction goes by.
+struct CompactionLimits {
+  /// Only what lies in front of this is compacted: it is committed and no transaction is open in
+  /// it. Never moves back; the log is not cut in front of it any more.
+  Offset up_to;
+  /// Last offset of the last batch of each known producer, in order.
+  std::vector<Offset> last_batches;
+  /// Every aborted transaction with records in front of up_to.
+  std::vector<AbortedRange> aborted;
 };
 
 /// The first offset that a term wrote, or will write.
@@ -39,8 +63,8 @@ struct TermStart {
   bool operator==(const TermStart&) const = default;
 };
 
-/// Batches of one read. Pieces lie back to back in the log; each is whole batches and shares memory
-/// with the cache.
+/// Batches of one read. Pieces follow one another in the log; each is whole batches and shares
+/// memory with the cache. Offsets grow, and are dense where the log was not compacted.
 struct ReadResult {
   std::vector<Bytes> pieces;
   /// The offset after the last batch of the pieces; equals the asked one when there are none.
@@ -90,7 +114,8 @@ class Log {
   /// take it. Requires that damage() is nullopt.
   virtual std::optional<common::Error> refusal(std::size_t batch_bytes) const = 0;
 
-  /// Reads from the batch that holds `from` on. Answers inline when the data is in memory.
+  /// Reads from the batch that holds `from` on; where compaction removed that one, from the next.
+  /// Answers inline when the data is in memory.
   /// kOffsetOutOfRange: from < start_offset() or from > end_offset(). kCorruptLog: the stored bytes
   /// are damaged; this range is not served. The caller keeps the Store alive until it is answered.
   virtual void read(Offset from, ReadLimits limits, Reply<Result<ReadResult>> done) = 0;
@@ -107,8 +132,8 @@ class Log {
   /// are removed later. Moving it back is not an error and does nothing.
   virtual void delete_before(Offset offset, Reply<Result<void>> durable) = 0;
 
-  /// Cuts the log's end back to `offset`, a batch boundary (Raft: a conflicting suffix). The answer
-  /// comes when it is durable.
+  /// Cuts the log's end back to `offset`, a batch boundary (Raft: a conflicting suffix), and not in
+  /// front of what CompactionLimits::up_to said. The answer comes when it is durable.
   virtual void truncate(Offset offset, Reply<Result<void>> durable) = 0;
 
   /// Records that `start.term` begins at `start.offset` == end_offset(); terms only grow. A term
@@ -131,6 +156,10 @@ class Log {
     std::vector<Bytes> batches_behind;
   };
   virtual RecoveredProducers take_recovered_producers() = 0;
+
+  /// Without this function a log is not compacted. It is asked at the begin of each compaction.
+  using LimitsSource = common::Function<CompactionLimits()>;
+  virtual void on_compaction(LimitsSource limits) = 0;
 
   virtual void set_settings(const LogSettings& settings) = 0;
   virtual const LogSettings& settings() const = 0;

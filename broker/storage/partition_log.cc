@@ -229,10 +229,10 @@ void PartitionLog::drop_dead_segments() {
   std::size_t count = 0;
   while (count + 1 < segments_.size() && segments_[count].end <= dead) ++count;
   if (count == 0) return;
-  for (std::size_t i = 0; i < count; ++i) remove_segment_files(segments_[i].base);
+  for (std::size_t i = 0; i < count; ++i) remove_segment_files(segments_[i]);
   std::erase_if(leftovers_, [&](Offset base) {
     const bool dead_too = base < dead;
-    if (dead_too) remove_segment_files(base);
+    if (dead_too) remove_segment_files({.base = base});
     return dead_too;
   });
   segments_.erase(segments_.begin(), segments_.begin() + static_cast<std::ptrdiff_t>(count));
@@ -241,22 +241,23 @@ void PartitionLog::drop_dead_segments() {
   while (!tail_.empty() && tail_.front().stream_end() <= front) tail_.drop_front();
 }
 
-void PartitionLog::remove_segment_files(Offset base) {
-  shard_.indexes.drop(number_, base);
-  shard_.files.drop({.log = number_, .base = base});
-  const std::string name = folder() + "/";
-  shard_.removals.add({name + segment_name(base), name + index_name(base)},
-                      settings_.file_delete_delay_ms);
+void PartitionLog::remove_segment_files(const Segment& segment) {
+  shard_.indexes.drop(number_, segment.base);
+  shard_.files.drop({.log = number_, .base = segment.base, .generation = segment.generation});
+  shard_.removals.add(files_of(segment), settings_.file_delete_delay_ms);
 }
 
 void PartitionLog::truncate(Offset offset, Reply<Result<void>> durable) {
   CHECK(start_ <= offset && offset <= end_, "{} is outside [{}, {}]", offset, start_, end_);
+  CHECK(offset >= compacted_to_, "{} is in front of {}, where compaction was", offset,
+        compacted_to_);
   if (shard_.refusal().has_value()) return durable(*shard_.refusal());
   if (offset == end_) return answer_in_order(std::move(durable));
   Result<std::uint64_t> stream = stream_of(offset);
   if (!stream.ok()) return durable(std::move(stream).error());
   std::size_t segment = segments_.size() - 1;
   while (segment > 0 && segments_[segment].base > offset) --segment;
+  CHECK(!segments_[segment].compacted(), "{} is in a compacted segment", offset);
   const std::uint64_t position = *stream - segments_[segment].stream;
   ByteWriter payload;
   payload.put(segments_[segment].base.value());
@@ -284,7 +285,7 @@ Result<std::uint64_t> PartitionLog::stream_of(Offset offset) const {
   const Segment& segment = segment_of(offset);
   if (segment.base == offset) return segment.stream;
   // What is not in memory is in the file.
-  const std::uint64_t until = std::min(segment.size, written_stream_ - segment.stream);
+  const std::uint64_t until = written_bytes(segment);
   TRY_ASSIGN(const std::uint64_t position,
              locate_now(shard_.disk, folder(), segment, until, offset));
   return segment.stream + position;
@@ -302,6 +303,7 @@ void PartitionLog::cut(Offset offset, std::size_t keep, std::uint64_t position) 
   CHECK(keep < segments_.size() && position <= segments_[keep].size);
   while (segments_.size() > keep + 1) {
     const Segment& gone = segments_.back();
+    CHECK(!gone.compacted(), "a compacted segment at {} is cut away", gone.base);
     shard_.indexes.drop(number_, gone.base);
     shard_.files.drop({.log = number_, .base = gone.base});
     leftovers_.push_back(gone.base);
@@ -329,6 +331,9 @@ void PartitionLog::cut(Offset offset, std::size_t keep, std::uint64_t position) 
   durable_ = std::min(durable_, end_);
   flush_.forced_to = std::min(flush_.forced_to, stream_end());
   checkpoint_target_ = std::min(checkpoint_target_, stream_end());
+  // The checkpoint may hold this segment as it was before.
+  recovery_point_ = std::min(recovery_point_, active.base);
+  captured_to_ = std::min(captured_to_, active.base);
   while (!terms_.empty() && terms_.back().offset >= offset) terms_.pop_back();
   shard_.cache.drop_from(number_, offset);
 }
@@ -426,6 +431,23 @@ void PartitionLog::finished(Offset segment_base) {
 
 void PartitionLog::written(std::uint64_t stream, std::uint64_t cuts) {
   if (cuts == cuts_) written_stream_ = std::max(written_stream_, stream);
+}
+
+std::uint64_t PartitionLog::size_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const Segment& segment : segments_) bytes += segment.size;
+  return bytes;
+}
+
+std::uint64_t PartitionLog::written_bytes(const Segment& segment) const {
+  if (segment.compacted()) return segment.size;
+  return std::min(segment.size, written_stream_ - std::min(written_stream_, segment.stream));
+}
+
+bool PartitionLog::holds(const Segment& segment) const {
+  return std::ranges::any_of(segments_, [&](const Segment& other) {
+    return other.base == segment.base && other.generation == segment.generation;
+  });
 }
 
 bool PartitionLog::holds_segment(Offset base) const {

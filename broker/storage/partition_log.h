@@ -27,7 +27,8 @@ enum class LogState : std::uint8_t {
 
 /// Positions: besides offsets every byte of the log has a position in its stream, which counts the
 /// bytes of all its segments from the oldest one that was there at start-up. written_stream() <=
-/// durable_stream() <= stream_end().
+/// durable_stream() <= stream_end(). Segments that compaction wrote have none: they lie in front of
+/// written_stream() as a whole.
 class PartitionLog final : public Log, public JournalClient {
  public:
   /// An empty log, or one that recovery fills through the restore functions.
@@ -40,7 +41,7 @@ class PartitionLog final : public Log, public JournalClient {
   Offset start_offset() const override { return start_; }
   Offset end_offset() const override { return end_; }
   Offset durable_offset() const override { return durable_; }
-  std::uint64_t size_bytes() const override { return stream_end() - segments_.front().stream; }
+  std::uint64_t size_bytes() const override;
   void append(Bytes batches, Reply<Result<void>> durable) override;
   std::optional<common::Error> refusal(std::size_t batch_bytes) const override;
   void read(Offset from, ReadLimits limits, Reply<Result<ReadResult>> done) override;
@@ -52,6 +53,7 @@ class PartitionLog final : public Log, public JournalClient {
   void start_term(TermStart start, Reply<Result<void>> durable) override;
   const std::vector<TermStart>& term_starts() const override { return terms_; }
   void on_checkpoint(ProducerSnapshot snapshot) override { snapshot_ = std::move(snapshot); }
+  void on_compaction(LimitsSource limits) override { limits_ = std::move(limits); }
   RecoveredProducers take_recovered_producers() override;
   void set_settings(const LogSettings& settings) override;
   const LogSettings& settings() const override { return settings_; }
@@ -107,8 +109,14 @@ class PartitionLog final : public Log, public JournalClient {
   bool cut_under_way() const { return cuts_under_way_ > 0; }
   /// Counts truncations.
   std::uint64_t cuts() const { return cuts_; }
+  /// Counts truncations and replacements: while it stays the same, so do positions in segments.
+  std::uint64_t layout() const { return cuts_ + replacements_; }
   void file_made(Offset segment_base);
   bool holds_segment(Offset base) const;
+  /// This very segment, not another one in its place.
+  bool holds(const Segment& segment) const;
+  /// Bytes of the segment that are in its file.
+  std::uint64_t written_bytes(const Segment& segment) const;
   struct FlushState {
     bool queued = false;
     bool running = false;
@@ -126,6 +134,37 @@ class PartitionLog final : public Log, public JournalClient {
   /// Answers when the entries added so far are durable. Requires that one was added for this.
   void complete(Reply<Result<void>> durable);
 
+  // Compaction (compactor.h).
+  /// What may be compacted; nullopt: nobody said.
+  std::optional<CompactionLimits> compaction_limits();
+  /// In front of this each key is there once.
+  Offset compacted_to() const { return compacted_to_; }
+  /// In front of this, segments are complete, synced, finished, and known as such to the checkpoint
+  /// that is on the disk.
+  Offset recovery_point() const { return recovery_point_; }
+  /// The end of the segments in front that are finished.
+  Offset finished_to() const;
+  /// A number that no file of this log has, with an entry in the journal: only when that is
+  /// durable, which complete() tells, may there be a file.
+  std::uint32_t announce_compaction(Offset base);
+  std::uint32_t last_generation() const { return last_generation_; }
+  /// What one compacted segment takes the place of.
+  struct Replacement {
+    std::vector<Segment> sources;
+    Segment output;
+    Offset compacted_to;
+  };
+  /// The sources are still there, one after the other.
+  bool can_replace(const Replacement& replacement) const;
+  /// Puts the output in the place of the sources, with an entry in the journal. Their files must
+  /// stay until that is durable, which complete() tells.
+  void replace(const Replacement& replacement);
+  /// Paths of the segment's files.
+  std::vector<std::string> files_of(const Segment& segment) const;
+  /// The state that a checkpoint holds was captured just now; later: it is on the disk.
+  void checkpoint_captured() { captured_to_ = finished_to(); }
+  void checkpoint_stored() { recovery_point_ = std::max(recovery_point_, captured_to_); }
+
   /// Something asynchronous works on the log: it must not be destroyed.
   void pin() { ++pins_; }
   void unpin();
@@ -140,6 +179,10 @@ class PartitionLog final : public Log, public JournalClient {
     Bytes snapshot;
     Offset snapshot_at;
     LogState state = LogState::kServing;
+    Offset compacted_to;
+    std::uint32_t last_generation = 0;
+    /// The checkpoint is of a version that knows of compaction.
+    bool compactable = false;
   };
   void restore(Restored restored);
   Result<void> replay_batch(const Bytes& bytes, const model::BatchView& batch, Arena& arena);
@@ -147,6 +190,10 @@ class PartitionLog final : public Log, public JournalClient {
   Result<void> replay_start(Offset start);
   Result<void> replay_term(TermStart start);
   Result<void> replay_segment(Offset base, common::Timestamp created);
+  /// Answers the files that may have been made.
+  std::vector<std::string> replay_announcement(Offset base, std::uint32_t generation);
+  /// Sources are known by where they begin and end. Answers them.
+  Result<std::vector<Segment>> replay_replacement(const Segment& output, Offset compacted_to);
   /// All that was replayed is durable.
   void replayed();
 
@@ -174,7 +221,9 @@ class PartitionLog final : public Log, public JournalClient {
   void prune_terms();
   /// Answers once everything that was asked before is durable.
   void answer_in_order(Reply<Result<void>> durable);
-  void remove_segment_files(Offset base);
+  void remove_segment_files(const Segment& segment);
+  std::optional<std::size_t> find_sources(const std::vector<Segment>& sources) const;
+  void put_in_place(std::size_t first, std::size_t count, Segment output);
 
   Shard& shard_;
   const LogNumber number_;
@@ -201,13 +250,19 @@ class PartitionLog final : public Log, public JournalClient {
   SegmentIndex index_;
   std::uint64_t index_from_ = 0;
   std::uint64_t cuts_ = 0;
+  std::uint64_t replacements_ = 0;
   std::uint32_t cuts_under_way_ = 0;
+  std::uint32_t last_generation_ = 0;
+  Offset compacted_to_;
+  Offset recovery_point_;
+  Offset captured_to_;  // the recovery point once the checkpoint that is being made is stored
   FlushState flush_;
   std::uint64_t checkpoint_target_ = 0;
   std::uint32_t completions_ = 0;        // under way in the journal
   std::uint32_t stale_completions_ = 0;  // of those, how many are from before a truncation
   std::uint32_t pins_ = 0;
   ProducerSnapshot snapshot_;
+  LimitsSource limits_;
   std::unique_ptr<RecoveredProducers> recovered_;
   std::unique_ptr<common::Error> damage_;
 };

@@ -3,6 +3,8 @@
 // is an error here, not a CHECK.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "broker/storage/partition_log.h"
 #include "broker/storage/shard.h"
 
@@ -29,6 +31,8 @@ void PartitionLog::restore(Restored restored) {
   end_ = segments_.back().end;
   state_ = restored.state;
   leftovers_ = std::move(restored.leftovers);
+  compacted_to_ = restored.compacted_to;
+  last_generation_ = restored.last_generation;
   std::uint64_t stream = 0;
   for (Segment& segment : segments_) {
     segment.stream = stream;
@@ -37,6 +41,7 @@ void PartitionLog::restore(Restored restored) {
   }
   written_stream_ = stream;
   index_from_ = segments_.back().size;
+  if (restored.compactable) recovery_point_ = finished_to();
   replayed();
   if (!restored.snapshot.empty()) {
     recovered_ = std::make_unique<RecoveredProducers>();
@@ -69,6 +74,8 @@ Result<void> PartitionLog::replay_truncation(Offset offset, Offset segment_base,
   if (keep == segments_.size() || position > segments_[keep].size) {
     return does_not_join(*this, "a truncation", offset);
   }
+  if (offset < compacted_to_ || segments_[keep].compacted())
+    return does_not_join(*this, "a truncation", offset);
   cut(offset, keep, position);
   if (recovered_ != nullptr) {
     std::erase_if(recovered_->batches_behind, [&](const Bytes& bytes) {
@@ -101,6 +108,26 @@ Result<void> PartitionLog::replay_segment(Offset base, common::Timestamp created
   std::erase(leftovers_, base);
   begin_segment(base, created, true);
   return common::ok();
+}
+
+Result<std::vector<Segment>> PartitionLog::replay_replacement(const Segment& output,
+                                                              Offset compacted_to) {
+  const auto first = std::ranges::find_if(
+      segments_, [&](const Segment& segment) { return segment.base == output.base; });
+  auto last = first;
+  while (last != segments_.end() && last->end < output.end) ++last;
+  const bool joins = last != segments_.end() && last->end == output.end && output.size > 0 &&
+                     output.size <= kSegmentBytesMax && output.compacted() &&
+                     last + 1 != segments_.end() && output.end <= durable_ && compacted_to <= end_;
+  const bool finished = joins && std::all_of(first, last + 1, [](const Segment& segment) {
+                          return segment.finished;
+                        });
+  if (!finished) return does_not_join(*this, "a compacted segment begins", output.base);
+  std::vector<Segment> sources(first, last + 1);
+  put_in_place(static_cast<std::size_t>(first - segments_.begin()), sources.size(), output);
+  compacted_to_ = std::max(compacted_to_, compacted_to);
+  last_generation_ = std::max(last_generation_, output.generation);
+  return sources;
 }
 
 void PartitionLog::replayed() {

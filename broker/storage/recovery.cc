@@ -111,6 +111,12 @@ class Replay {
         return log->replay_term({.term = header.term, .offset = header.offset});
       case EntryType::kSegmentStarted:
         return log->replay_segment(header.offset, common::Timestamp{in.get<std::int64_t>()});
+      case EntryType::kCompactionBegan:
+        // The files are made, in the simplest case, for nothing.
+        shard_.removals.add(log->replay_announcement(header.offset, in.get<std::uint32_t>()), 0);
+        return common::ok();
+      case EntryType::kSegmentsReplaced:
+        return replace(*log, header.offset, in);
       case EntryType::kLogRemoved:
         shard_.unlist(*log);
         log->set_state(LogState::kRemoved);
@@ -147,6 +153,21 @@ class Replay {
     const PartitionLog& log = shard_.add(entry.header.log, key, topic, suffix);
     shard_.removals.cancel(log.folder());
     forget_quarantined(log.folder());
+    return common::ok();
+  }
+
+  Result<void> replace(PartitionLog& log, Offset base, ByteReader& in) {
+    Segment output{.base = base};
+    output.end = Offset{in.get<std::int64_t>()};
+    output.size = in.get<std::uint64_t>();
+    output.max_timestamp = common::Timestamp{in.get<std::int64_t>()};
+    output.created = common::Timestamp{in.get<std::int64_t>()};
+    output.checksum = in.get<std::uint32_t>();
+    output.generation = in.get<std::uint32_t>();
+    const Offset compacted_to{in.get<std::int64_t>()};
+    TRY_ASSIGN(const std::vector<Segment> sources, log.replay_replacement(output, compacted_to));
+    for (const std::string& path : log.files_of(output)) shard_.removals.cancel(path);
+    for (const Segment& source : sources) shard_.removals.add(log.files_of(source), 0);
     return common::ok();
   }
 

@@ -9,7 +9,8 @@ Offset retained_from(const std::vector<Segment>& segments, Offset start, Offset 
   CHECK(!segments.empty());
   Offset from = start;
   if (!settings.delete_old) return from;
-  std::uint64_t bytes = segments.back().stream_end() - segments.front().stream;
+  std::uint64_t bytes = 0;
+  for (const Segment& segment : segments) bytes += segment.size;
   for (const Segment& segment : segments) {
     if (segment.size == 0 || segment.end > durable) break;
     const bool active = &segment == &segments.back();

@@ -20,14 +20,22 @@ Error damaged(const std::string& path, std::uint64_t position, const std::string
           fmt::format("{} is damaged at byte {}: {}", path, position, what)};
 }
 
+bool belongs(const BatchView& batch, Offset expected, const Segment& segment) {
+  if (!segment.compacted()) return batch.base_offset() == expected;
+  return batch.base_offset() >= expected && batch.base_offset() < segment.end &&
+         batch.next_offset() <= segment.end;
+}
+
 }  // namespace
 
-Result<VerifiedRun> verify_batches(ByteView bytes, Offset expected, std::uint64_t segment_left,
-                                   const std::string& path, std::uint64_t position) {
-  VerifiedRun run{.bytes = 0, .end = expected};
+Result<VerifiedRun> verify_batches(ByteView bytes, const RunPlace& place) {
+  const std::string& path = place.path;
+  CHECK(place.position <= place.segment.size);
+  const std::uint64_t segment_left = place.segment.size - place.position;
+  VerifiedRun run{.bytes = 0, .end = place.expected};
   while (run.bytes < bytes.size()) {
     const ByteView rest = bytes.subspan(run.bytes);
-    const std::uint64_t at = position + run.bytes;
+    const std::uint64_t at = place.position + run.bytes;
     if (rest.size() < model::kBatchHeaderBytes && rest.size() < segment_left - run.bytes)
       return run;
     const std::size_t size = BatchView::announced_size(rest);
@@ -40,13 +48,15 @@ Result<VerifiedRun> verify_batches(ByteView bytes, Offset expected, std::uint64_
     }
     const Result<BatchView> batch = BatchView::parse(rest);
     if (!batch.ok()) return damaged(path, at, batch.error().detail);
-    if (batch->base_offset() != run.end) {
+    if (!belongs(*batch, run.end, place.segment)) {
       return damaged(path, at,
                      fmt::format("a batch begins with offset {} where {} belongs",
                                  batch->base_offset(), run.end));
     }
     if (!batch->crc_matches())
-      return damaged(path, at, fmt::format("the batch at offset {} has a wrong checksum", run.end));
+      return damaged(
+          path, at,
+          fmt::format("the batch at offset {} has a wrong checksum", batch->base_offset()));
     run.bytes += size;
     run.end = batch->next_offset();
   }
@@ -57,7 +67,7 @@ Result<SegmentScan> SegmentScan::open(env::Disk& disk, const std::string& folder
                                       const Segment& segment, std::uint64_t until,
                                       IndexEntry from) {
   SegmentScan scan;
-  scan.path_ = folder + "/" + segment_name(segment.base);
+  scan.path_ = folder + "/" + segment_name(segment);
   auto file = disk.open(scan.path_, {});
   if (!file.ok()) {
     if (file.error().code != ErrorCode::kNotFound) return std::move(file).error();
@@ -65,7 +75,7 @@ Result<SegmentScan> SegmentScan::open(env::Disk& disk, const std::string& folder
   }
   scan.file_ = std::move(file).value();
   scan.until_ = until;
-  scan.size_ = segment.size;
+  scan.segment_ = segment;
   scan.position_ = from.position;
   scan.expected_ = segment.base + from.relative_offset;
   scan.buffer_ = Bytes::allocate(kScanBytes, common::kDiskAlignment);
@@ -86,8 +96,10 @@ Result<std::optional<ByteView>> SegmentScan::next_run() {
                      fmt::format("the file ends there, {} bytes belong to it", until_));
     }
     const ByteView bytes = buffer_.view().subspan(skip, there - skip);
-    TRY_ASSIGN(const VerifiedRun run,
-               verify_batches(bytes, expected_, size_ - position_, path_, position_));
+    TRY_ASSIGN(const VerifiedRun run, verify_batches(bytes, {.segment = segment_,
+                                                             .position = position_,
+                                                             .expected = expected_,
+                                                             .path = path_}));
     if (run.bytes == 0 && start + there == until_) return std::optional<ByteView>();
     if (run.bytes == 0) {
       const std::size_t needed = skip + std::max(run.next_batch_bytes, buffer_.size());

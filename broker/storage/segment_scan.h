@@ -24,13 +24,22 @@ struct VerifiedRun {
       0;  // size of the batch that is not there as a whole; 0: not even that is known
 };
 
+/// Where bytes that are checked lie.
+struct RunPlace {
+  /// Its end, its size and whether compaction wrote it count.
+  const Segment& segment;
+  /// Of the bytes' front in the segment.
+  std::uint64_t position = 0;
+  /// Offset that the first batch begins with; in a compacted segment: or a higher one.
+  model::Offset expected;
+  const std::string& path;
+};
+
 /// Checks whole batches from the front of `bytes`: form, checksum, and that they begin with
-/// `expected` and join. The last one may be torn by the end of the bytes, not by the end of the
-/// segment, which is `segment_left` bytes away from the front. kCorruptLog names `path` and the
-/// place, which counts from `position`.
-Result<VerifiedRun> verify_batches(common::ByteView bytes, model::Offset expected,
-                                   std::uint64_t segment_left, const std::string& path,
-                                   std::uint64_t position);
+/// `place.expected` and join; in a compacted segment: that their offsets grow and stay inside. The
+/// last one may be torn by the end of the bytes, not by the end of the segment. kCorruptLog names
+/// the place.
+Result<VerifiedRun> verify_batches(common::ByteView bytes, const RunPlace& place);
 
 /// Walks a segment from a known batch on, blocking. For jobs of the I/O pool, recovery and rare
 /// searches.
@@ -48,8 +57,8 @@ class SegmentScan {
   SegmentScan() = default;
   std::unique_ptr<env::File> file_;
   std::string path_;
+  Segment segment_;
   std::uint64_t until_ = 0;
-  std::uint64_t size_ = 0;
   std::uint64_t position_ = 0;
   std::uint64_t run_position_ = 0;
   model::Offset expected_;

@@ -42,7 +42,9 @@ Shard::Shard(StoreWorld world, const StoreOptions& given, std::uint64_t store_sa
       reader(*this),
       flusher(*this),
       removals(world.disk, world.loop, given.removal_step_bytes),
-      on_fatal_(std::move(world.on_fatal)) {
+      compactor(*this),
+      on_fatal_(std::move(world.on_fatal)),
+      on_notice_(std::move(world.on_notice)) {
   journal_files.set_events({.on_ready = [this] { journal.resume(); },
                             .on_no_space = [this] { space.report_full(); },
                             .on_fatal = [this](const Error& error) { fail(error); }});

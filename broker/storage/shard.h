@@ -12,6 +12,7 @@
 #include "broker/storage/block_cache.h"
 #include "broker/storage/buffer_pool.h"
 #include "broker/storage/cold_reader.h"
+#include "broker/storage/compactor.h"
 #include "broker/storage/file_table.h"
 #include "broker/storage/flusher.h"
 #include "broker/storage/index_table.h"
@@ -52,6 +53,7 @@ class Shard {
   ColdReader reader;
   Flusher flusher;
   Removals removals;
+  Compactor compactor;
 
   /// The disk can't be trusted any more.
   void fail(const common::Error& error);
@@ -59,6 +61,10 @@ class Shard {
   const std::optional<common::Error>& refusal() const { return refusal_; }
   void refuse(common::Error why);
   bool failed() const { return failed_; }
+  /// A line for the broker's log.
+  void notice(std::string_view line) {
+    if (on_notice_) on_notice_(line);
+  }
 
   PartitionLog* find(const PartitionKey& key);
   PartitionLog* find(LogNumber log);
@@ -91,6 +97,7 @@ class Shard {
   void round_done(double seconds);
 
   common::Function<void(const common::Error&)> on_fatal_;
+  common::Function<void(std::string_view)> on_notice_;
   common::Function<void(PartitionLog&)> on_log_idle_;
   common::Function<void()> on_round_;
   std::optional<common::Error> refusal_;

@@ -37,6 +37,9 @@ class ShardStore final : public Store {
     });
     shard_->space.set_on_healed([this] { healed(); });
     shard_->space.set_on_full([this] { shard_->removals.hurry(); });
+    shard_->compactor.set_on_checkpoint_wanted([this] {
+      if (checkpointer_.idle()) checkpointer_.request([](Result<void>) {});
+    });
     shard_->loop.post(lifeline_.guard([this] { start(); }));
   }
   ~ShardStore() override;
@@ -49,6 +52,7 @@ class ShardStore final : public Store {
   void remove(const PartitionKey& key, Reply<Result<void>> durable) override;
   void quarantine(const PartitionKey& key, Reply<Result<void>> durable) override;
   void apply_retention() override;
+  void compact() override { shard_->compactor.look(); }
   void close(Reply<Result<void>> closed) override;
   void checkpoint(Reply<Result<void>> done) override { checkpointer_.request(std::move(done)); }
   StoreStats stats() override;
@@ -97,6 +101,7 @@ void ShardStore::start() {
   }
   shard_->reclaim();
   checkpointer_.check();
+  shard_->compactor.start();
   shard_->loop.after(std::chrono::milliseconds(shard_->options.retention_check_interval_ms),
                      lifeline_.guard([this] { retention_tick(); }));
   shard_->loop.after(kTrimInterval, lifeline_.guard([this] { trim_tick(); }));
@@ -237,7 +242,12 @@ void ShardStore::close(Reply<Result<void>> closed) {
   shard_->refuse(model::error(ErrorCode::kShuttingDown));
   checkpointer_.request([this, closed = std::move(closed)](Result<void> result) mutable {
     // Whatever kept the checkpoint from being made: what was acknowledged is in the journal.
-    closed(shard_->failed() ? std::move(result) : common::ok());
+    if (!shard_->failed()) result = common::ok();
+    // Nothing may be at the disk's files any more.
+    shard_->compactor.when_still(
+        [closed = std::move(closed), result = std::move(result)]() mutable {
+          closed(std::move(result));
+        });
   });
 }
 

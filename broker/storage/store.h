@@ -17,6 +17,20 @@
 
 namespace millrace::storage {
 
+/// How a shard compacts its logs: one at a time.
+struct CompactionOptions {
+  /// False: logs whose topics ask for it are not compacted.
+  bool enabled = true;
+  /// Time between two looks for logs that are due.
+  std::int64_t check_interval_ms = 15'000;
+  /// Memory for the keys of one run, which takes several passes if they do not fit.
+  std::uint64_t map_bytes_max = 64ULL << 20;
+  /// Reading and writing together; 0: no limit but the courtesy to appends.
+  std::uint64_t bytes_per_second_max = 0;
+  /// Work on the I/O pool comes in steps of about so many bytes.
+  std::uint64_t step_bytes = 4ULL << 20;
+};
+
 struct StoreOptions {
   /// Size of one journal file, preallocated and recycled.
   std::uint64_t journal_file_bytes = 64ULL << 20;
@@ -42,6 +56,25 @@ struct StoreOptions {
   std::uint64_t removal_step_bytes = 2ULL << 20;
   /// Memory for loaded offset and time indexes.
   std::uint64_t index_cache_bytes = 8ULL << 20;
+  CompactionOptions compaction;
+};
+
+/// What compaction did and has before it.
+struct CompactionStats {
+  std::uint64_t runs = 0;
+  /// Runs that ended early: the log was removed, its policy changed, or the disk is full.
+  std::uint64_t runs_given_up = 0;
+  std::uint64_t segments_replaced = 0;
+  std::uint64_t bytes_read = 0;
+  std::uint64_t bytes_written = 0;
+  std::uint64_t records_removed = 0;
+  /// Time of finished runs, with their pauses.
+  double seconds = 0;
+  /// When it was last looked: uncompacted bytes of sealed segments, and logs that are due.
+  std::uint64_t dirty_bytes = 0;
+  std::uint64_t logs_due = 0;
+  /// Memory of the run under way.
+  std::uint64_t map_bytes = 0;
 };
 
 /// Counters and gauges, read by metrics and by tests.
@@ -59,6 +92,7 @@ struct StoreStats {
   std::uint64_t cache_misses = 0;
   std::uint64_t open_files = 0;
   bool out_of_space = false;
+  CompactionStats compaction;
   /// Seconds of the latest rounds, write and sync together, as a histogram the caller drains:
   /// bounded.
   std::vector<double> recent_round_seconds;
@@ -80,6 +114,9 @@ struct StoreWorld {
   /// Called, on the loop, when the disk can no longer be trusted (a failed or short write, a failed
   /// sync). Must not return to serving: the real broker ends the process.
   common::Function<void(const common::Error&)> on_fatal;
+  /// Told a line for the broker's log, key=value, when something happened that an operator may want
+  /// to know. May be empty.
+  common::Function<void(std::string_view)> on_notice = {};
 };
 
 /// Owns the logs of one shard. Shard thread only, except open().
@@ -109,6 +146,8 @@ class Store {
   virtual void quarantine(const PartitionKey& key, Reply<Result<void>> durable) = 0;
   /// Applies retention to every log now (also done every retention_check_interval_ms).
   virtual void apply_retention() = 0;
+  /// Looks for a log to compact now (also done every check_interval_ms).
+  virtual void compact() = 0;
   /// Writes everything behind, makes a checkpoint and answers; appends are refused from now on. For
   /// clean shutdown: the next start has nothing to replay.
   virtual void close(Reply<Result<void>> closed) = 0;

@@ -22,6 +22,7 @@ void check_log(const storage::CheckpointLog& log, std::uint32_t last_number) {
     CHECK(segments[i].base <= segments[i].end);
     CHECK((segments[i].size == 0) == (segments[i].base == segments[i].end));
     CHECK(i == 0 || segments[i - 1].end == segments[i].base, "a gap in front of segment {}", i);
+    CHECK(!segments[i].compacted() || segments[i].finished);
   }
   CHECK(segments.front().base <= log.state.start && log.state.start <= segments.back().end);
 }
@@ -33,8 +34,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const common::ByteView rest{data + 1, size - 1};
   storage::ByteWriter out;
   if ((data[0] & 1) != 0) {
-    out.put(std::uint64_t{0x315450435f524c4dULL});  // docs/formats/checkpoint.md
-    out.put(std::uint32_t{1});
+    out.put(std::uint64_t{0x315450435f524c4dULL});         // docs/formats/checkpoint.md
+    out.put(std::uint32_t{(data[0] & 2) != 0 ? 2U : 1U});  // the versions that are read
     out.put(kShard);
     out.raw(rest);
     out.put(common::crc32c(out.view()));

@@ -48,8 +48,9 @@ class Input {
 // The first checkpoint of a store, or bytes of the fuzzer's with a right frame and checksum.
 std::vector<std::uint8_t> make_checkpoint(Input& in) {
   storage::ByteWriter out;
+  const std::uint8_t kind = in.byte();
   out.put(std::uint64_t{0x315450435f524c4dULL});
-  out.put(std::uint32_t{1});
+  out.put(std::uint32_t{(kind & 2) != 0 ? 2U : 1U});  // the versions that are read
   out.put(std::uint32_t{0});
   out.put(kSalt);
   out.put(std::uint64_t{1});
@@ -57,7 +58,7 @@ std::vector<std::uint8_t> make_checkpoint(Input& in) {
   out.put(std::uint64_t{1});
   out.put(std::uint32_t{200});
   out.put(std::uint32_t{0});
-  if ((in.byte() & 1) != 0) {
+  if ((kind & 1) != 0) {
     const std::size_t size = in.byte() + 1U;
     out.raw(in.take(size));
   } else {
@@ -91,6 +92,16 @@ common::Bytes make_payload(Input& in, const EntryHeader& header) {
     out.put(std::uint64_t{in.byte()} * 7);
     return common::Bytes::copy_of(out.view());
   }
+  if (header.type == EntryType::kSegmentsReplaced) {
+    storage::ByteWriter out;
+    out.put(std::int64_t{in.byte()});                              // end
+    out.put(std::uint64_t{in.byte()});                             // size
+    for (int i = 0; i < 2; ++i) out.put(std::int64_t{in.byte()});  // times
+    out.put(std::uint32_t{0});                                     // checksum
+    out.put(std::uint32_t{in.byte()} & 3);                         // generation
+    out.put(std::int64_t{in.byte()});                              // compacted to
+    return common::Bytes::copy_of(out.view());
+  }
   return common::Bytes::copy_of(in.take(in.byte() % 20));
 }
 
@@ -100,7 +111,7 @@ std::vector<std::uint8_t> make_round(Input& in, std::uint64_t number) {
   RoundHeader frame{.salt = kSalt, .file_sequence = 1, .number = number};
   for (int left = in.byte() % 6; left >= 0; --left) {
     EntryHeader header;
-    header.type = static_cast<EntryType>(in.byte() % 9 + 1);
+    header.type = static_cast<EntryType>(in.byte() % 11 + 1);
     header.log = storage::LogNumber{in.byte() & 3U};
     header.offset = model::Offset{in.byte()};
     header.term = model::Term{in.byte()};
@@ -137,8 +148,11 @@ void use(storage::Store& store, env::testing::SimWorld& world) {
               [](common::Result<storage::ReadResult>) {});
     log->find_max_time(log->end_offset(),
                        [](common::Result<std::optional<storage::TimedOffset>>) {});
-    log->set_settings({.retention_ms = 1});
+    log->on_compaction([log] { return storage::CompactionLimits{.up_to = log->durable_offset()}; });
+    log->set_settings({.retention_ms = 1, .compact = true, .min_cleanable_dirty_ratio = 0});
   }
+  store.compact();
+  world.run_for(std::chrono::milliseconds(10));
   store.apply_retention();
   bool closed = false;
   store.close([&](common::Result<void>) { closed = true; });

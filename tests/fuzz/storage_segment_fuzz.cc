@@ -2,6 +2,7 @@
 // refused.
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "broker/storage/index.h"
@@ -33,12 +34,18 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::vector<std::uint8_t> bytes(data + 1, data + size);
   if ((data[0] & 1) != 0) make_plausible(bytes);
   const std::uint64_t beyond = data[0] >> 1;
-  const auto run = storage::verify_batches(bytes, model::Offset{0}, bytes.size() + beyond, "f", 0);
-  if (run.ok()) {
+  const std::string path = "f";
+  for (const std::uint32_t generation : {0U, 1U}) {
+    storage::Segment place{
+        .end = model::Offset{1'000'000}, .size = bytes.size() + beyond, .generation = generation};
+    const auto run = storage::verify_batches(bytes, {.segment = place, .path = path});
+    if (!run.ok()) continue;
     CHECK(run->bytes <= bytes.size());
     CHECK((run->bytes == 0) == (run->end == model::Offset{0}));
+    CHECK(generation == 0 || run->end <= place.end);
+    place.size = run->bytes;
     const auto again = storage::verify_batches(common::ByteView(bytes).first(run->bytes),
-                                               model::Offset{0}, run->bytes, "f", 0);
+                                               {.segment = place, .path = path});
     CHECK(again.ok() && again->bytes == run->bytes && again->end == run->end);
   }
   storage::Segment segment{.base = model::Offset{7}, .end = model::Offset{1000}, .size = 1 << 20};

@@ -105,6 +105,7 @@ class MemoryLog final : public storage::Log {
   }
   const std::vector<TermStart>& term_starts() const override { return terms_; }
   void on_checkpoint(ProducerSnapshot) override {}
+  void on_compaction(LimitsSource) override {}
   RecoveredProducers take_recovered_producers() override { return {}; }
   void set_settings(const LogSettings& settings) override { settings_ = settings; }
   const LogSettings& settings() const override { return settings_; }
@@ -170,6 +171,7 @@ class MemoryStore final : public storage::Store {
     remove(key, std::move(durable));
   }
   void apply_retention() override {}
+  void compact() override {}
   void close(Reply<Result<void>> closed) override { closed(common::ok()); }
   void checkpoint(Reply<Result<void>> done) override { done(common::ok()); }
   storage::StoreStats stats() override { return {}; }

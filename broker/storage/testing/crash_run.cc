@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "broker/model/batch.h"
+#include "broker/storage/testing/keyed_records.h"
 
 namespace millrace::storage::testing {
 namespace {
@@ -32,7 +33,7 @@ struct CrashRun::Partition {
   model::Term term;
 };
 
-StoreOptions CrashRun::draw_options(std::uint64_t seed) {
+StoreOptions CrashRun::draw_options(std::uint64_t seed, bool compaction) {
   common::Random random(seed ^ 0x5eed);
   StoreOptions options = tiny_options();
   options.journal_file_bytes = std::uint64_t{32 << 10} << random.below(3);
@@ -41,11 +42,16 @@ StoreOptions CrashRun::draw_options(std::uint64_t seed) {
   options.chunk_bytes = std::uint64_t{4 << 10} << random.below(3);
   options.cache_bytes = std::uint64_t{48 << 10} << random.below(3);
   options.direct_bytes_min = std::uint64_t{2 << 10} << random.below(4);
+  options.compaction.enabled = compaction;
+  options.compaction.map_bytes_max = std::uint64_t{64} << random.below(8);
+  options.compaction.step_bytes = std::uint64_t{512} << random.below(8);
   return options;
 }
 
 CrashRun::CrashRun(std::uint64_t seed, CrashRunOptions options)
-    : options_(options), machine_(seed, draw_options(seed)), random_(seed * 77 + 5) {
+    : options_(options),
+      machine_(seed, draw_options(seed, options.compaction)),
+      random_(seed * 77 + 5) {
   machine_.set_flaw(options.flaw);
   for (int i = 0; i < kPartitions; ++i)
     partitions_.push_back(std::make_unique<Partition>(key_of(i)));
@@ -119,6 +125,7 @@ std::optional<std::string> CrashRun::check(Partition& partition) {
     if (log->damage().has_value()) return log->damage()->detail;
     if (!log->term_starts().empty()) partition.term = log->term_starts().back().term;
     log->set_settings(draw_settings());
+    allow_compaction(partition);
   }
   return partition.model.settle(observed);
 }
@@ -131,6 +138,12 @@ LogSettings CrashRun::draw_settings() {
   settings.retention_bytes =
       random_.chance(1, 3) ? static_cast<std::int64_t>(random_.below(60'000)) : -1;
   settings.file_delete_delay_ms = random_.chance(1, 2) ? 0 : 1000;
+  if (!options_.compaction) return settings;
+  settings.compact = !random_.chance(1, 8);
+  settings.delete_old = random_.chance(1, 4);
+  settings.min_cleanable_dirty_ratio = random_.chance(1, 2) ? 0 : 0.3;
+  settings.delete_retention_ms = random_.chance(1, 2) ? 0 : 1'000'000'000;
+  settings.max_compaction_lag_ms = random_.chance(1, 4) ? 1000 : INT64_MAX;
   return settings;
 }
 
@@ -155,6 +168,7 @@ void CrashRun::pass() {
 
 void CrashRun::end_machine() {
   const std::uint64_t checkpoints = machine_.store().stats().checkpoints;
+  segments_replaced_ += machine_.store().stats().compaction.segments_replaced;
   if (!dead() && random_.chance(1, 6)) {
     // Where the power goes meanwhile, the answer comes when the store is taken apart, below.
     const auto closed = std::make_shared<bool>(false);
@@ -186,10 +200,12 @@ void CrashRun::operate(Partition& partition) {
     trace("create {}", partition.model.key().index);
     partition.model.add({.kind = Kind::kCreate});
     partition.log = &machine_.create(partition.model.key(), draw_settings());
+    allow_compaction(partition);
     partition.term = model::Term{0};
     return;
   }
   const std::uint64_t draw = random_.below(100);
+  if (options_.compaction && random_.chance(1, 6)) return compact();
   if (draw < 62) return append(partition);
   if (draw < 74) return read(partition);
   if (draw < 78) return delete_before(partition);
@@ -215,7 +231,7 @@ void CrashRun::append(Partition& partition) {
                    .term = partition.term};
     spec.value_bytes = random_.chance(1, 6) ? random_.below(7000) : random_.below(300);
     spec.timestamp = common::Timestamp{1000 + base.value()};
-    const Bytes bytes = make_batch(random_, spec);
+    const Bytes bytes = draw_batch(spec);
     joined.insert(joined.end(), bytes.view().begin(), bytes.view().end());
     number = partition.model.add(
         {.kind = Kind::kAppend,
@@ -227,13 +243,44 @@ void CrashRun::append(Partition& partition) {
   if (!dead() && log.end_offset() != base) found("an append did not move the end");
 }
 
+Bytes CrashRun::draw_batch(const BatchSpec& spec) {
+  if (!options_.compaction) return make_batch(random_, spec);
+  const bool packed = random_.chance(1, 3);
+  return make_keyed_batch(
+      random_, {.base = spec.base,
+                .count = spec.count,
+                .value_bytes_max = spec.value_bytes,
+                .term = spec.term,
+                .timestamp = spec.timestamp,
+                .compression = packed ? model::Compression::kLz4 : model::Compression::kNone});
+}
+
+// As a replica would: up to somewhere in front of what is durable, and never back.
+void CrashRun::allow_compaction(Partition& partition) {
+  if (!options_.compaction) return;
+  partition.log->on_compaction([this, &partition] {
+    const ModelState& now = partition.model.now();
+    Offset up_to = partition.log->durable_offset();
+    if (random_.chance(1, 4)) up_to = std::max(now.compactable_to, up_to - 10);
+    partition.model.add({.kind = Kind::kCompactable, .offset = up_to});
+    trace("compact {} up to {}", partition.model.key().index, up_to);
+    return CompactionLimits{.up_to = partition.model.now().compactable_to};
+  });
+}
+
+void CrashRun::compact() {
+  if (random_.chance(1, 2)) machine_.store().checkpoint([](Result<void>) {});
+  trace("look for a log to compact");
+  machine_.store().compact();
+}
+
 void CrashRun::truncate(Partition& partition) {
   if (!options_.truncations) return;
   Log& log = *partition.log;
   const auto& batches = partition.model.now().batches;
   if (batches.empty()) return;
   const Offset offset = batches[random_.below(batches.size())].base;
-  if (offset < log.start_offset()) return;
+  if (offset < log.start_offset() || offset < partition.model.now().compactable_to) return;
   const std::size_t number = partition.model.add({.kind = Kind::kTruncate, .offset = offset});
   trace("truncate {} to {}", partition.model.key().index, offset);
   log.truncate(offset, acknowledge(partition, number));
@@ -299,8 +346,10 @@ void CrashRun::read(Partition& partition) {
              std::vector<std::uint8_t> bytes;
              for (const Bytes& piece : result->pieces)
                bytes.insert(bytes.end(), piece.view().begin(), piece.view().end());
-             if (bytes != partition.model.now().content(from, result->next_offset)) {
-               found(fmt::format("a read at {} brought other bytes than were appended", from));
+             if (const auto wrong =
+                     partition.model.now().mismatch(from, result->next_offset, bytes, false)) {
+               found(fmt::format("a read at {} brought other bytes than were appended: {}", from,
+                                 *wrong));
              }
            });
 }

@@ -21,6 +21,8 @@ struct CrashRunOptions {
   bool truncations = true;
   /// Also failing syncs and writes, which end the process.
   bool failures = false;
+  /// Records have keys and logs are compacted.
+  bool compaction = false;
   /// A disk that breaks promises, to prove that the checks notice.
   FlawedDisk::Flaw flaw = FlawedDisk::Flaw::kNone;
 };
@@ -31,10 +33,12 @@ class CrashRun {
   ~CrashRun();
   /// Nullopt: all was well. Otherwise the first thing that was wrong.
   std::optional<std::string> go();
+  /// Segments that compactions replaced in all cycles.
+  std::uint64_t segments_replaced() const { return segments_replaced_; }
 
  private:
   struct Partition;
-  static StoreOptions draw_options(std::uint64_t seed);
+  static StoreOptions draw_options(std::uint64_t seed, bool compaction);
 
   std::optional<std::string> start_and_check();
   std::optional<std::string> check(Partition& partition);
@@ -47,6 +51,9 @@ class CrashRun {
   void remove(Partition& partition);
   void retention();
   void read(Partition& partition);
+  void compact();
+  void allow_compaction(Partition& partition);
+  Bytes draw_batch(const BatchSpec& spec);
   void end_machine();
   /// Runs some events of the world.
   void pass();
@@ -61,6 +68,7 @@ class CrashRun {
   std::vector<std::unique_ptr<Partition>> partitions_;
   std::optional<std::string> wrong_;
   std::uint64_t boot_ = 0;
+  std::uint64_t segments_replaced_ = 0;
 };
 
 }  // namespace millrace::storage::testing

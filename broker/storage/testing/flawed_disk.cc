@@ -7,7 +7,8 @@ using Flaw = FlawedDisk::Flaw;
 
 class FlawedFile final : public env::File {
  public:
-  FlawedFile(std::unique_ptr<env::File> file, Flaw flaw) : file_(std::move(file)), flaw_(flaw) {}
+  FlawedFile(std::unique_ptr<env::File> file, Flaw flaw, bool segment)
+      : file_(std::move(file)), flaw_(flaw), segment_(segment) {}
   void write(std::uint64_t position, std::vector<Bytes> pieces, env::Durable durable,
              Reply<Result<void>> done) override {
     if (flaw_ == Flaw::kChunksLost && durable == env::Durable::kNo) {
@@ -29,7 +30,9 @@ class FlawedFile final : public env::File {
     return file_->write_now(position, bytes);
   }
   Result<void> sync_now() override {
-    return flaw_ == Flaw::kRenameBeforeContent ? Result<void>() : file_->sync_now();
+    const bool skipped =
+        flaw_ == Flaw::kRenameBeforeContent || (flaw_ == Flaw::kSegmentsNotSynced && segment_);
+    return skipped ? Result<void>() : file_->sync_now();
   }
   Result<std::uint64_t> size() override { return file_->size(); }
   Result<void> resize(std::uint64_t size) override { return file_->resize(size); }
@@ -37,6 +40,7 @@ class FlawedFile final : public env::File {
  private:
   std::unique_ptr<env::File> file_;
   const Flaw flaw_;
+  const bool segment_;
 };
 
 }  // namespace
@@ -45,7 +49,8 @@ Result<std::unique_ptr<env::File>> FlawedDisk::open(std::string_view path,
                                                     env::OpenOptions options) {
   TRY_ASSIGN(std::unique_ptr<env::File> file, disk_->open(path, options));
   if (flaw_ == Flaw::kNone) return file;
-  return std::unique_ptr<env::File>(std::make_unique<FlawedFile>(std::move(file), flaw_));
+  return std::unique_ptr<env::File>(
+      std::make_unique<FlawedFile>(std::move(file), flaw_, path.ends_with(".log")));
 }
 
 }  // namespace millrace::storage::testing

@@ -22,6 +22,7 @@ class FlawedDisk final : public env::Disk {
     kSyncAllSkipped,       // checkpoints sync nothing
     kChunksLost,           // every write that needs not be durable at once is thrown away
     kRenameBeforeContent,  // small files are replaced without a sync of what is in them
+    kSegmentsNotSynced,    // the sync of one segment's file does nothing
   };
   FlawedDisk(std::unique_ptr<env::Disk> disk, Flaw flaw) : disk_(std::move(disk)), flaw_(flaw) {}
 

@@ -27,11 +27,25 @@ struct ModelState {
   std::vector<std::uint8_t> content(Offset from, Offset to) const;
   /// End of an empty log.
   Offset floor;
+  /// Compaction was told that it may go up to here.
+  Offset compactable_to;
+  /// Nullopt: these bytes are what a read of [from, to) may bring. `whole`: it is all that the log
+  /// holds.
+  std::optional<std::string> mismatch(Offset from, Offset to,
+                                      const std::vector<std::uint8_t>& bytes, bool whole) const;
 };
 
 /// One change of a partition.
 struct ModelOperation {
-  enum class Kind : std::uint8_t { kCreate, kRemove, kAppend, kTruncate, kStart, kTerm };
+  enum class Kind : std::uint8_t {
+    kCreate,
+    kRemove,
+    kAppend,
+    kTruncate,
+    kStart,
+    kTerm,
+    kCompactable,  // nothing that anybody waits for: from then on some records may be gone
+  };
   Kind kind = Kind::kCreate;
   Offset offset;
   model::Term term;

@@ -64,11 +64,13 @@ Result<void> StoreMachine::try_start() {
   disk_ = hardware.mount(*loop_);
   if (flaw_ != FlawedDisk::Flaw::kNone)
     disk_ = std::make_unique<FlawedDisk>(std::move(disk_), flaw_);
-  auto opened = Store::open({.disk = *disk_,
-                             .loop = *loop_,
-                             .shard = 0,
-                             .on_fatal = [this](const common::Error& error) { fatal = error; }},
-                            options_);
+  auto opened =
+      Store::open({.disk = *disk_,
+                   .loop = *loop_,
+                   .shard = 0,
+                   .on_fatal = [this](const common::Error& error) { fatal = error; },
+                   .on_notice = [this](std::string_view line) { notices.emplace_back(line); }},
+                  options_);
   if (!opened.ok()) {
     loop_->stop();
     disk_.reset();

@@ -75,6 +75,8 @@ class StoreMachine {
   common::Random random;
   /// What on_fatal was told.
   std::optional<common::Error> fatal;
+  /// Lines for the log.
+  std::vector<std::string> notices;
 
  private:
   void stop_loop();
