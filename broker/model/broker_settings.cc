@@ -66,6 +66,9 @@ class Reader {
   void read(std::string_view name, bool& field) const {
     if (const auto value = text(name)) field = parse_boolean(*value).value_or(field);
   }
+  void read(std::string_view name, double& field) const {
+    if (const auto value = text(name)) field = parse_decimal(*value).value_or(field);
+  }
   template <std::integral Integer>
   requires(!std::is_same_v<Integer, bool>) void read(std::string_view name, Integer& field) const {
     const auto value = text(name);
@@ -222,6 +225,10 @@ BrokerSettings resolve_broker_settings(const BrokerLayers& layers) {
   reader.read("default.replication.factor", settings.default_replication_factor);
   reader.read("partitions.per.shard.max", settings.partitions_per_shard_max);
   reader.read("log.retention.check.interval.ms", settings.retention_check_interval_ms);
+  reader.read("log.cleaner.enable", settings.compaction_enabled);
+  reader.read("log.cleaner.backoff.ms", settings.compaction_check_interval_ms);
+  reader.read("log.cleaner.dedupe.buffer.size", settings.compaction_map_bytes);
+  reader.read("log.cleaner.io.max.bytes.per.second", settings.compaction_bytes_per_second_max);
   reader.read("fetch.max.bytes", settings.fetch_bytes_max);
   reader.read("max.incremental.fetch.session.cache.slots", settings.fetch_session_slots_max);
   reader.read("socket.request.max.bytes", settings.request_bytes_max);

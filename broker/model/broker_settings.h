@@ -94,6 +94,10 @@ struct BrokerSettings {
   std::int16_t default_replication_factor = 1;
   std::int32_t partitions_per_shard_max = 0;
   std::int64_t retention_check_interval_ms = 0;
+  bool compaction_enabled = true;
+  std::int64_t compaction_check_interval_ms = 0;
+  std::int64_t compaction_map_bytes = 0;  // of all shards
+  double compaction_bytes_per_second_max = 0;
   std::int32_t fetch_bytes_max = 0;
   std::int32_t fetch_session_slots_max = 0;
   std::int32_t request_bytes_max = 0;

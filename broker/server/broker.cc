@@ -44,6 +44,20 @@ constexpr int kExitFatalDisk = 74;  // EX_IOERR
   std::_Exit(kExitFatalDisk);
 }
 
+storage::CompactionOptions compaction_options(const model::BrokerSettings& settings,
+                                              const MemoryPlan& memory, std::uint32_t shards) {
+  storage::CompactionOptions options;
+  options.enabled = settings.compaction_enabled;
+  options.check_interval_ms = settings.compaction_check_interval_ms;
+  options.map_bytes_max = memory.compaction_bytes_per_shard;
+  const double rate = settings.compaction_bytes_per_second_max / shards;
+  // More than any disk does is no limit.
+  constexpr double kNoLimit = 1e12;
+  if (rate < kNoLimit)
+    options.bytes_per_second_max = std::max<std::uint64_t>(1, static_cast<std::uint64_t>(rate));
+  return options;
+}
+
 /// Runs `work(reply)` on a loop and waits for the reply's answer.
 template <typename Answer, typename Work>
 Answer run_on(env::Loop& loop, Work work) {
@@ -160,10 +174,12 @@ Result<void> RealBroker::open_store(std::uint32_t index, std::unique_ptr<storage
   options.cache_bytes = memory.cache_bytes_per_shard;
   options.free_bytes_min = static_cast<std::uint64_t>(settings_.disk_reserve_bytes);
   options.retention_check_interval_ms = settings_.retention_check_interval_ms;
+  options.compaction = compaction_options(settings_, memory, directory_.shards);
   TRY_ASSIGN(store, storage::Store::open({.disk = *threads_[index].disk,
                                           .loop = *threads_[index].loop,
                                           .shard = index,
-                                          .on_fatal = fatal_disk},
+                                          .on_fatal = fatal_disk,
+                                          .on_notice = log_info},
                                          options));
   const storage::RecoveryReport& report = store->recovery();
   log_info(

@@ -10,6 +10,7 @@ namespace millrace::server {
 namespace {
 
 constexpr std::uint64_t kMachineShare = 4;  // a quarter of the machine, for a broker that shares it
+constexpr std::uint64_t kCompactionShare = 8;  // of the total, at most
 constexpr std::uint64_t kTotalBytesMin = 256ULL << 20;
 // A larger cache serves readers that are further behind, but its pages are fresh ones for longer,
 // and those cost more than reading from the disk does (docs/decisions/cache-size.md). cache.bytes
@@ -47,6 +48,10 @@ MemoryPlan plan_memory(const model::BrokerSettings& settings, std::uint32_t shar
                                   ? static_cast<std::uint64_t>(settings.cache_bytes)
                                   : std::min(kCacheBytesMax, plan.total_bytes / 2);
   plan.cache_bytes_per_shard = cache / shards;
+  plan.compaction_bytes_per_shard =
+      std::min(static_cast<std::uint64_t>(settings.compaction_map_bytes),
+               plan.total_bytes / kCompactionShare) /
+      shards;
   return plan;
 }
 

@@ -26,6 +26,15 @@ TEST(MemoryPlan, HalfIsCacheUpToABound) {
   EXPECT_EQ(plan_memory(settings, 2).cache_bytes_per_shard, 256U * kMebibyte);
 }
 
+TEST(MemoryPlan, KeysOfCompactionsTakeAnEighthAtMost) {
+  model::BrokerSettings settings;
+  settings.compaction_map_bytes = 128 * kMebibyte;
+  settings.memory_bytes = 512 * kMebibyte;
+  EXPECT_EQ(plan_memory(settings, 2).compaction_bytes_per_shard, 32U * kMebibyte);
+  settings.memory_bytes = 64 * 1024 * kMebibyte;
+  EXPECT_EQ(plan_memory(settings, 2).compaction_bytes_per_shard, 64U * kMebibyte);
+}
+
 TEST(MemoryPlan, UntoldItIsAPartOfTheMachine) {
   model::BrokerSettings settings;
   settings.memory_bytes = 0;

@@ -117,6 +117,38 @@ void add_kafka(Exposition& out, const Snapshot& snapshot) {
   }
 }
 
+void add_compaction(Exposition& out, const storage::CompactionStats& compaction,
+                    const Labels& labels) {
+  out.counter("millrace_storage_compaction_runs_total", "Compactions of a log that were completed.",
+              static_cast<double>(compaction.runs), labels);
+  out.counter("millrace_storage_compaction_runs_given_up_total",
+              "Compactions that ended early: the log was removed, its policy changed, the disk is "
+              "full or a file cannot be read.",
+              static_cast<double>(compaction.runs_given_up), labels);
+  out.counter("millrace_storage_compaction_segments_replaced_total",
+              "Segments that compaction put others in the place of.",
+              static_cast<double>(compaction.segments_replaced), labels);
+  out.counter("millrace_storage_compaction_read_bytes_total", "Bytes that compaction read.",
+              static_cast<double>(compaction.bytes_read), labels);
+  out.counter("millrace_storage_compaction_written_bytes_total", "Bytes that compaction wrote.",
+              static_cast<double>(compaction.bytes_written), labels);
+  out.counter("millrace_storage_compaction_records_removed_total",
+              "Records that compaction left out.", static_cast<double>(compaction.records_removed),
+              labels);
+  out.counter("millrace_storage_compaction_seconds_total",
+              "Time that completed compactions took, with their pauses.", compaction.seconds,
+              labels);
+  out.gauge("millrace_storage_compaction_dirty_bytes",
+            "Bytes of sealed segments that were not compacted when it was last looked.",
+            static_cast<double>(compaction.dirty_bytes), labels);
+  out.gauge("millrace_storage_compaction_logs_due",
+            "Logs that waited for compaction when it was last looked.",
+            static_cast<double>(compaction.logs_due), labels);
+  out.gauge("millrace_storage_compaction_map_bytes",
+            "Memory for the keys of the compaction under way.",
+            static_cast<double>(compaction.map_bytes), labels);
+}
+
 void add_storage(Exposition& out, const Snapshot& snapshot) {
   const storage::StoreStats& store = snapshot.store;
   const Labels labels = shard_label(snapshot);
@@ -130,6 +162,7 @@ void add_storage(Exposition& out, const Snapshot& snapshot) {
               static_cast<double>(store.segment_bytes_written), labels);
   out.counter("millrace_checkpoints_total", "Checkpoints made.",
               static_cast<double>(store.checkpoints), labels);
+  add_compaction(out, store.compaction, labels);
   out.gauge("millrace_cache_bytes", "Records held in memory.",
             static_cast<double>(store.cache_bytes), labels);
   out.counter("millrace_cache_hits_total", "Reads served from memory.",
