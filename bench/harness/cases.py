@@ -240,6 +240,38 @@ def restart_kill9_10k(arena):
                 broker.remove()
 
 
+def _groups(case, mode, topic_partitions, measures, **options):
+    """A case of the group coordinator. Each turn has groups of its own; all members have left before the next one."""
+    def run(arena):
+        def measure(broker):
+            topic = topic_name(case)
+            arena.load.run(broker, "create", topic, partitions=topic_partitions)
+            result = arena.load.run(broker, mode, topic, partitions=topic_partitions, broker_pid=broker.pid, timeout=120,
+                                    **{name: _scaled(arena, *value) if isinstance(value, tuple) else value
+                                       for name, value in options.items()})
+            arena.load.run(broker, "delete", topic)
+            return {**measures(result), "rss_mib": broker.rss_mib()}
+        arena.turns(case, arena.pair(), measure)
+    return run
+
+
+def _idle_measures(result):
+    return {"cpu_percent": result["broker_cpu_s"] / result["seconds"] * 100,
+            "cpu_us_per_heartbeat": result["broker_cpu_s"] / result["heartbeats"] * 1e6,
+            "heartbeats_per_s": result["heartbeats"] / result["seconds"], "p99_us": result["latency_us"]["p99"]}
+
+
+def _rebalance_measures(result):
+    return {"cpu_ms_per_rebalance": result["broker_cpu_s"] / result["rebalances"] * 1000,
+            "left_ms": result["left_us"]["p50"] / 1000, "joined_ms": result["joined_us"]["p50"] / 1000}
+
+
+def _commit_measures(result):
+    return {"cpu_percent": result["broker_cpu_s"] / result["seconds"] * 100,
+            "cpu_us_per_offset": result["broker_cpu_s"] / result["offsets"] * 1e6, "offsets_per_s": result["offsets_per_s"],
+            "p50_us": result["latency_us"]["p50"], "p99_us": result["latency_us"]["p99"]}
+
+
 CASES = {
     "p1k": p1k,
     "tiny64": tiny64,
@@ -251,6 +283,14 @@ CASES = {
     "fetch_recent": fetch_recent,
     "fetch_cold": fetch_cold,
     "many_partitions": many_partitions,
+    "groups_idle": _groups("groups_idle", "group-idle", 10, _idle_measures,
+                           groups=(1000, 50), members=10, heartbeat_ms=3000, seconds=(30, 6)),
+    "group_rebalance": _groups("group_rebalance", "group-rebalance", 400, _rebalance_measures,
+                               members=(200, 40), heartbeat_ms=1000, rebalances=(5, 1)),
+    "group_rebalance_new": _groups("group_rebalance_new", "group-rebalance", 400, _rebalance_measures,
+                                   members=(200, 40), heartbeat_ms=1000, rebalances=(5, 1), consumer_protocol=True),
+    "offset_commits": _groups("offset_commits", "commits", 50, _commit_measures,
+                              groups=100, rate=(50_000, 10_000), commit_partitions=10, seconds=(15, 3)),
     "startup": startup,
     "idle": idle,
     "restart_kill9_10k": restart_kill9_10k,

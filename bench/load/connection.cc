@@ -17,7 +17,6 @@
 namespace millrace::bench {
 namespace {
 
-constexpr std::size_t kReadBytes = 64 << 10;
 constexpr std::size_t kAnswerBytesMax = 256 << 20;
 constexpr std::size_t kGatherMax = 128;
 constexpr int kEventsMax = 256;
@@ -100,7 +99,8 @@ std::optional<Buffer> Session::call(Api api, const Buffer& body) {
   return answer;
 }
 
-Connection::Connection(const Endpoint& endpoint) : fd_(dial(endpoint)), incoming_(kReadBytes) {
+Connection::Connection(const Endpoint& endpoint, std::size_t read_bytes)
+    : fd_(dial(endpoint)), incoming_(read_bytes) {
   if (fd_ < 0) fail("{}:{}: {}", endpoint.host, endpoint.port, std::strerror(errno));
   fcntl(fd_, F_SETFL, fcntl(fd_, F_GETFL) | O_NONBLOCK);
 }

@@ -44,8 +44,9 @@ class Session {
 /// A socket that is written with gathered writes of bodies that others own. Not thread-safe.
 class Connection {
  public:
-  /// Ends the program when nothing answers.
-  explicit Connection(const Endpoint& endpoint);
+  /// Ends the program when nothing answers. read_bytes: room for answers at first; it grows with
+  /// them.
+  explicit Connection(const Endpoint& endpoint, std::size_t read_bytes = kReadBytes);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -65,6 +66,7 @@ class Connection {
   std::size_t read_some(common::MutableByteView bytes);
 
  private:
+  static constexpr std::size_t kReadBytes = 64 << 10;
   struct Request {
     std::array<std::uint8_t, kHeadBytes> head;
     common::ByteView body;

@@ -23,6 +23,12 @@ int main(int argc, char** argv) {
       return run_fetch(options);
     case Mode::kFirstProduce:
       return run_first_produce(options);
+    case Mode::kGroupIdle:
+      return run_group_idle(options);
+    case Mode::kGroupRebalance:
+      return run_group_rebalance(options);
+    case Mode::kCommits:
+      return run_commits(options);
   }
   return 1;
 }

@@ -69,6 +69,40 @@ void add_fetch(CLI::App& app, Options& options) {
   mode.callback([&options] { options.mode = Mode::kFetch; });
 }
 
+void add_members(CLI::App& mode, Options& options) {
+  mode.add_option("--broker-pid", options.broker_pid, "process whose CPU time is measured");
+  mode.add_option("--timeout", options.timeout_s, "for joins and rebalances");
+  mode.add_option("--heartbeat-ms", options.heartbeat_ms)->check(CLI::Range(10, 60'000));
+  mode.add_option("--members", options.members, "of each group, each with a connection")
+      ->check(CLI::Range(1, kConnectionsMax));
+}
+
+void add_groups(CLI::App& app, Options& options) {
+  CLI::App& idle = *app.add_subcommand("group-idle", "groups whose members only send heartbeats");
+  CLI::App& rebalance = *app.add_subcommand(
+      "group-rebalance", "one member leaves and joins again: time until all have partitions");
+  for (CLI::App* mode : {&idle, &rebalance}) {
+    add_members(*mode, options);
+    mode->add_flag("--consumer-protocol", options.consumer_protocol,
+                   "KIP-848 instead of the classic protocol");
+  }
+  idle.add_option("--groups", options.groups)->check(CLI::Range(1, kConnectionsMax));
+  idle.add_option("--seconds", options.seconds)->check(CLI::Range(0.01, kSecondsMax));
+  idle.callback([&options] { options.mode = Mode::kGroupIdle; });
+  rebalance.add_option("--rebalances", options.rebalances)->check(CLI::Range(1, 10'000));
+  rebalance.callback([&options] { options.mode = Mode::kGroupRebalance; });
+  CLI::App& commits = *app.add_subcommand(
+      "commits", "open loop: groups of one member that commit offsets, requests at fixed times");
+  add_members(commits, options);
+  commits.add_option("--groups", options.groups)->check(CLI::Range(1, kConnectionsMax));
+  commits.add_option("--rate", options.rate, "offsets per second in all")
+      ->check(CLI::Range(0.1, 1e7));
+  commits.add_option("--seconds", options.seconds)->check(CLI::Range(0.01, kSecondsMax));
+  commits.add_option("--commit-partitions", options.commit_partitions, "offsets in one request")
+      ->check(CLI::Range(1, 10'000));
+  commits.callback([&options] { options.mode = Mode::kCommits; });
+}
+
 void add_admin(CLI::App& app, Options& options) {
   CLI::App& create =
       *app.add_subcommand("create", "creates the topic and waits until it has leaders");
@@ -116,6 +150,7 @@ Options parse_options(int argc, char** argv) {
   add_rate(app, options);
   add_fetch(app, options);
   add_admin(app, options);
+  add_groups(app, options);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -129,6 +164,8 @@ Options parse_options(int argc, char** argv) {
     fail(
         "--end-to-end wants one connection and one partition: offsets tell which record came back");
   }
+  if (options.mode == Mode::kCommits && options.commit_partitions > options.partitions)
+    fail("more --commit-partitions than --partitions");
   if (options.request_partitions > options.partitions)
     fail("more --request-partitions than --partitions");
   return options;

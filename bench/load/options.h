@@ -18,7 +18,17 @@ struct Endpoint {
 /// "127.0.0.1:9092" or "localhost:9092". Ends the program on anything outside 127.0.0.0/8.
 Endpoint parse_endpoint(const std::string& text);
 
-enum class Mode { kCreate, kDelete, kProduce, kRate, kFetch, kFirstProduce };
+enum class Mode {
+  kCreate,
+  kDelete,
+  kProduce,
+  kRate,
+  kFetch,
+  kFirstProduce,
+  kGroupIdle,
+  kGroupRebalance,
+  kCommits
+};
 
 /// How the requests of a connection are spread over partitions.
 enum class Spread {
@@ -57,6 +67,14 @@ struct Options {
   double timeout_s = 60;      // create, delete, first-produce: gives up after that long
   std::int64_t since_ns = 0;  // first-produce: CLOCK_MONOTONIC at the start of the broker
   bool existing = false;      // first-produce: the topic is there already
+
+  int groups = 1;
+  int members = 1;                 // of each group, each on a connection of its own
+  bool consumer_protocol = false;  // KIP-848 instead of the classic protocol
+  int heartbeat_ms = 3000;
+  int rebalances = 10;         // group-rebalance: how often one leaves and joins again
+  int commit_partitions = 10;  // commits: offsets in one request
+  int broker_pid = 0;          // groups and commits: whose CPU time is measured; 0: nobody's
 };
 
 /// Parses the command line. Prints help or the mistake and ends the program where that is called

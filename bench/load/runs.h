@@ -17,4 +17,11 @@ int run_fetch(const Options& options);
 /// that was.
 int run_first_produce(const Options& options);
 
+/// Members that only live: the price of their heartbeats.
+int run_group_idle(const Options& options);
+/// One member leaves and joins again and again: how long until all members have partitions anew.
+int run_group_rebalance(const Options& options);
+/// Open loop: committed offsets at their intended times.
+int run_commits(const Options& options);
+
 }  // namespace millrace::bench
