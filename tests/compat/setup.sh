@@ -8,7 +8,7 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 TOOLS=$(mkdir -p "$1" && cd "$1" && pwd)
 shift
 readonly HERE TOOLS
-readonly ALL=(main kafka-python-2.0 kafka-python-3 node go java kcat)
+readonly ALL=(main kafka-python-2.0 kafka-python-3 node go java ui kcat)
 readonly INSTALL_SECONDS=300
 
 missing() { # TOOL REASON
@@ -83,10 +83,19 @@ install_java() {
     javac -d "$1/classes" -cp "$1/libs/*" "$2"/*.java' - "$TOOLS/java" "$HERE/java"
 }
 
+install_ui() {
+  have_commands ui java javac mvn || return 0
+  # shellcheck disable=SC2016
+  install ui "$HERE"/ui/pom.xml "$HERE"/ui/*.java -- bash -c 'rm -rf "$1" && mkdir -p "$1" &&
+    mvn -q -B -ntp -f "$2/pom.xml" org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
+      -DincludeScope=runtime -DoutputDirectory="$1/libs" &&
+    javac -d "$1/classes" -cp "$1/libs/*" "$2"/*.java' - "$TOOLS/ui" "$HERE/ui"
+}
+
 install_tool() {
   case $1 in
     main | kafka-python-2.0 | kafka-python-3) install_venv "$1" ;;
-    node | go | java) "install_$1" ;;
+    node | go | java | ui) "install_$1" ;;
     kcat)
       rm -f "$TOOLS/kcat.missing"
       have_commands kcat kcat

@@ -1,6 +1,7 @@
 """Fixtures: a broker for the whole run, the clients, a topic name for each test."""
 import os
 import re
+import subprocess
 import sys
 import uuid
 
@@ -10,12 +11,17 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from harness import wire  # noqa: E402
 from harness.broker import Broker, Running  # noqa: E402
-from harness.drivers import PROGRAMS, Driver  # noqa: E402
+from harness.drivers import PROGRAMS, Driver, java_command, missing  # noqa: E402
 from harness.grpc_client import GrpcClient  # noqa: E402
 from harness.kcat import Kcat  # noqa: E402
 from harness.waiting import eventually  # noqa: E402
 
 CLIENTS = list(PROGRAMS) + ["kcat"]
+TOOL_SECONDS = 90
+# Groups settle soon: a member that dies is missed after 6 s in both protocols.
+GROUP_SETTINGS = {"group.initial.rebalance.delay.ms": 100, "group.consumer.session.timeout.ms": 6000,
+                  "group.consumer.min.session.timeout.ms": 6000, "group.consumer.heartbeat.interval.ms": 1000,
+                  "group.consumer.min.heartbeat.interval.ms": 1000}
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +31,7 @@ def broker():
     if address:
         yield Running(address, os.environ.get("MILLRACE_GRPC"))
         return
-    with Broker() as own:
+    with Broker(**GROUP_SETTINGS) as own:
         yield own
 
 
@@ -110,3 +116,18 @@ def make_topic(clients, topic):
         return topic
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tool(bootstrap):
+    if missing("java"):
+        pytest.skip(missing("java"))
+
+    def run(main, *arguments, stdin="", check=True):
+        """Runs a tool and answers what it printed; with check it must end with 0."""
+        done = subprocess.run(java_command(main, "--bootstrap-server", bootstrap, *arguments), input=stdin, capture_output=True,
+                              text=True, timeout=TOOL_SECONDS)
+        assert not check or done.returncode == 0, "%s ended with %d:\n%s%s" % (main, done.returncode, done.stdout, done.stderr)
+        return done.stdout if check else (done.returncode, done.stdout + done.stderr)
+
+    return run

@@ -4,26 +4,11 @@ import subprocess
 
 import pytest
 
-from harness.drivers import java_command, missing, record
+from harness.drivers import java_command, record
 from harness.waiting import eventually
 
 TOOLS = "org.apache.kafka.tools."
 SECONDS = 90
-
-
-@pytest.fixture(scope="session")
-def tool(bootstrap):
-    if missing("java"):
-        pytest.skip(missing("java"))
-
-    def run(main, *arguments, stdin="", check=True):
-        """Runs a tool and answers what it printed; with check it must end with 0."""
-        done = subprocess.run(java_command(main, "--bootstrap-server", bootstrap, *arguments), input=stdin, capture_output=True,
-                              text=True, timeout=SECONDS)
-        assert not check or done.returncode == 0, "%s ended with %d:\n%s%s" % (main, done.returncode, done.stdout, done.stderr)
-        return done.stdout if check else (done.returncode, done.stdout + done.stderr)
-
-    return run
 
 
 def topics(tool, *arguments, **options):

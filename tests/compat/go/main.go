@@ -54,6 +54,9 @@ type Command struct {
 	Config       map[string]string `json:"config"`
 	ValidateOnly bool              `json:"validate_only"`
 	Total        int32             `json:"total"`
+	Group        string            `json:"group"`
+	Member       MemberOptions     `json:"member"`
+	Offsets      map[string]int64  `json:"offsets"`
 }
 
 type answer map[string]interface{}

@@ -26,8 +26,8 @@ def missing(tool):
         return None
 
 
-def java_command(main, *arguments, options=()):
-    classpath = ":".join([tools("java", "classes")] + sorted(glob.glob(tools("java", "libs", "*.jar"))))
+def java_command(main, *arguments, options=(), tool="java"):
+    classpath = ":".join([tools(tool, "classes")] + sorted(glob.glob(tools(tool, "libs", "*.jar"))))
     return ["java", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *options,
             "-Dlog4j2.configurationFile=" + os.path.join(HERE, "java", "log4j2.xml"), "-cp", classpath, main, *arguments]
 
@@ -47,6 +47,8 @@ PROGRAMS = {
     "kafka_go": ("go", lambda: ([tools("go", "driver")], {})),
     "java": ("java", lambda: (java_command("Driver"), {})),
 }
+# The back end of a user interface: its operations are pages (see ../ui).
+UI = ("ui", lambda: (java_command("Pages", tool="ui"), {}))
 
 
 def unpack(text):
@@ -75,8 +77,8 @@ class ClientError(Exception):
 class Driver:
     """One client process. Any operation is a method: driver.produce(topic=..., records=[...])."""
 
-    def __init__(self, name, bootstrap):
-        tool, command = PROGRAMS[name]
+    def __init__(self, name, bootstrap, log=subprocess.DEVNULL):
+        tool, command = UI if name == "ui" else PROGRAMS[name]
         reason = missing(tool)
         if reason:
             pytest.skip("%s: %s" % (name, reason))
@@ -84,7 +86,7 @@ class Driver:
         self.name = name
         self.bootstrap = bootstrap
         self.process = subprocess.Popen(
-            arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, **environment})
+            arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env={**os.environ, **environment})
         self.buffer = b""
         self.version = self.call("hello")["client"]
 
@@ -99,7 +101,7 @@ class Driver:
         self.process.stdin.flush()
         answer = json.loads(self._line(time.monotonic() + ANSWER_SECONDS))
         if "unsupported" in answer:
-            pytest.skip("%s cannot do this (%s)" % (self.name, operation))
+            pytest.skip("%s cannot do this (%s)" % (self.name, answer["unsupported"]))
         if "error" in answer:
             raise ClientError(self.name, answer["error"])
         return answer

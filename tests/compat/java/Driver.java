@@ -23,6 +23,8 @@ public final class Driver {
         answer.put("client", "java " + org.apache.kafka.common.utils.AppInfoParser.getVersion()));
     DataOperations.register(OPERATIONS);
     AdminOperations.register(OPERATIONS);
+    GroupOperations.register(OPERATIONS);
+    GroupAdminOperations.register(OPERATIONS);
     BufferedReader lines = new BufferedReader(new InputStreamReader(System.in));
     for (String line = lines.readLine(); line != null; line = lines.readLine()) {
       System.out.println(JSON.writeValueAsString(answer(JSON.readTree(line))));

@@ -157,6 +157,8 @@ const operations = {
   },
 };
 
+Object.assign(operations, require('./groups')(client, withAdmin));
+
 // The innermost Kafka error of the chain that kafkajs wraps its failures in.
 function errorOf(failure) {
   let inner = failure;

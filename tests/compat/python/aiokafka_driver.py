@@ -6,10 +6,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import for_code
 
+from aiokafka_groups import Groups
 from driver_loop import Deadline, pack, serve, unpack
 
 
-class Driver:
+class Driver(Groups):
     """Each operation runs its coroutine in a loop of its own."""
 
     def hello(self):

@@ -3,10 +3,11 @@ import confluent_kafka
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic
 
+from confluent_groups import Groups
 from driver_loop import Deadline, pack, serve, unpack
 
 
-class Driver:
+class Driver(Groups):
     def __init__(self):
         self.watched = None
         self.admins = {}

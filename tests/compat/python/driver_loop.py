@@ -19,6 +19,10 @@ def pack(data):
     return None if data is None else base64.b64encode(bytes(data)).decode()
 
 
+class Unsupported(Exception):
+    """The client has no such thing: the case is skipped by name."""
+
+
 class Deadline:
     """A point in time that loops ask for what is left."""
 
@@ -53,6 +57,8 @@ def serve(driver):
                 answer = {"unsupported": operation}
             else:
                 answer = method(**command) or {}
+        except Unsupported as absent:
+            answer = {"unsupported": "%s: %s" % (operation, absent)}
         except Exception as failure:  # the test decides what a failure means
             answer = {"error": error_of(failure)}
         answers.write(json.dumps(answer) + "\n")

@@ -6,6 +6,7 @@ from kafka.admin import client as admin_client
 from kafka.errors import for_code
 
 from driver_loop import Deadline, pack, serve, unpack
+from kafka_python_groups import Groups
 
 NewTopic = getattr(kafka.admin, "NewTopic", None) or admin_client.NewTopic
 MODERN = not kafka.__version__.startswith("2.0")
@@ -16,7 +17,7 @@ def known(cls, options):
     return {name: value for name, value in options.items() if value is not None and name in cls.DEFAULT_CONFIG}
 
 
-class Driver:
+class Driver(Groups):
     def __init__(self):
         self.watched = None
 
