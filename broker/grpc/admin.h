@@ -49,6 +49,26 @@ class Admin final : public v1::Admin::CallbackService {
   ::grpc::ServerUnaryReactor* DescribeCluster(::grpc::CallbackServerContext* context,
                                               const v1::DescribeClusterRequest* request,
                                               v1::DescribeClusterResponse* response) override;
+  // admin_groups.cc
+  ::grpc::ServerUnaryReactor* ListGroups(::grpc::CallbackServerContext* context,
+                                         const v1::ListGroupsRequest* request,
+                                         v1::ListGroupsResponse* response) override;
+  ::grpc::ServerUnaryReactor* DescribeGroup(::grpc::CallbackServerContext* context,
+                                            const v1::DescribeGroupRequest* request,
+                                            v1::DescribeGroupResponse* response) override;
+  ::grpc::ServerUnaryReactor* DeleteGroup(::grpc::CallbackServerContext* context,
+                                          const v1::DeleteGroupRequest* request,
+                                          v1::DeleteGroupResponse* response) override;
+  ::grpc::ServerUnaryReactor* ResetGroupOffsets(::grpc::CallbackServerContext* context,
+                                                const v1::ResetGroupOffsetsRequest* request,
+                                                v1::ResetGroupOffsetsResponse* response) override;
+  ::grpc::ServerUnaryReactor* DeleteGroupOffsets(::grpc::CallbackServerContext* context,
+                                                 const v1::DeleteGroupOffsetsRequest* request,
+                                                 v1::DeleteGroupOffsetsResponse* response) override;
+  // admin_explain.cc
+  ::grpc::ServerUnaryReactor* Explain(::grpc::CallbackServerContext* context,
+                                      const v1::ExplainRequest* request,
+                                      v1::ExplainResponse* response) override;
 
  private:
   Dealer& dealer_;

@@ -5,49 +5,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "broker/grpc/utf8.h"
+
 namespace millrace::grpc {
 namespace {
 
 using model::Offset;
-
-/// Bytes of the UTF-8 character at the front of `text`; 0: what is there is none.
-std::size_t character_bytes(std::string_view text) {
-  const auto byte = [text](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
-  const std::uint8_t lead = byte(0);
-  if (lead < 0x80) return 1;
-  const std::size_t count = lead < 0xc2   ? 0
-                            : lead < 0xe0 ? 2
-                            : lead < 0xf0 ? 3
-                            : lead < 0xf5 ? 4
-                                          : 0;
-  if (count == 0 || text.size() < count) return 0;
-  for (std::size_t i = 1; i < count; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  }
-  // Overlong forms, surrogates, and what is beyond U+10FFFF.
-  if (lead == 0xe0 && byte(1) < 0xa0) return 0;
-  if (lead == 0xed && byte(1) >= 0xa0) return 0;
-  if (lead == 0xf0 && byte(1) < 0x90) return 0;
-  if (lead == 0xf4 && byte(1) >= 0x90) return 0;
-  return count;
-}
-
-/// A header's key as protobuf's strings must be. Kafka's clients write UTF-8, but nothing checks
-/// it: a single bad byte would keep every reader from getting past the record.
-std::string as_utf8(std::string_view text) {
-  std::string valid;
-  valid.reserve(text.size());
-  while (!text.empty()) {
-    const std::size_t count = character_bytes(text);
-    if (count == 0) {
-      valid += "\xef\xbf\xbd";  // U+FFFD
-    } else {
-      valid += text.substr(0, count);
-    }
-    text.remove_prefix(std::max<std::size_t>(count, 1));
-  }
-  return valid;
-}
 
 void fill(v1::Record& out, const model::RecordView& record, const model::BatchView& batch) {
   out.set_offset(record.offset(batch).value());
@@ -91,9 +54,15 @@ void RecordDecoder::add(model::PartitionIndex partition, Offset& place, common::
   if (!piece.empty()) pieces_.push_back({partition, &place, std::move(piece), 0});
 }
 
-common::Result<void> RecordDecoder::take(std::size_t bytes_max, v1::ReadResponse& response) {
+void RecordDecoder::drop(model::PartitionIndex partition) {
+  if (!pieces_.empty() && pieces_.front().partition == partition) close_batch();
+  std::erase_if(pieces_, [&](const Piece& piece) { return piece.partition == partition; });
+}
+
+common::Result<void> RecordDecoder::take(Portion portion, Records& records) {
   std::size_t bytes = 0;
-  while (!pieces_.empty()) {
+  std::int64_t count = 0;
+  while (!pieces_.empty() && count < portion.records_max) {
     if (!record_) {
       const auto advanced = advance();
       if (!advanced.ok() && bytes > 0) break;
@@ -102,7 +71,7 @@ common::Result<void> RecordDecoder::take(std::size_t bytes_max, v1::ReadResponse
     }
     const Piece& piece = pieces_.front();
     const std::size_t size = message_bytes(*record_, topic_.size());
-    if (bytes > 0 && bytes + size > bytes_max) break;
+    if (bytes > 0 && bytes + size > portion.bytes_max) break;
     if (size > kRecordBytesMax) {
       return common::Error{
           model::ErrorCode::kMessageTooLarge,
@@ -111,7 +80,8 @@ common::Result<void> RecordDecoder::take(std::size_t bytes_max, v1::ReadResponse
                       record_->offset(*batch_), topic_, piece.partition, kRecordBytesMax >> 20)};
     }
     bytes += size;
-    v1::Record& out = *response.add_records();
+    ++count;
+    v1::Record& out = *records.Add();
     out.set_topic(topic_);
     out.set_partition(piece.partition.value());
     fill(out, *record_, *batch_);

@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <optional>
 #include <string>
@@ -51,14 +52,26 @@ class RecordDecoder {
   /// Queues whole batches of one partition. Records below `place` are left out; it moves on with
   /// every record taken, and outlives this.
   void add(model::PartitionIndex partition, model::Offset& place, common::Bytes piece);
+  /// Forgets what is left of a partition; its place stays after the last record taken.
+  void drop(model::PartitionIndex partition);
   bool empty() const { return pieces_.empty(); }
 
-  /// Moves records into `response` until their size as messages would pass `bytes_max` (one comes
-  /// at least) or nothing is left; control records are left out. Cost: unpacks one batch more than
-  /// it returns, at most. kCorruptMessage, kInvalidRecord: stored data cannot be read;
-  /// kMessageTooLarge: a record that no response can carry; kMemoryExhausted: readers hold too much
-  /// unpacked. Records in front of the fault come first, the error with the next call.
-  common::Result<void> take(std::size_t bytes_max, v1::ReadResponse& response);
+  /// How much to take at once.
+  struct Portion {
+    std::size_t bytes_max = 0;
+    std::int64_t records_max = INT64_MAX;
+  };
+  using Records = ::google::protobuf::RepeatedPtrField<v1::Record>;
+  /// Moves records into `out` until their size as messages would pass bytes_max (one comes at
+  /// least), there are records_max of them, or nothing is left; control records are left out. Cost:
+  /// unpacks one batch more than it returns, at most. kCorruptMessage, kInvalidRecord: stored data
+  /// cannot be read; kMessageTooLarge: a record that no response can carry; kMemoryExhausted:
+  /// readers hold too much unpacked. Records in front of the fault come first, the error with the
+  /// next call.
+  common::Result<void> take(Portion portion, Records& out);
+  common::Result<void> take(std::size_t bytes_max, v1::ReadResponse& response) {
+    return take({.bytes_max = bytes_max}, *response.mutable_records());
+  }
 
  private:
   struct Piece {

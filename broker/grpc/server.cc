@@ -17,6 +17,10 @@ namespace millrace::grpc {
 namespace {
 
 constexpr int kMessageBytesMax = 64 << 20;
+/// A peer that vanished without a word (its machine lost power) is noticed after both: a member of
+/// a group must not hold its partitions for a stream that nobody reads.
+constexpr int kKeepaliveMs = 20'000;
+constexpr int kKeepaliveTimeoutMs = 10'000;
 constexpr auto kStopGrace = std::chrono::seconds(1);
 
 class RealServer final : public Server {
@@ -36,6 +40,8 @@ class RealServer final : public Server {
     builder.AddListeningPort(endpoint.text(), ::grpc::InsecureServerCredentials(), &port);
     // Without it two brokers could share one port without knowing.
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
     builder.SetMaxReceiveMessageSize(kMessageBytesMax);
     builder.SetMaxSendMessageSize(kMessageBytesMax);
     builder.RegisterService(&publisher_);

@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "broker/grpc/subscribe.h"
 #include "broker/service/fetch.h"
 #include "broker/service/offsets.h"
 
@@ -251,6 +252,11 @@ class ReadStream final : public ::grpc::ServerWriteReactor<v1::ReadResponse>,
   auto stream = std::make_shared<ReadStream>(context, dealer_.next(), *request, unpacked_);
   stream->start();
   return stream.get();
+}
+
+::grpc::ServerBidiReactor<v1::SubscribeRequest, v1::SubscribeResponse>* Subscriber::Subscribe(
+    ::grpc::CallbackServerContext* context) {
+  return subscribe(context, dealer_.next(), unpacked_);
 }
 
 }  // namespace millrace::grpc

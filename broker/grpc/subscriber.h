@@ -12,6 +12,8 @@ class Subscriber final : public v1::Subscriber::CallbackService {
   explicit Subscriber(Dealer& dealer) : dealer_(dealer) {}
   ::grpc::ServerWriteReactor<v1::ReadResponse>* Read(::grpc::CallbackServerContext* context,
                                                      const v1::ReadRequest* request) override;
+  ::grpc::ServerBidiReactor<v1::SubscribeRequest, v1::SubscribeResponse>* Subscribe(
+      ::grpc::CallbackServerContext* context) override;
 
  private:
   Dealer& dealer_;
