@@ -11,7 +11,4 @@ namespace millrace::grpc {
 ::grpc::ServerBidiReactor<v1::SubscribeRequest, v1::SubscribeResponse>* subscribe(
     ::grpc::CallbackServerContext* context, service::Shard& shard, UnpackedBytes& unpacked);
 
-/// A peer as gRPC names it ("ipv4:10.1.2.3:5000") in Kafka's words ("/10.1.2.3").
-std::string host_of_peer(std::string_view peer);
-
 }  // namespace millrace::grpc
