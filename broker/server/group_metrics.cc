@@ -23,17 +23,17 @@ GroupCounts count_groups(const service::Shard& shard) {
 void add_group_counts(Exposition& out, std::uint32_t shard, const GroupCounts& counts) {
   const Labels labels{{"shard", std::to_string(shard)}};
   const service::GroupCounters& counters = counts.counters;
-  const auto with_type = [&](const char* type) {
+  const auto with_type = [&](coordinator::GroupType type) {
     Labels both = labels;
-    both.push_back({"type", type});
+    both.push_back({"type", std::string(coordinator::name_of(type))});
     return both;
   };
   out.counter("millrace_group_offsets_committed_total", "Offsets that groups committed.",
               static_cast<double>(counters.offsets_committed), labels);
   out.counter("millrace_group_rebalances_total", "Times that groups shared out partitions anew.",
-              static_cast<double>(counters.rebalances_classic), with_type("classic"));
+              static_cast<double>(counters.rebalances_classic), with_type(coordinator::GroupType::kClassic));
   out.counter("millrace_group_rebalances_total", "Times that groups shared out partitions anew.",
-              static_cast<double>(counters.rebalances_consumer), with_type("consumer"));
+              static_cast<double>(counters.rebalances_consumer), with_type(coordinator::GroupType::kConsumer));
   out.counter("millrace_group_appends_total", "Batches appended to __consumer_offsets.",
               static_cast<double>(counters.appends), labels);
   out.counter("millrace_group_rewrites_total",
