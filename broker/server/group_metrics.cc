@@ -31,9 +31,11 @@ void add_group_counts(Exposition& out, std::uint32_t shard, const GroupCounts& c
   out.counter("millrace_group_offsets_committed_total", "Offsets that groups committed.",
               static_cast<double>(counters.offsets_committed), labels);
   out.counter("millrace_group_rebalances_total", "Times that groups shared out partitions anew.",
-              static_cast<double>(counters.rebalances_classic), with_type(coordinator::GroupType::kClassic));
+              static_cast<double>(counters.rebalances_classic),
+              with_type(coordinator::GroupType::kClassic));
   out.counter("millrace_group_rebalances_total", "Times that groups shared out partitions anew.",
-              static_cast<double>(counters.rebalances_consumer), with_type(coordinator::GroupType::kConsumer));
+              static_cast<double>(counters.rebalances_consumer),
+              with_type(coordinator::GroupType::kConsumer));
   out.counter("millrace_group_appends_total", "Batches appended to __consumer_offsets.",
               static_cast<double>(counters.appends), labels);
   out.counter("millrace_group_rewrites_total",
