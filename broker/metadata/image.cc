@@ -15,6 +15,7 @@ using model::BrokerId;
 using model::TopicId;
 
 const model::ConfigMap kNoConfigs;
+const Image::ResourceConfigs kNoResources;
 
 void set_or_erase(model::ConfigMap& configs, const std::string& name,
                   const std::optional<std::string>& value) {
@@ -165,6 +166,19 @@ Image::Rejection Image::on(const FeatureLevelSet& record) {
   return std::nullopt;
 }
 
+Image::Rejection Image::on(const ResourceConfigSet& record) {
+  if (record.kind != ResourceKind::kClientMetrics && record.kind != ResourceKind::kGroup)
+    return "the kind of resource is not known";
+  if (record.resource.empty()) return "the resource has no name";
+  if (record.name.empty()) return "the setting has no name";
+  ResourceConfigs& resources = resource_configs_[record.kind];
+  model::ConfigMap& configs = resources[record.resource];
+  set_or_erase(configs, record.name, record.value);
+  if (configs.empty()) resources.erase(record.resource);
+  if (resources.empty()) resource_configs_.erase(record.kind);
+  return std::nullopt;
+}
+
 void Image::put(std::shared_ptr<const Topic> topic) {
   by_id_[topic->id] = topic;
   by_name_[topic->name] = std::move(topic);
@@ -211,6 +225,11 @@ const model::ConfigMap& Image::broker_config(BrokerId broker) const {
   return found == broker_configs_.end() ? kNoConfigs : found->second;
 }
 
+const Image::ResourceConfigs& Image::resource_configs(ResourceKind kind) const {
+  const auto found = resource_configs_.find(kind);
+  return found == resource_configs_.end() ? kNoResources : found->second;
+}
+
 std::vector<Record> Image::snapshot() const {
   std::vector<Record> records;
   records.reserve(2 + brokers_.size() + by_name_.size() + removing_.size());
@@ -221,6 +240,12 @@ std::vector<Record> Image::snapshot() const {
   for (const auto& [broker, configs] : broker_configs_) {
     for (const auto& [name, value] : configs)
       records.emplace_back(BrokerConfigSet{broker, name, value});
+  }
+  for (const auto& [kind, resources] : resource_configs_) {
+    for (const auto& [resource, configs] : resources) {
+      for (const auto& [name, value] : configs)
+        records.emplace_back(ResourceConfigSet{kind, resource, name, value});
+    }
   }
   for (const auto& [name, topic] : by_name_) {
     records.emplace_back(TopicCreated{topic->id, topic->name, topic->partitions, topic->configs});
@@ -242,7 +267,8 @@ bool Image::operator==(const Image& other) const {
                     same_topic) &&
          removing_ == other.removing_ && brokers_ == other.brokers_ &&
          broker_configs_ == other.broker_configs_ && cluster_config_ == other.cluster_config_ &&
-         replicas_on_ == other.replicas_on_ && partition_total_ == other.partition_total_ &&
+         resource_configs_ == other.resource_configs_ && replicas_on_ == other.replicas_on_ &&
+         partition_total_ == other.partition_total_ &&
          next_producer_id_ == other.next_producer_id_ && feature_level_ == other.feature_level_;
 }
 

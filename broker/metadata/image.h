@@ -72,6 +72,10 @@ class Image {
   /// Settings made at run time for all brokers.
   const model::ConfigMap& cluster_config() const { return cluster_config_; }
 
+  /// Settings of the resources of a kind, by name of the resource; none of them is empty.
+  using ResourceConfigs = std::map<std::string, model::ConfigMap, std::less<>>;
+  const ResourceConfigs& resource_configs(ResourceKind kind) const;
+
   /// Producer ids below this are given away.
   model::ProducerId next_producer_id() const { return next_producer_id_; }
   std::int32_t feature_level() const { return feature_level_; }
@@ -101,6 +105,7 @@ class Image {
   Rejection on(const BrokerConfigSet& record);
   Rejection on(const ProducerIdsAllocated& record);
   Rejection on(const FeatureLevelSet& record);
+  Rejection on(const ResourceConfigSet& record);
   void put(std::shared_ptr<const Topic> topic);
   void count_replicas(const std::vector<Replicas>& partitions, std::int64_t sign);
   bool reject(std::string why);
@@ -112,6 +117,7 @@ class Image {
   std::map<model::BrokerId, Broker> brokers_;
   std::map<model::BrokerId, model::ConfigMap> broker_configs_;
   model::ConfigMap cluster_config_;
+  std::map<ResourceKind, ResourceConfigs> resource_configs_;
   std::map<model::BrokerId, std::int64_t> replicas_on_;
   std::int64_t partition_total_ = 0;
   model::ProducerId next_producer_id_{0};

@@ -31,7 +31,7 @@ Record random_record(common::Random& random) {
     for (std::uint64_t i = random.below(8) == 0 ? 0 : 1 + random.below(3); i > 0; --i)
       replicas.push_back(broker + static_cast<std::int32_t>(i));
   }
-  switch (random.below(11)) {
+  switch (random.below(12)) {
     case 0:
       return BrokerRegistered{{.id = broker,
                                .directory = topic,
@@ -58,6 +58,10 @@ Record random_record(common::Random& random) {
                              value};
     case 9:
       return ProducerIdsAllocated{model::ProducerId{random.between(-5, 5000)}};
+    case 10: {
+      const auto kind = static_cast<ResourceKind>(random.chance(1, 5) ? 7 : 16 << random.below(2));
+      return ResourceConfigSet{kind, random.chance(1, 10) ? "" : "r" + name, setting, value};
+    }
     default:
       return FeatureLevelSet{static_cast<std::int32_t>(random.between(-1, 3))};
   }
@@ -134,6 +138,8 @@ TEST(Records, GoldenBytes) {
   EXPECT_EQ(hex(TopicDeleted{id_of(1)}), "08013a120a1009000000000000000000000000000001");
   EXPECT_EQ(hex(TopicConfigSet{id_of(1), "k", "v"}),
             "080132180a100900000000000000000000000000000112016b1a0176");
+  EXPECT_EQ(hex(ResourceConfigSet{ResourceKind::kGroup, "g", "k", "v"}),
+            "08016a0b08201201671a016b220176");
   EXPECT_EQ(hex(TopicCreated{id_of(1), "t", {{BrokerId{1}, BrokerId{2}}}, {{"k", "v"}}}),
             "080122230a10090000000000000000000000000000011201741a040a0201022206"
             "0a016b120176");

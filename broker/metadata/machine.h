@@ -67,6 +67,17 @@ struct CreatePartitions {
 Result<Decision<TopicOutcome>> decide(const Image& image, const CreatePartitions& command,
                                       const CreationRules& rules);
 
+/// Where a partition should be. nullopt: ends a move that is under way.
+struct ReassignPartition {
+  std::string topic;
+  std::int32_t index = 0;
+  std::optional<Replicas> replicas;
+};
+/// Says whether the wish is met already, which is the only one that can be granted: nothing moves
+/// between brokers yet. kUnknownTopicOrPartition, kInvalidReplicaAssignment,
+/// kNoReassignmentInProgress (there is no move to end).
+Result<void> check(const Image& image, const ReassignPartition& command);
+
 /// By id if it is not zero, else by name.
 struct DeleteTopic {
   std::string name;
@@ -115,6 +126,15 @@ struct AlterBrokerConfigs {
 /// kBrokerIdNotRegistered, kInvalidConfig, kInvalidRequest.
 Result<Decision<NoOutcome>> decide(const Image& image, const AlterBrokerConfigs& command,
                                    const model::BrokerLayers& layers);
+
+/// Changes of the settings of a client metrics subscription; the first one makes it, and without
+/// any it is gone. kInvalidConfig, kInvalidRequest (no name, or an unknown setting or value).
+struct AlterClientMetrics {
+  std::string subscription;
+  std::vector<ConfigChange> changes;
+  AlterStyle style = AlterStyle::kIncremental;
+};
+Result<Decision<NoOutcome>> decide(const Image& image, const AlterClientMetrics& command);
 
 /// A block of producer ids for one broker to hand out.
 struct AllocateProducerIds {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "broker/metadata/machine.h"
+#include "broker/model/client_metrics_keys.h"
 
 namespace millrace::metadata {
 namespace {
@@ -171,6 +172,29 @@ Result<Decision<NoOutcome>> decide(const Image& image, const AlterBrokerConfigs&
                     decision.records.emplace_back(BrokerConfigSet{command.broker, name, value});
                   });
   TRY(checked);
+  return decision;
+}
+
+Result<Decision<NoOutcome>> decide(const Image& image, const AlterClientMetrics& command) {
+  if (command.subscription.empty())
+    return Error{ErrorCode::kInvalidRequest, "Subscription name can't be empty"};
+  TRY(check_form(command.changes));
+  const auto& all = image.resource_configs(ResourceKind::kClientMetrics);
+  const auto found = all.find(command.subscription);
+  const ConfigMap before = found == all.end() ? ConfigMap{} : found->second;
+  const auto in_force = [&](const std::string& name) {
+    const auto value = before.find(name);
+    return value == before.end() ? std::string() : value->second;
+  };
+  TRY_ASSIGN(const ConfigMap after, changed(before, command.changes, command.style,
+                                            model::find_client_metrics_key, in_force));
+  for (const auto& [name, value] : after) TRY(model::check_client_metrics_config(name, value));
+  Decision<NoOutcome> decision;
+  each_difference(
+      before, after, [&](const std::string& name, const std::optional<std::string>& value) {
+        decision.records.emplace_back(
+            ResourceConfigSet{ResourceKind::kClientMetrics, command.subscription, name, value});
+      });
   return decision;
 }
 

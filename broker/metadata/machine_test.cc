@@ -39,6 +39,7 @@ class Session {
     if (command.name == "producer-ids") {
       return commit(decide(image_, AllocateProducerIds{std::stoi(command.arguments.at(0))}));
     }
+    if (command.name == "move") return move(command);
     if (command.name == "show") return show();
     return "unknown command " + command.name + "\n";
   }
@@ -107,6 +108,21 @@ class Session {
     return commit(decide(image_, more, rules_));
   }
 
+  /// move TOPIC INDEX BROKERS, or without brokers: end the move
+  std::string move(const common::ScriptCommand& command) {
+    ReassignPartition wanted{.topic = command.arguments.at(0),
+                             .index = std::stoi(command.arguments.at(1)),
+                             .replicas = std::nullopt};
+    if (command.arguments.size() > 2) {
+      const std::string& brokers = command.arguments[2];
+      wanted.replicas = brokers == "none" ? Replicas{} : parse_replicas(brokers);
+    }
+    const Result<void> checked = check(image_, wanted);
+    if (checked.ok()) return "is so\n";
+    return fmt::format("{}: {}\n", model::error_row(checked.error().code).kafka_name,
+                       checked.error().detail);
+  }
+
   std::string confirm(const common::ScriptCommand& command) {
     for (const auto& [id, removing] : image_.removing()) {
       if (removing.name != command.arguments.at(0)) continue;
@@ -116,7 +132,7 @@ class Session {
     return "not being removed\n";
   }
 
-  /// alter topic|broker NAME [replace] key=value key+=value key-=value key-
+  /// alter topic|broker|metrics NAME [replace] key=value key+=value key-=value key-
   std::string alter(const common::ScriptCommand& command) {
     std::vector<ConfigChange> changes;
     AlterStyle style = AlterStyle::kIncremental;
@@ -146,6 +162,9 @@ class Session {
     const model::BrokerLayers layers{.dynamic_default = &image_.cluster_config()};
     if (command.arguments.at(0) == "topic")
       return commit(decide(image_, AlterTopicConfigs{name, changes, style}, layers));
+    if (command.arguments.at(0) == "metrics") {
+      return commit(decide(image_, AlterClientMetrics{name == "''" ? "" : name, changes, style}));
+    }
     std::optional<model::BrokerId> broker;
     if (name != "all") broker = model::BrokerId{std::stoi(name)};
     return commit(decide(image_, AlterBrokerConfigs{broker, changes, style}, layers));
@@ -183,6 +202,9 @@ TEST(Machine, PlacesReplicas) {
 }
 TEST(Machine, GrowsTopics) {
   run("grow");
+}
+TEST(Machine, MovesNothing) {
+  run("reassign");
 }
 TEST(Machine, DeletesTopics) {
   run("delete");

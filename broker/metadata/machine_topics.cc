@@ -151,6 +151,24 @@ Result<Decision<TopicOutcome>> decide(const Image& image, const CreatePartitions
   return decision;
 }
 
+Result<void> check(const Image& image, const ReassignPartition& command) {
+  const auto topic = image.topic(command.topic);
+  if (topic == nullptr) {
+    return Error{ErrorCode::kUnknownTopicOrPartition,
+                 fmt::format("Unable to find a topic named {}.", command.topic)};
+  }
+  if (command.index < 0 || command.index >= topic->partition_count()) {
+    return Error{ErrorCode::kUnknownTopicOrPartition,
+                 fmt::format("Unable to find partition {}:{}.", command.topic, command.index)};
+  }
+  if (!command.replicas) return model::error(ErrorCode::kNoReassignmentInProgress);
+  TRY(check_replicas(image, *command.replicas, command.replicas->size()));
+  if (*command.replicas == topic->partitions[static_cast<std::size_t>(command.index)])
+    return common::ok();
+  return Error{ErrorCode::kInvalidReplicaAssignment,
+               "Partitions cannot be moved between brokers yet; nothing was changed."};
+}
+
 Result<Decision<DeletedTopic>> decide(const Image& image, const DeleteTopic& command) {
   const bool by_id = !command.id.is_zero();
   const auto topic = by_id ? image.topic(command.id) : image.topic(command.name);

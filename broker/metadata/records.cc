@@ -194,6 +194,24 @@ std::optional<Record> read(const pb::FeatureLevelSet& from) {
   return FeatureLevelSet{from.level()};
 }
 
+void put(const ResourceConfigSet& record, pb::MetadataRecord& out) {
+  pb::ResourceConfigSet& to = *out.mutable_resource_config_set();
+  to.set_kind(static_cast<std::int32_t>(record.kind));
+  to.set_resource(record.resource);
+  to.set_name(record.name);
+  if (record.value) to.set_value(*record.value);
+}
+std::optional<Record> read(const pb::ResourceConfigSet& from) {
+  // Whether the kind is a known one is for the image to say: any number is carried.
+  if (from.kind() < INT8_MIN || from.kind() > INT8_MAX) return std::nullopt;
+  ResourceConfigSet record{.kind = static_cast<ResourceKind>(from.kind()),
+                           .resource = from.resource(),
+                           .name = from.name(),
+                           .value = std::nullopt};
+  if (from.has_value()) record.value = from.value();
+  return record;
+}
+
 std::optional<Record> read_kind(const pb::MetadataRecord& from) {
   switch (from.kind_case()) {
     case pb::MetadataRecord::kBrokerRegistered:
@@ -218,6 +236,8 @@ std::optional<Record> read_kind(const pb::MetadataRecord& from) {
       return read(from.producer_ids_allocated());
     case pb::MetadataRecord::kFeatureLevelSet:
       return read(from.feature_level_set());
+    case pb::MetadataRecord::kResourceConfigSet:
+      return read(from.resource_config_set());
     case pb::MetadataRecord::KIND_NOT_SET:
       break;
   }
@@ -324,6 +344,10 @@ struct Describer {
   }
   std::string operator()(const FeatureLevelSet& r) const {
     return fmt::format("feature-level-set level={}", r.level);
+  }
+  std::string operator()(const ResourceConfigSet& r) const {
+    return fmt::format("resource-config-set kind={} resource={} {}", static_cast<int>(r.kind),
+                       r.resource, setting(r.name, r.value));
   }
 
  private:

@@ -105,10 +105,21 @@ struct FeatureLevelSet {
   std::int32_t level = 0;
   bool operator==(const FeatureLevelSet&) const = default;
 };
+/// Things besides topics and brokers that have settings, with Kafka's numbers.
+enum class ResourceKind : std::int8_t { kClientMetrics = 16, kGroup = 32 };
+/// value nullopt: removed. A resource exists as long as it has a setting.
+struct ResourceConfigSet {
+  ResourceKind kind = ResourceKind::kClientMetrics;
+  std::string resource;
+  std::string name;
+  std::optional<std::string> value;
+  bool operator==(const ResourceConfigSet&) const = default;
+};
 
-using Record = std::variant<BrokerRegistered, BrokerGone, TopicCreated, PartitionsAdded,
-                            TopicConfigSet, TopicDeleted, TopicRemoving, TopicRemoved,
-                            BrokerConfigSet, ProducerIdsAllocated, FeatureLevelSet>;
+using Record =
+    std::variant<BrokerRegistered, BrokerGone, TopicCreated, PartitionsAdded, TopicConfigSet,
+                 TopicDeleted, TopicRemoving, TopicRemoved, BrokerConfigSet, ProducerIdsAllocated,
+                 FeatureLevelSet, ResourceConfigSet>;
 
 /// The bytes of a record's value.
 common::Bytes encode(const Record& record);
