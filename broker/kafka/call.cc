@@ -21,6 +21,18 @@ void AnyCall::set_client_software(std::string_view name, std::string_view versio
   ticket_.session->set_client_software(name, version);
 }
 
+Sender AnyCall::sender() const {
+  const Session& session = *ticket_.session;
+  Sender sender{.id = session.client_id(),
+                .software_name = session.software_name(),
+                .software_version = session.software_version()};
+  if (const auto peer = env::Endpoint::parse(session.peer_address()); peer.ok()) {
+    sender.host = peer->host;
+    sender.port = fmt::format("{}", peer->port);
+  }
+  return sender;
+}
+
 void AnyCall::Place::cancel_with_connection(std::shared_ptr<service::FetchHandle> waiting) const {
   session->cancel_with_connection(slot, std::move(waiting));
 }

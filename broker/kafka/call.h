@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "broker/kafka/limits.h"
@@ -18,6 +19,16 @@ namespace millrace::kafka {
 
 class FetchSessions;
 class Session;
+
+/// Who is at the other end, as far as it told; empty: not told.
+struct Sender {
+  std::string id;
+  std::string software_name;
+  std::string software_version;
+  /// Where it comes from; an IPv6 address has no brackets.
+  std::string host;
+  std::string port;
+};
 
 /// What handlers work with. Belongs to the server; to be used only before the handler returns, not
 /// in later answers.
@@ -57,6 +68,8 @@ class AnyCall {
   env::Endpoint advertised() const;
   /// Whom the connection says it is, for logs (ApiVersions 3 and later).
   void set_client_software(std::string_view name, std::string_view version) const;
+  /// Who sent this request. To be asked before the handler returns.
+  Sender sender() const;
   /// Whether this call's connection would like to know where its partition lives; the shard's
   /// index is then told to lives_on().
   bool asks_for_home() const;

@@ -52,12 +52,14 @@ const Context& Session::context() const {
 }
 
 void Session::set_client_software(std::string_view name, std::string_view version) {
-  client_software_ = fmt::format("{}/{}", name, version);
+  software_name_ = name;
+  software_version_ = version;
 }
 
 std::string Session::describe() const {
-  return fmt::format("peer={} software={}", connection_ != nullptr ? connection_->peer() : "gone",
-                     client_software_.empty() ? "unknown" : client_software_);
+  return fmt::format(
+      "peer={} software={}", connection_ != nullptr ? connection_->peer() : "gone",
+      software_name_.empty() ? "unknown" : fmt::format("{}/{}", software_name_, software_version_));
 }
 
 // ---- Input
@@ -135,6 +137,8 @@ bool Session::may_start(wire::ApiKey key) const {
 
 void Session::begin(Bytes frame, wire::RequestHeader header, wire::Reader body) {
   const std::size_t api = *api_position(header.request_api_key);
+  if (const auto& id = header.client_id; client_id_ != (id ? std::string_view(*id) : ""))
+    client_id_ = id.value_or("");
   Slot& slot = slots_.emplace_back();
   slot.started = server_->now();
   slot.frame_bytes = static_cast<std::uint32_t>(frame.size());
@@ -340,12 +344,13 @@ Session::Luggage Session::pack() {
   closed_ = true;
   count_held();
   connection_->leave();
-  return {std::move(connection_), std::move(client_software_),
+  return {std::move(connection_), std::move(software_name_), std::move(software_version_),
           static_cast<std::uint8_t>(moves_ + 1)};
 }
 
 void Session::unpack(Luggage luggage) {
-  client_software_ = std::move(luggage.client_software);
+  software_name_ = std::move(luggage.software_name);
+  software_version_ = std::move(luggage.software_version);
   moves_ = luggage.moves;
 }
 

@@ -61,6 +61,14 @@ class Session : public std::enable_shared_from_this<Session> {
   /// The address that the client came to, HOST:PORT; empty once the connection is gone.
   std::string local_address() const { return connection_ == nullptr ? "" : connection_->local(); }
 
+  /// The address that the client came from, likewise.
+  std::string peer_address() const { return connection_ == nullptr ? "" : connection_->peer(); }
+  /// What the request that was begun last calls its client; empty if it does not.
+  const std::string& client_id() const { return client_id_; }
+  /// Empty: the client did not tell.
+  const std::string& software_name() const { return software_name_; }
+  const std::string& software_version() const { return software_version_; }
+
   /// Called by the server: sends what is answered, then goes on with input. Once per turn of the
   /// loop.
   void flush();
@@ -74,7 +82,8 @@ class Session : public std::enable_shared_from_this<Session> {
   /// What goes with a connection to another shard.
   struct Luggage {
     std::unique_ptr<env::Connection> connection;
-    std::string client_software;
+    std::string software_name;
+    std::string software_version;
     std::uint8_t moves = 0;
   };
   /// Ends this session without closing the connection. Requires destination().
@@ -140,7 +149,9 @@ class Session : public std::enable_shared_from_this<Session> {
   std::size_t out_bytes_ = 0;   // in out_, and in answers that wait for earlier ones
   std::size_t held_counted_ = 0;
   common::Instant last_moved_;
-  std::string client_software_;
+  std::string client_id_;
+  std::string software_name_;
+  std::string software_version_;
   std::uint32_t produces_ = 0;
   std::uint32_t home_ = 0;  // the shard that lives_on() told last
   std::uint16_t told_ = 0;  // how often in a row

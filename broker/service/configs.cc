@@ -3,11 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <memory>
 #include <utility>
 
+#include "broker/model/client_metrics_keys.h"
 #include "broker/model/topic_settings.h"
+#include "broker/service/logger_configs.h"
 #include "broker/service/metadata_writer.h"
 
 namespace millrace::service {
@@ -88,6 +91,62 @@ ConfigAnswer describe_broker(const Shard& here, const ConfigQuery& query) {
   return answer;
 }
 
+ConfigAnswer describe_client_metrics(const Shard& here, const ConfigQuery& query) {
+  if (query.name.empty()) {
+    return failed(ErrorCode::kInvalidRequest, "Client metrics subscription name must not be empty");
+  }
+  const auto& all = here.image().resource_configs(metadata::ResourceKind::kClientMetrics);
+  const auto found = all.find(query.name);
+  ConfigAnswer answer;
+  for (const model::ConfigKey& key : model::client_metrics_keys()) {
+    if (!wanted(query, key.name)) continue;
+    model::ConfigEntry entry{.key = &key, .value = std::string(key.default_value)};
+    if (found != all.end()) {
+      if (const auto set = found->second.find(key.name); set != found->second.end()) {
+        entry.value = set->second;
+        entry.source = ConfigSource::kClientMetrics;
+        entry.synonyms = {{std::string(key.name), set->second, ConfigSource::kClientMetrics}};
+      }
+    }
+    answer.entries.push_back(entry_of(entry, false));
+  }
+  return answer;
+}
+
+/// A group has what the broker has for all: its settings can be seen and not changed.
+ConfigAnswer describe_group(const Shard& here, const ConfigQuery& query) {
+  if (query.name.empty()) return failed(ErrorCode::kInvalidRequest, "Group name must not be empty");
+  ConfigAnswer answer;
+  for (const std::string_view name :
+       {"consumer.assignment.interval.ms", "consumer.heartbeat.interval.ms",
+        "consumer.session.timeout.ms"}) {
+    const std::string of_broker = fmt::format("group.{}", name);
+    const auto places = model::broker_value_places(of_broker, here.layers());
+    if (!wanted(query, name) || places.empty()) continue;
+    ConfigEntry entry{.name = std::string(name),
+                      .value = places.front().value,
+                      .read_only = true,
+                      .source = places.front().source,
+                      .type = ConfigType::kInt};
+    for (const model::ConfigSynonym& place : places)
+      entry.synonyms.push_back({place.name, place.value, place.source});
+    answer.entries.push_back(std::move(entry));
+  }
+  return answer;
+}
+
+common::Result<metadata::Decision<metadata::NoOutcome>> decide_client_metrics(
+    const metadata::Image& image, const ConfigCommand& command, AlterStyle style) {
+  TRY_ASSIGN(auto decision, metadata::decide(image, metadata::AlterClientMetrics{
+                                                        command.resource, command.changes, style}));
+  for (const metadata::Record& record : decision.records) {
+    const auto* set = std::get_if<metadata::ResourceConfigSet>(&record);
+    if (set != nullptr && set->name == model::kSubscriptionMatch && set->value)
+      TRY(telemetry::parse_match(*set->value));
+  }
+  return decision;
+}
+
 common::Result<metadata::Decision<metadata::NoOutcome>> decide_config(const Shard& first,
                                                                       const metadata::Image& image,
                                                                       const ConfigCommand& command,
@@ -101,6 +160,13 @@ common::Result<metadata::Decision<metadata::NoOutcome>> decide_config(const Shar
     TRY_ASSIGN(const auto broker, broker_of(command.resource));
     return metadata::decide(image, metadata::AlterBrokerConfigs{broker, command.changes, style},
                             first.layers());
+  }
+  if (command.type == ResourceType::kClientMetrics)
+    return decide_client_metrics(image, command, style);
+  if (command.type == ResourceType::kGroup) {
+    return common::Error{ErrorCode::kInvalidRequest,
+                         "Single groups have no settings of their own: the broker's group.* hold "
+                         "for all of them; nothing was changed."};
   }
   return common::Error{ErrorCode::kInvalidRequest,
                        fmt::format("Unexpected resource type {} for resource {}",
@@ -118,30 +184,48 @@ class Altering : public std::enable_shared_from_this<Altering> {
         validate_only_(validate_only),
         done_(std::move(done)) {}
 
+  /// Goes on with the next command. One that is decided at once does not make the stack deeper:
+  /// there may be very many.
   void next() {
+    again_ = true;
+    if (std::exchange(running_, true)) return;
+    while (std::exchange(again_, false)) start_one();
+    running_ = false;
+  }
+
+ private:
+  void start_one() {
     if (outcomes_.size() == commands_.size()) return done_(std::move(outcomes_));
+    const ConfigCommand& command = commands_[outcomes_.size()];
+    // The levels of loggers are this process's own affair: no record tells of them.
+    if (command.type == ResourceType::kBrokerLogger)
+      return finished(alter_loggers(here_, command, style_, validate_only_));
     MetadataWriter::decide_on<metadata::NoOutcome>(
         here_,
-        [&first = here_.first(), command = commands_[outcomes_.size()], style = style_,
+        [&first = here_.first(), command, style = style_,
          validate_only = validate_only_](const metadata::Image& image) {
           auto decision = decide_config(first, image, command, style);
           if (decision.ok() && validate_only) decision->records.clear();
           return decision;
         },
-        [self = shared_from_this()](common::Result<metadata::NoOutcome> decided) {
-          self->outcomes_.push_back(
-              decided.ok() ? ConfigOutcome{}
-                           : ConfigOutcome{decided.error().code, decided.error().detail});
-          self->next();
+        [self = shared_from_this()](const common::Result<metadata::NoOutcome>& decided) {
+          self->finished(decided.ok() ? common::ok() : common::Result<void>(decided.error()));
         });
   }
 
- private:
+  void finished(const common::Result<void>& outcome) {
+    outcomes_.push_back(outcome.ok() ? ConfigOutcome{}
+                                     : ConfigOutcome{outcome.error().code, outcome.error().detail});
+    next();
+  }
+
   Shard& here_;
   std::vector<ConfigCommand> commands_;
   AlterStyle style_;
   bool validate_only_;
   std::vector<ConfigOutcome> outcomes_;
+  bool running_ = false;
+  bool again_ = false;
   common::Reply<std::vector<ConfigOutcome>> done_;
 };
 
@@ -153,6 +237,32 @@ std::vector<ConfigEntry> topic_config_entries(const Shard& here,
   for (const model::ConfigEntry& entry : model::describe_topic_config(overrides, here.layers()))
     entries.push_back(entry_of(entry, false));
   return entries;
+}
+
+common::Result<std::vector<ConfigResource>> list_config_resources(
+    const Shard& here, const std::vector<ResourceType>& types) {
+  constexpr std::array kTypes = {ResourceType::kGroup, ResourceType::kClientMetrics,
+                                 ResourceType::kBrokerLogger, ResourceType::kBroker,
+                                 ResourceType::kTopic};
+  for (const ResourceType type : types) {
+    if (std::find(kTypes.begin(), kTypes.end(), type) == kTypes.end())
+      return model::error(ErrorCode::kUnsupportedVersion);
+  }
+  std::vector<ConfigResource> resources;
+  const auto add = [&](ResourceType type, const auto& names, const auto& name_of) {
+    if (!types.empty() && std::find(types.begin(), types.end(), type) == types.end()) return;
+    for (const auto& [key, value] : names) resources.push_back({type, name_of(key)});
+  };
+  const auto as_is = [](const std::string& name) { return name; };
+  const auto as_text = [](model::BrokerId id) { return fmt::format("{}", id); };
+  using metadata::ResourceKind;
+  const metadata::Image& image = here.image();
+  add(ResourceType::kGroup, image.resource_configs(ResourceKind::kGroup), as_is);
+  add(ResourceType::kClientMetrics, image.resource_configs(ResourceKind::kClientMetrics), as_is);
+  add(ResourceType::kBrokerLogger, image.brokers(), as_text);
+  add(ResourceType::kBroker, image.brokers(), as_text);
+  add(ResourceType::kTopic, image.topics(), as_is);
+  return resources;
 }
 
 std::vector<ConfigAnswer> describe_configs(const Shard& here,
@@ -167,7 +277,13 @@ std::vector<ConfigAnswer> describe_configs(const Shard& here,
         answers.push_back(describe_broker(here, query));
         break;
       case ResourceType::kBrokerLogger:
-        answers.push_back({});  // loggers cannot be changed one by one
+        answers.push_back(describe_loggers(here, query));
+        break;
+      case ResourceType::kClientMetrics:
+        answers.push_back(describe_client_metrics(here, query));
+        break;
+      case ResourceType::kGroup:
+        answers.push_back(describe_group(here, query));
         break;
       default:
         answers.push_back(

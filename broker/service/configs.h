@@ -58,6 +58,16 @@ struct ConfigAnswer {
   std::vector<ConfigEntry> entries;
 };
 
+/// A thing that has settings.
+struct ConfigResource {
+  ResourceType type = ResourceType::kTopic;
+  std::string name;
+};
+/// By type and name, from this shard's image; no types: of all types. kUnsupportedVersion: a type
+/// that is not known.
+common::Result<std::vector<ConfigResource>> list_config_resources(
+    const Shard& here, const std::vector<ResourceType>& types);
+
 /// From this shard's image; needs no waiting.
 std::vector<ConfigAnswer> describe_configs(const Shard& here,
                                            const std::vector<ConfigQuery>& queries);

@@ -10,7 +10,6 @@ namespace {
 using model::ErrorCode;
 using model::Offset;
 
-constexpr std::string_view kMetadataTopicName = "__cluster_metadata";
 constexpr model::PartitionKey kMetadataKey{model::kMetadataTopicId, model::PartitionIndex{0}};
 constexpr std::size_t kReplayBytes = 4 << 20;
 /// A log shorter than this is never worth shortening; a longer one is, when a snapshot is at most a
@@ -40,10 +39,6 @@ MetadataWriter::MetadataWriter(Shard& first) : first_(first) {
 
 MetadataWriter::~MetadataWriter() {
   close();
-}
-
-Offset MetadataWriter::log_end() const {
-  return log_->bounds().log_end;
 }
 
 void MetadataWriter::replay(common::Reply<common::Result<void>> done) {

@@ -8,12 +8,16 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "broker/metadata/machine.h"
 #include "broker/service/shard.h"
 
 namespace millrace::service {
+
+/// The name that the metadata log goes by among topics; no topic may have it.
+inline constexpr std::string_view kMetadataTopicName = "__cluster_metadata";
 
 /// Takes one decision at a time: decides on the image that holds everything before it, appends the
 /// records, waits until they are committed, lets every shard apply them, and only then answers.
@@ -45,8 +49,8 @@ class MetadataWriter {
   void resume_removals();
   /// Answers everything that waits with kShuttingDown.
   void close();
-  /// For metrics: the log's end offset.
-  model::Offset log_end() const;
+  /// How far the metadata log is. First shard's loop.
+  replica::Bounds bounds() const { return log_->bounds(); }
 
  private:
   struct Job {

@@ -83,6 +83,8 @@ void Shard::apply(const metadata::Record& record) {
     refresh_settings(*image_.topic(set->topic));
   } else if (std::holds_alternative<metadata::BrokerConfigSet>(record)) {
     refresh_all_settings();
+  } else if (std::holds_alternative<metadata::ResourceConfigSet>(record)) {
+    refresh_subscriptions();
   }
 }
 
@@ -104,6 +106,7 @@ void Shard::open_partition(const metadata::Topic& topic, model::PartitionIndex i
 
 void Shard::open_partitions() {
   refresh_all_settings();
+  refresh_subscriptions();
   for (const auto& [name, topic] : image_.topics()) {
     for (std::int32_t i = 0; i < topic->partition_count(); ++i)
       open_partition(*topic, model::PartitionIndex{i});
@@ -164,6 +167,17 @@ void Shard::refresh_settings(const metadata::Topic& topic) {
 void Shard::refresh_all_settings() {
   settings_ = model::resolve_broker_settings(layers());
   for (const auto& [name, topic] : image_.topics()) refresh_settings(*topic);
+}
+
+void Shard::refresh_subscriptions() {
+  std::vector<telemetry::Subscription> subscriptions;
+  for (const auto& [name, configs] :
+       image_.resource_configs(metadata::ResourceKind::kClientMetrics)) {
+    // One that only a newer version can read wants nothing here.
+    if (auto subscription = telemetry::Subscription::from(configs); subscription.ok())
+      subscriptions.push_back(std::move(*subscription));
+  }
+  telemetry_.set_subscriptions(std::move(subscriptions));
 }
 
 void Shard::next_producer_id(common::Reply<common::Result<model::ProducerId>> done) {

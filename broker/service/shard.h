@@ -18,11 +18,13 @@
 #include "broker/model/ids.h"
 #include "broker/replica/partition.h"
 #include "broker/storage/store.h"
+#include "broker/telemetry/clients.h"
 #include "common/random.h"
 
 namespace millrace::service {
 
 class GroupCoordinators;
+class Loggers;
 class MetadataWriter;
 
 /// This broker as others see it. Constant after start.
@@ -119,6 +121,12 @@ class Shard {
   /// up.
   void next_producer_id(common::Reply<common::Result<model::ProducerId>> done);
 
+  /// The clients whose metrics this shard keeps.
+  telemetry::Clients& telemetry() { return telemetry_; }
+  /// The process's log; nullptr: its levels are not to be seen.
+  Loggers* loggers() const { return loggers_; }
+  void set_loggers(Loggers* loggers) { loggers_ = loggers; }
+
   /// Answers all waiters and refuses further work.
   void close();
 
@@ -127,6 +135,7 @@ class Shard {
   void close_partitions(const metadata::Topic& topic);
   void refresh_settings(const metadata::Topic& topic);
   void refresh_all_settings();
+  void refresh_subscriptions();
   void take_producer_ids(common::Result<metadata::ProducerIdBlock> block);
 
   std::uint32_t index_;
@@ -143,6 +152,8 @@ class Shard {
   std::unique_ptr<GroupCoordinators> coordinators_;  // goes before the partitions
   std::vector<Shard*> peers_;
   MetadataWriter* metadata_writer_ = nullptr;
+  telemetry::Clients telemetry_;
+  Loggers* loggers_ = nullptr;
   struct ProducerIds {
     std::int64_t next = 0;
     std::int64_t end = 0;

@@ -1,10 +1,10 @@
-// ApiVersions: lists exactly the version table. Features are an extension that this broker has none
-// of.
+// ApiVersions: lists exactly the version table, and the features in force.
 #include "broker/kafka/handlers/18_api_versions.h"
 
 #include <algorithm>
 
 #include "broker/kafka/handlers/answers.h"
+#include "broker/kafka/handlers/features.h"
 #include "broker/wire/messages/api_versions.h"
 
 namespace millrace::kafka {
@@ -22,6 +22,16 @@ bool is_software_name(const std::string& text) {
 
 wire::ApiVersionsResponse::Api row_of(const wire::ApiVersionRow& row) {
   return {static_cast<std::int16_t>(row.key), row.announced_min, row.version_max};
+}
+
+void put_features(wire::ApiVersionsResponse& response) {
+  // No level ever changes, so what was agreed on is the first agreement.
+  response.finalized_features_epoch = 0;
+  for (const Feature& feature : features()) {
+    const std::string name(feature.name);
+    response.supported_features.push_back({name, feature.level_min, feature.level_max});
+    response.finalized_features.push_back({name, feature.level_max, feature.level_max});
+  }
 }
 
 }  // namespace
@@ -47,6 +57,7 @@ void handle(wire::ApiVersionsRequest request, Call<wire::ApiVersionsRequest> cal
   }
   response.api_keys.reserve(wire::kApis.size());
   for (const wire::ApiVersionRow& row : wire::kApis) response.api_keys.push_back(row_of(row));
+  put_features(response);
   call.answer(response);
 }
 

@@ -51,29 +51,26 @@ void add_missing(const std::string& name, Response& response) {
                                                       : ErrorCode::kInvalidTopic);
 }
 
-}  // namespace
-
-template <>
-void handle(Request request, Call<Request> call) {
-  service::Shard& shard = call.shard();
+/// One page, from the request's cursor on.
+Response page(const service::Shard& shard, const Request& request) {
   std::int32_t room = std::clamp(request.response_partition_limit, 1, kPartitionsPerPageMax);
   const std::string start = request.cursor.has_value() ? request.cursor->topic_name : "";
-  const std::int32_t start_index =
-      request.cursor.has_value() ? std::max(request.cursor->partition_index, 0) : 0;
+  const std::int32_t start_index = request.cursor.has_value() ? request.cursor->partition_index : 0;
   const std::set<std::string> names = wanted_names(request, shard.image());
   Response response;
   for (auto name = names.lower_bound(start); name != names.end(); ++name) {
-    const auto topic = shard.image().topic(*name);
-    if (topic == nullptr) {
-      add_missing(*name, response);
-      continue;
-    }
+    // A cursor names the next topic whether or not it is there, as Kafka's does.
     if (room == 0) {
       response.next_cursor.emplace();
       response.next_cursor->topic_name = *name;
       break;
     }
-    const std::int32_t first = *name == start ? start_index : 0;
+    const auto topic = shard.image().topic(*name);
+    if (topic == nullptr) {
+      add_missing(*name, response);
+      continue;
+    }
+    const std::int32_t first = *name == start ? std::min(start_index, topic->partition_count()) : 0;
     const std::int32_t next = add_topic(shard, *topic, first, room, response);
     room -= next - first;
     if (next < topic->partition_count()) {
@@ -83,7 +80,28 @@ void handle(Request request, Call<Request> call) {
       break;
     }
   }
-  answer_with_leaders<Request>(shard, std::move(response), std::move(call));
+  return response;
+}
+
+/// The answer has no error of its own: every topic of the request carries it.
+Response refused(const Request& request) {
+  Response response;
+  for (const Request::Topic& topic : request.topics) {
+    Response::Topic& answer = response.topics.emplace_back();
+    answer.name = topic.name;
+    answer.error_code = kafka_number(ErrorCode::kInvalidRequest);
+  }
+  return response;
+}
+
+}  // namespace
+
+template <>
+void handle(Request request, Call<Request> call) {
+  service::Shard& shard = call.shard();
+  if (request.cursor.has_value() && request.cursor->partition_index < 0)
+    return call.answer(refused(request));
+  answer_with_leaders<Request>(shard, page(shard, request), std::move(call));
 }
 
 }  // namespace millrace::kafka

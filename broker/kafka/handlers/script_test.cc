@@ -1,4 +1,4 @@
-// The 18 APIs as scripts: what a client is told, version by version, about what is there, what is
+// The APIs as scripts: what a client is told, version by version, about what is there, what is
 // not, and what is wrong.
 #include <gtest/gtest.h>
 
@@ -17,7 +17,7 @@ TEST_P(Script, TellsWhatItTold) {
 
 INSTANTIATE_TEST_SUITE_P(, Script,
                          ::testing::Values("cluster", "configs", "produce", "read", "producers",
-                                           "topics"),
+                                           "topics", "admin", "telemetry"),
                          [](const auto& script) { return std::string(script.param); });
 
 }  // namespace

@@ -19,20 +19,6 @@ namespace {
 
 constexpr std::int8_t kDefaultSource = 5;
 
-/// Arguments "WORD:NAME=VALUE" or "WORD:NAME" as pairs.
-std::vector<std::pair<std::string, std::string>> pairs(const common::ScriptCommand& command,
-                                                       const std::string& word) {
-  std::vector<std::pair<std::string, std::string>> found;
-  for (const std::string& argument : command.arguments) {
-    if (!argument.starts_with(word + ":")) continue;
-    const std::string rest = argument.substr(word.size() + 1);
-    const std::size_t equals = rest.find('=');
-    found.emplace_back(rest.substr(0, equals),
-                       equals == std::string::npos ? "" : rest.substr(equals + 1));
-  }
-  return found;
-}
-
 /// replicas=0,0 gives two partitions, each with one replica on broker 0.
 std::vector<std::int32_t> replicas(const common::ScriptCommand& command) {
   std::vector<std::int32_t> brokers;
@@ -68,7 +54,13 @@ std::string resource_outcomes(const Response& response) {
 std::string ScriptedClient::api_versions(const Command& command, std::int16_t version) {
   wire::ApiVersionsRequest request{command.value("software").value_or("script"), "1.0"};
   const auto response = client_->call(request, version);
-  return fmt::format("{} apis={}\n", shown(response.error_code), response.api_keys.size());
+  std::string out = fmt::format("{} apis={}", shown(response.error_code),
+                                response.api_keys.size() == wire::kApis.size() ? "all" : "none");
+  for (const auto& feature : response.supported_features)
+    out += fmt::format(" {}={}..{}", feature.name, feature.min_version, feature.max_version);
+  for (const auto& feature : response.finalized_features)
+    out += fmt::format(" {}={}", feature.name, feature.max_version_level);
+  return out + "\n";
 }
 
 std::string ScriptedClient::metadata(const Command& command, std::int16_t version) {

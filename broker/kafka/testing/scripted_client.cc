@@ -52,29 +52,31 @@ std::string shown(std::int16_t error, const std::optional<std::string>& message)
 
 const std::map<std::string, ScriptedClient::Row>& ScriptedClient::rows() {
   using Self = ScriptedClient;
-  const auto row = []<typename Request>(Handler handler, const Request&) {
-    return Row{handler, Request::kVersionMin, Request::kVersionMax};
-  };
-  static const std::map<std::string, Row> table = {
-      {"alter", row(&Self::alter, wire::IncrementalAlterConfigsRequest{})},
-      {"api-versions", row(&Self::api_versions, wire::ApiVersionsRequest{})},
-      {"cluster", row(&Self::cluster, wire::DescribeClusterRequest{})},
-      {"configs", row(&Self::configs, wire::DescribeConfigsRequest{})},
-      {"create", row(&Self::create, wire::CreateTopicsRequest{})},
-      {"delete", row(&Self::remove, wire::DeleteTopicsRequest{})},
-      {"delete-records", row(&Self::delete_records, wire::DeleteRecordsRequest{})},
-      {"describe", row(&Self::describe, wire::DescribeTopicPartitionsRequest{})},
-      {"epoch-end", row(&Self::epoch_end, wire::OffsetForLeaderEpochRequest{})},
-      {"fetch", row(&Self::fetch, wire::FetchRequest{})},
-      {"grow", row(&Self::grow, wire::CreatePartitionsRequest{})},
-      {"init-producer", row(&Self::init_producer, wire::InitProducerIdRequest{})},
-      {"log-dirs", row(&Self::log_dirs, wire::DescribeLogDirsRequest{})},
-      {"metadata", row(&Self::metadata, wire::MetadataRequest{})},
-      {"offsets", row(&Self::offsets, wire::ListOffsetsRequest{})},
-      {"produce", row(&Self::produce, wire::ProduceRequest{})},
-      {"producers", row(&Self::producers, wire::DescribeProducersRequest{})},
-      {"replace-configs", row(&Self::replace_configs, wire::AlterConfigsRequest{})},
-  };
+  static const std::map<std::string, Row> table = [] {
+    std::map<std::string, Row> all = {
+        {"alter", row<wire::IncrementalAlterConfigsRequest>(&Self::alter)},
+        {"api-versions", row<wire::ApiVersionsRequest>(&Self::api_versions)},
+        {"cluster", row<wire::DescribeClusterRequest>(&Self::cluster)},
+        {"configs", row<wire::DescribeConfigsRequest>(&Self::configs)},
+        {"create", row<wire::CreateTopicsRequest>(&Self::create)},
+        {"delete", row<wire::DeleteTopicsRequest>(&Self::remove)},
+        {"delete-records", row<wire::DeleteRecordsRequest>(&Self::delete_records)},
+        {"describe", row<wire::DescribeTopicPartitionsRequest>(&Self::describe)},
+        {"epoch-end", row<wire::OffsetForLeaderEpochRequest>(&Self::epoch_end)},
+        {"fetch", row<wire::FetchRequest>(&Self::fetch)},
+        {"grow", row<wire::CreatePartitionsRequest>(&Self::grow)},
+        {"init-producer", row<wire::InitProducerIdRequest>(&Self::init_producer)},
+        {"log-dirs", row<wire::DescribeLogDirsRequest>(&Self::log_dirs)},
+        {"metadata", row<wire::MetadataRequest>(&Self::metadata)},
+        {"offsets", row<wire::ListOffsetsRequest>(&Self::offsets)},
+        {"produce", row<wire::ProduceRequest>(&Self::produce)},
+        {"producers", row<wire::DescribeProducersRequest>(&Self::producers)},
+        {"replace-configs", row<wire::AlterConfigsRequest>(&Self::replace_configs)},
+    };
+    add_cluster_rows(all);
+    add_telemetry_rows(all);
+    return all;
+  }();
   return table;
 }
 
@@ -118,6 +120,7 @@ std::string ScriptedClient::restart(const Command& command) {
   broker_ = std::make_unique<TestBroker>(options);
   client_ = broker_->connect();
   ids_.clear();
+  instance_ = {};
   return "ok\n";
 }
 
@@ -140,6 +143,19 @@ std::vector<ScriptedClient::Target> ScriptedClient::targets(const Command& comma
     all.push_back(std::move(target));
   }
   return all;
+}
+
+std::vector<std::pair<std::string, std::string>> ScriptedClient::pairs(const Command& command,
+                                                                       const std::string& word) {
+  std::vector<std::pair<std::string, std::string>> found;
+  for (const std::string& argument : command.arguments) {
+    if (!argument.starts_with(word + ":")) continue;
+    const std::string rest = argument.substr(word.size() + 1);
+    const std::size_t equals = rest.find('=');
+    found.emplace_back(rest.substr(0, equals),
+                       equals == std::string::npos ? "" : rest.substr(equals + 1));
+  }
+  return found;
 }
 
 std::int64_t ScriptedClient::number(const Command& command, std::string_view key,

@@ -17,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "broker/kafka/testing/test_broker.h"
@@ -49,10 +50,19 @@ class ScriptedClient {
   };
 
   static const std::map<std::string, Row>& rows();
+  template <typename Request>
+  static Row row(Handler handler) {
+    return {handler, Request::kVersionMin, Request::kVersionMax};
+  }
+  static void add_cluster_rows(std::map<std::string, Row>& table);
+  static void add_telemetry_rows(std::map<std::string, Row>& table);
   std::string restart(const Command& command);
   std::vector<Target> targets(const Command& command) const;
   static std::int64_t number(const Command& command, std::string_view key, std::int64_t otherwise);
   static bool flag(const Command& command, std::string_view word);
+  /// Arguments "WORD:NAME=VALUE" or "WORD:NAME" as pairs.
+  static std::vector<std::pair<std::string, std::string>> pairs(const Command& command,
+                                                                const std::string& word);
 
   // scripted_admin.cc
   std::string api_versions(const Command& command, std::int16_t version);
@@ -75,9 +85,34 @@ class ScriptedClient {
   std::string init_producer(const Command& command, std::int16_t version);
   std::string producers(const Command& command, std::int16_t version);
 
+  // scripted_cluster.cc
+  std::string acls(const Command& command, std::int16_t version);
+  std::string create_acls(const Command& command, std::int16_t version);
+  std::string delete_acls(const Command& command, std::int16_t version);
+  std::string describe_transactions(const Command& command, std::int16_t version);
+  std::string list_transactions(const Command& command, std::int16_t version);
+  std::string elect(const Command& command, std::int16_t version);
+  std::string move(const Command& command, std::int16_t version);
+  std::string move_dir(const Command& command, std::int16_t version);
+  std::string moves(const Command& command, std::int16_t version);
+  std::string quorum(const Command& command, std::int16_t version);
+  std::string quotas(const Command& command, std::int16_t version);
+  std::string set_quota(const Command& command, std::int16_t version);
+  std::string scram(const Command& command, std::int16_t version);
+  std::string set_scram(const Command& command, std::int16_t version);
+  std::string resources(const Command& command, std::int16_t version);
+  std::string update_features(const Command& command, std::int16_t version);
+  // scripted_telemetry.cc
+  std::string subscribe(const Command& command, std::int16_t version);
+  std::string push(const Command& command, std::int16_t version);
+  std::string readings(const Command& command, std::int16_t version);
+  std::string wait(const Command& command, std::int16_t version);
+
   std::unique_ptr<TestBroker> broker_;
   std::optional<Client> client_;
   std::map<std::string, common::Uuid> ids_;
+  common::Uuid instance_;  // as the broker knows this client's metrics
+  std::int32_t subscription_ = 0;
 };
 
 /// The name of an error as Kafka writes it, and the sentence beside it if there is one.

@@ -84,7 +84,10 @@ TestBroker::TestBroker(TestBrokerOptions options) : transport_(std::make_unique<
                               .start_config = config}));
     peers.push_back(shards_.back().get());
   }
-  for (auto& shard : shards_) shard->set_peers(peers);
+  for (auto& shard : shards_) {
+    shard->set_peers(peers);
+    shard->set_loggers(&loggers_);
+  }
   writer_ = std::make_unique<service::MetadataWriter>(*shards_[0]);
   shards_[0]->set_metadata_writer(writer_.get());
   bool ready = false;

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,6 +18,7 @@
 #include "broker/kafka/testing/memory_store.h"
 #include "broker/kafka/testing/wire_end.h"
 #include "broker/model/record.h"
+#include "broker/service/loggers.h"
 #include "broker/service/metadata_writer.h"
 #include "broker/wire/header.h"
 #include "broker/wire/messages/create_topics.h"
@@ -86,6 +88,19 @@ class Client {
   std::int32_t next_id_ = 1;
 };
 
+/// Levels that only tests see.
+class MemoryLoggers final : public service::Loggers {
+ public:
+  std::map<std::string, std::string> levels() const override { return levels_; }
+  model::Result<void> set_level(const std::string& logger, std::string_view level) override {
+    levels_[logger] = level;
+    return common::ok();
+  }
+
+ private:
+  std::map<std::string, std::string> levels_{{std::string(service::kRootLogger), "INFO"}};
+};
+
 struct TestBrokerOptions {
   std::uint32_t shards = 1;
   Limits limits;
@@ -122,6 +137,7 @@ class TestBroker {
   std::shared_ptr<MemoryStoreOptions> storage_ = std::make_shared<MemoryStoreOptions>();
   std::shared_ptr<ConnectionCount> connections_ = std::make_shared<ConnectionCount>();
   std::unique_ptr<env::Transport> transport_;
+  MemoryLoggers loggers_;
   std::vector<std::unique_ptr<service::Shard>> shards_;
   std::unique_ptr<service::MetadataWriter> writer_;
   std::vector<std::unique_ptr<Server>> servers_;
