@@ -134,6 +134,7 @@ class RealBroker final : public Broker {
   std::unique_ptr<env::DataDirectory> data_;
   Directory directory_;
   env::RealNetwork network_{log_warning};
+  ProcessLoggers loggers_;
   std::vector<ShardThread> threads_;
   std::unique_ptr<service::MetadataWriter> writer_;
   std::unique_ptr<grpc::Server> grpc_;
@@ -232,7 +233,10 @@ Result<void> RealBroker::open_shards() {
                                                                .log = log_warning});
   }
   const std::vector<service::Shard*> all = shards();
-  for (service::Shard* shard : all) shard->set_peers(all);
+  for (service::Shard* shard : all) {
+    shard->set_peers(all);
+    shard->set_loggers(&loggers_);
+  }
   return common::ok();
 }
 

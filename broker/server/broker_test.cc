@@ -20,6 +20,7 @@
 #include "broker/env/testing/both_worlds.h"
 #include "broker/kafka/testing/test_broker.h"
 #include "broker/server/logging.h"
+#include "broker/telemetry/testing/otlp_message.h"
 #include "broker/wire/messages/all.h"
 #include "common/endian.h"
 #include "millrace/v1/admin.grpc.pb.h"
@@ -32,6 +33,7 @@ namespace {
 using kafka::testing::batch_of;
 using kafka::testing::produce_request;
 using kafka::testing::values_in;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 constexpr int kPartitions = 6;
@@ -461,6 +463,45 @@ TEST_F(BrokerTest, StopsWhileClientsWait) {
   v1::ReadResponse second;
   EXPECT_FALSE(stream->Read(&second));
   EXPECT_FALSE(stream->Finish().ok());
+}
+
+// Goal: metrics that a client pushes are shown, with its name. Method: a subscription, a push, a
+// scrape.
+TEST_F(BrokerTest, MetricsOfClientsAreShown) {
+  KafkaClient client(kafka_);
+  wire::IncrementalAlterConfigsRequest alter;
+  auto& resource = alter.resources.emplace_back();
+  resource.resource_type = 16;  // client metrics
+  resource.resource_name = "all";
+  resource.configs.push_back({"metrics", 0, "*"});
+  ASSERT_EQ(client.call(alter).responses.at(0).error_code, 0);
+  const auto granted = client.call(wire::GetTelemetrySubscriptionsRequest{});
+  EXPECT_THAT(granted.requested_metrics, ElementsAre("*"));
+  telemetry::testing::OtlpMessage message;
+  message.gauge("queue", 7, {{"topic", "t"}}).sum("sent", 5);
+  const auto pushed = client.call(wire::PushTelemetryRequest{
+      granted.client_instance_id, granted.subscription_id, false, 0, message.bytes()});
+  ASSERT_EQ(pushed.error_code, 0);
+  const std::string metrics = page("/metrics");
+  EXPECT_THAT(metrics, HasSubstr("millrace_client_metric{metric=\"queue\",client_id="));
+  EXPECT_THAT(metrics, HasSubstr(",topic=\"t\"} 7\n"));
+  EXPECT_THAT(metrics, HasSubstr("millrace_client_metric_total{metric=\"sent\""));
+  EXPECT_THAT(metrics, HasSubstr(granted.client_instance_id.text()));
+}
+
+// Goal: Kafka's tools see and set the level of the real log. Method: set it, look at the logger.
+TEST_F(BrokerTest, TheLogsLevelIsSetThroughKafka) {
+  KafkaClient client(kafka_);
+  wire::IncrementalAlterConfigsRequest alter;
+  auto& resource = alter.resources.emplace_back();
+  resource.resource_type = 8;  // loggers
+  resource.resource_name = "0";
+  for (const char* const level : {"FATAL", "TRACE", "ERROR"}) {
+    resource.configs = {{"root", 0, level}};
+    const auto altered = client.call(alter);
+    ASSERT_EQ(altered.responses.at(0).error_code, 0) << altered.debug();
+    EXPECT_EQ(ProcessLoggers().levels().at("root"), level);
+  }
 }
 
 }  // namespace

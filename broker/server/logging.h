@@ -1,15 +1,25 @@
 // The process's log: one line an event, key=value, on standard error.
 #pragma once
 
+#include <map>
+#include <string>
 #include <string_view>
 
 #include "broker/model/errors.h"
+#include "broker/service/loggers.h"
 
 namespace millrace::server {
 
 /// Sets format ("text" or "json") and level ("debug", "info", "warn", "error") of the default
 /// logger.
 void set_up_logging(std::string_view format, std::string_view level);
+
+/// The default logger's level, seen and set through Kafka's tools.
+class ProcessLoggers final : public service::Loggers {
+ public:
+  std::map<std::string, std::string> levels() const override;
+  model::Result<void> set_level(const std::string& logger, std::string_view level) override;
+};
 
 void log_info(std::string_view line);
 void log_warning(std::string_view line);

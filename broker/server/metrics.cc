@@ -36,6 +36,9 @@ struct Snapshot {
   storage::StoreStats store;
   std::map<std::string, TopicCounts> topics;
   std::uint64_t metadata_rejected = 0;
+  std::vector<telemetry::Reading> client_readings;
+  std::size_t telemetry_clients = 0;
+  telemetry::Counts telemetry;
   std::size_t topic_count = 0;
   std::int64_t partition_count = 0;
   std::int64_t damaged = 0;
@@ -58,6 +61,10 @@ Snapshot take(const MetricSource& source) {
     if (partition->log().damage()) ++snapshot.damaged;
   }
   snapshot.groups = count_groups(*source.shard);
+  telemetry::Clients& clients = source.shard->telemetry();
+  snapshot.client_readings = clients.readings(source.shard->clock().now());
+  snapshot.telemetry_clients = clients.size();
+  snapshot.telemetry = clients.counts();
   snapshot.metadata_rejected = source.shard->image().rejected();
   snapshot.topic_count = source.shard->image().topics().size();
   snapshot.partition_count = source.shard->image().partition_total();
@@ -178,6 +185,31 @@ void add_storage(Exposition& out, const Snapshot& snapshot) {
             static_cast<double>(snapshot.damaged), labels);
 }
 
+/// What clients pushed of their own metrics.
+void add_telemetry(Exposition& out, const Snapshot& snapshot) {
+  const Labels labels = shard_label(snapshot);
+  out.gauge("millrace_telemetry_clients", "Clients that asked for a telemetry subscription.",
+            static_cast<double>(snapshot.telemetry_clients), labels);
+  out.counter("millrace_telemetry_pushes_total", "Pushes of clients' metrics that were taken.",
+              static_cast<double>(snapshot.telemetry.pushes), labels);
+  out.counter("millrace_telemetry_unreadable_total", "Pushes that could not be unpacked or read.",
+              static_cast<double>(snapshot.telemetry.unreadable), labels);
+  out.counter("millrace_telemetry_points_dropped_total",
+              "Numbers of clients that were left out: histograms, or beyond the limits.",
+              static_cast<double>(snapshot.telemetry.points_dropped), labels);
+  for (const telemetry::Reading& reading : snapshot.client_readings) {
+    Labels own;
+    for (const auto& [name, value] : reading.name->labels) own.push_back({name, value});
+    if (reading.is_total) {
+      out.counter("millrace_client_metric_total", "What a client counts since it started.",
+                  reading.value, std::move(own));
+    } else {
+      out.gauge("millrace_client_metric", "What a client told last of itself.", reading.value,
+                std::move(own));
+    }
+  }
+}
+
 std::uint64_t resident_bytes() {
   std::ifstream in("/proc/self/statm");
   std::uint64_t size = 0;
@@ -243,6 +275,7 @@ std::string metrics_text(const std::vector<MetricSource>& sources) {
     add_kafka(out, snapshot);
     add_storage(out, snapshot);
     add_group_counts(out, snapshot.shard, snapshot.groups);
+    add_telemetry(out, snapshot);
   }
   if (lags.wait_until(deadline) == std::future_status::ready) add_group_lags(out, lags.get());
   return out.text();
