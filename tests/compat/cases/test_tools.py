@@ -133,3 +133,48 @@ def test_consumer_perf(tool, clients, make_topic, needs_groups):
     clients("confluent").produce(topic=topic, records=[record("x" * 200, partition=0) for _ in range(2000)])
     printed = tool(TOOLS + "ConsumerPerformance", "--topic", topic, "--num-records", "2000", "--timeout", "20000")
     assert re.search(r", 2000, ", printed)
+
+
+@pytest.mark.parametrize("entity", ["users", "clients", "ips", "topics", "brokers", "client-metrics", "groups"])
+def test_configs_describes_every_kind(tool, entity):
+    assert "Exception" not in tool("kafka.admin.ConfigCommand", "--describe", "--entity-type", entity)
+
+
+@pytest.mark.parametrize("entity, name", [("users", "alice"), ("clients", "app"), ("broker-loggers", "0"), ("client-metrics", "none")])
+def test_configs_describes_one_of_a_kind(tool, entity, name):
+    assert "Exception" not in tool("kafka.admin.ConfigCommand", "--describe", "--entity-type", entity, "--entity-name", name)
+
+
+def test_configs_sets_levels_of_loggers(tool):
+    arguments = ["--entity-type", "broker-loggers", "--entity-name", "0"]
+    tool("kafka.admin.ConfigCommand", "--alter", "--add-config", "root=INFO", *arguments)
+    assert "root=INFO" in tool("kafka.admin.ConfigCommand", "--describe", *arguments)
+
+
+@pytest.mark.parametrize("main, arguments, printed", [
+    ("FeatureCommand", ["describe"], ""),
+    ("MetadataQuorumCommand", ["describe", "--status"], "LeaderId"),
+    ("MetadataQuorumCommand", ["describe", "--replication"], "Leader"),
+    ("TransactionsCommand", ["list"], "TransactionalId"),
+    ("LeaderElectionCommand", ["--election-type", "preferred", "--all-topic-partitions"], ""),
+    ("reassign.ReassignPartitionsCommand", ["--list"], "No partition reassignments found"),
+    ("LogDirsCommand", ["--describe"], "logDirs"),
+])
+def test_tools_of_the_cluster(tool, main, arguments, printed):
+    found = tool(TOOLS + main, *arguments)
+    assert printed in found and "Exception" not in found
+
+
+def test_client_metrics_make_list_describe_delete(tool, topic):
+    main = TOOLS + "ClientMetricsCommand"
+    tool(main, "--alter", "--name", topic, "--metrics", "org.apache.kafka.producer.", "--interval", "5000", "--match", "client_id=app")
+    assert topic in tool(main, "--list").split()
+    described = tool(main, "--describe", "--name", topic)
+    assert "interval.ms=5000" in described and "match=client_id=app" in described and "metrics=org.apache.kafka.producer." in described
+    tool(main, "--delete", "--name", topic)
+    assert topic not in tool(main, "--list").split()
+
+
+def test_acls_says_that_there_is_no_authorizer(tool):
+    code, printed = tool("org.apache.kafka.tools.AclCommand", "--list", check=False)
+    assert code != 0 and "No Authorizer is configured" in printed

@@ -56,11 +56,11 @@ final class AdminOperations {
     return command.get("topic").asText();
   }
 
-  private static <T> T wait(KafkaFuture<T> future) throws Exception {
+  static <T> T wait(KafkaFuture<T> future) throws Exception {
     return future.get(20, TimeUnit.SECONDS);
   }
 
-  private static void with(JsonNode command, Action action) throws Exception {
+  static void with(JsonNode command, Action action) throws Exception {
     Map<String, Object> options = new HashMap<>();
     options.put("bootstrap.servers", command.get("bootstrap").asText());
     options.put("default.api.timeout.ms", 15000);
@@ -96,6 +96,9 @@ final class AdminOperations {
   }
 
   private static ConfigResource resource(JsonNode command) {
+    if (command.hasNonNull("resource_type")) {
+      return new ConfigResource(ConfigResource.Type.valueOf(command.get("resource_type").asText()), command.get("name").asText());
+    }
     return command.hasNonNull("broker")
         ? new ConfigResource(ConfigResource.Type.BROKER, command.get("broker").asText())
         : new ConfigResource(ConfigResource.Type.TOPIC, topic(command));

@@ -25,6 +25,7 @@ public final class Driver {
     AdminOperations.register(OPERATIONS);
     GroupOperations.register(OPERATIONS);
     GroupAdminOperations.register(OPERATIONS);
+    ClusterOperations.register(OPERATIONS);
     BufferedReader lines = new BufferedReader(new InputStreamReader(System.in));
     for (String line = lines.readLine(); line != null; line = lines.readLine()) {
       System.out.println(JSON.writeValueAsString(answer(JSON.readTree(line))));

@@ -1,7 +1,8 @@
 """Drives confluent-kafka (librdkafka): see driver_loop.py."""
 import confluent_kafka
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic
+from confluent_kafka import Consumer, ElectionType, KafkaException, Producer, TopicCollection, TopicPartition
+from confluent_kafka.admin import (AclBinding, AclBindingFilter, AclOperation, AclPermissionType, AdminClient, ConfigResource,
+                                   NewPartitions, NewTopic, ResourcePatternType, ResourceType)
 
 from confluent_groups import Groups
 from driver_loop import Deadline, pack, serve, unpack
@@ -158,6 +159,50 @@ class Driver(Groups):
         for future in futures.values():
             future.result(timeout=20)
         return {}
+
+    def admin(self, bootstrap, call, **arguments):
+        return {"found": getattr(self, "_call_" + call)(self._admin(bootstrap), **arguments)}
+
+    @staticmethod
+    def _call_cluster(admin):
+        found = admin.describe_cluster(include_authorized_operations=True).result(timeout=20)
+        return {"id": found.cluster_id, "controller": found.controller.id, "nodes": [node.id for node in found.nodes]}
+
+    @staticmethod
+    def _call_describe_topics(admin, topics):
+        found = admin.describe_topics(TopicCollection(topics), include_authorized_operations=True)
+        return {name: [p.id for p in future.result(timeout=20).partitions] for name, future in found.items()}
+
+    @staticmethod
+    def _call_configs(admin, kind, name):
+        resource = ConfigResource(getattr(ConfigResource.Type, kind), name)
+        found = admin.describe_configs([resource])[resource].result(timeout=20)
+        return {key: entry.value for key, entry in found.items()}
+
+    @staticmethod
+    def _call_acls(admin):
+        anything = AclBindingFilter(ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY, AclPermissionType.ANY)
+        return len(admin.describe_acls(anything).result(timeout=20))
+
+    @staticmethod
+    def _call_create_acl(admin):
+        rule = AclBinding(ResourceType.TOPIC, "t", ResourcePatternType.LITERAL, "User:alice", "*", AclOperation.READ,
+                          AclPermissionType.ALLOW)
+        return admin.create_acls([rule])[rule].result(timeout=20)
+
+    @staticmethod
+    def _call_scram(admin):
+        return len(admin.describe_user_scram_credentials().result(timeout=20))
+
+    @staticmethod
+    def _call_scram_of(admin, user):
+        return str(admin.describe_user_scram_credentials([user])[user].result(timeout=20))
+
+    @staticmethod
+    def _call_elect(admin, topic):
+        partition = TopicPartition(topic, 0)
+        found = admin.elect_leaders(ElectionType.PREFERRED, [partition]).result(timeout=20)
+        return {"%s:%d" % (p.topic, p.partition): error.code() if error else None for p, error in found.items()}
 
     def watch_start(self, bootstrap, topic):
         self.watched = Producer({"bootstrap.servers": bootstrap, "topic.metadata.refresh.interval.ms": 500})

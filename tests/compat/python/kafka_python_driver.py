@@ -1,4 +1,6 @@
 """Drives kafka-python, from 2.0.2 to the newest: see driver_loop.py."""
+import json
+
 import kafka
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewPartitions
@@ -172,6 +174,12 @@ class Driver(Groups):
             return {}
         finally:
             admin.close()
+
+    def admin(self, bootstrap, call, arguments=()):
+        """Any method of the admin client by its name; what it answers as text where JSON has no form for it."""
+        answer = {}
+        self._admin(bootstrap, lambda admin: answer.update(found=getattr(admin, call)(*arguments)))
+        return {"found": json.loads(json.dumps(answer["found"], default=str))}
 
     def watch_start(self, bootstrap, topic):
         self.watched = KafkaProducer(bootstrap_servers=bootstrap, metadata_max_age_ms=500)
