@@ -10,6 +10,7 @@
 
 #include "broker/model/client_metrics_keys.h"
 #include "broker/model/topic_settings.h"
+#include "broker/service/in_turn.h"
 #include "broker/service/logger_configs.h"
 #include "broker/service/metadata_writer.h"
 
@@ -173,61 +174,28 @@ common::Result<metadata::Decision<metadata::NoOutcome>> decide_config(const Shar
                                    static_cast<int>(command.type), command.resource)};
 }
 
-/// The commands of one request, one after the other.
-class Altering : public std::enable_shared_from_this<Altering> {
- public:
-  Altering(Shard& here, std::vector<ConfigCommand> commands, AlterStyle style, bool validate_only,
-           common::Reply<std::vector<ConfigOutcome>> done)
-      : here_(here),
-        commands_(std::move(commands)),
-        style_(style),
-        validate_only_(validate_only),
-        done_(std::move(done)) {}
+ConfigOutcome outcome_of(const common::Result<void>& altered) {
+  return altered.ok() ? ConfigOutcome{}
+                      : ConfigOutcome{altered.error().code, altered.error().detail};
+}
 
-  /// Goes on with the next command. One that is decided at once does not make the stack deeper:
-  /// there may be very many.
-  void next() {
-    again_ = true;
-    if (std::exchange(running_, true)) return;
-    while (std::exchange(again_, false)) start_one();
-    running_ = false;
-  }
-
- private:
-  void start_one() {
-    if (outcomes_.size() == commands_.size()) return done_(std::move(outcomes_));
-    const ConfigCommand& command = commands_[outcomes_.size()];
-    // The levels of loggers are this process's own affair: no record tells of them.
-    if (command.type == ResourceType::kBrokerLogger)
-      return finished(alter_loggers(here_, command, style_, validate_only_));
-    MetadataWriter::decide_on<metadata::NoOutcome>(
-        here_,
-        [&first = here_.first(), command, style = style_,
-         validate_only = validate_only_](const metadata::Image& image) {
-          auto decision = decide_config(first, image, command, style);
-          if (decision.ok() && validate_only) decision->records.clear();
-          return decision;
-        },
-        [self = shared_from_this()](const common::Result<metadata::NoOutcome>& decided) {
-          self->finished(decided.ok() ? common::ok() : common::Result<void>(decided.error()));
-        });
-  }
-
-  void finished(const common::Result<void>& outcome) {
-    outcomes_.push_back(outcome.ok() ? ConfigOutcome{}
-                                     : ConfigOutcome{outcome.error().code, outcome.error().detail});
-    next();
-  }
-
-  Shard& here_;
-  std::vector<ConfigCommand> commands_;
-  AlterStyle style_;
-  bool validate_only_;
-  std::vector<ConfigOutcome> outcomes_;
-  bool running_ = false;
-  bool again_ = false;
-  common::Reply<std::vector<ConfigOutcome>> done_;
-};
+void alter_one(Shard& here, ConfigCommand command, AlterStyle style, bool validate_only,
+               common::Reply<ConfigOutcome> done) {
+  // The levels of loggers are this process's own affair: no record tells of them.
+  if (command.type == ResourceType::kBrokerLogger)
+    return done(outcome_of(alter_loggers(here, command, style, validate_only)));
+  MetadataWriter::decide_on<metadata::NoOutcome>(
+      here,
+      [&first = here.first(), command = std::move(command), style,
+       validate_only](const metadata::Image& image) {
+        auto decision = decide_config(first, image, command, style);
+        if (decision.ok() && validate_only) decision->records.clear();
+        return decision;
+      },
+      [done = std::move(done)](const common::Result<metadata::NoOutcome>& decided) mutable {
+        done(outcome_of(decided.ok() ? common::ok() : common::Result<void>(decided.error())));
+      });
+}
 
 }  // namespace
 
@@ -296,8 +264,12 @@ std::vector<ConfigAnswer> describe_configs(const Shard& here,
 
 void alter_configs(Shard& here, std::vector<ConfigCommand> commands, AlterStyle style,
                    bool validate_only, common::Reply<std::vector<ConfigOutcome>> done) {
-  std::make_shared<Altering>(here, std::move(commands), style, validate_only, std::move(done))
-      ->next();
+  in_turn<ConfigOutcome, ConfigCommand>(
+      std::move(commands),
+      [&here, style, validate_only](ConfigCommand command, common::Reply<ConfigOutcome> reply) {
+        alter_one(here, std::move(command), style, validate_only, std::move(reply));
+      },
+      std::move(done));
 }
 
 }  // namespace millrace::service

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "broker/model/topic_name.h"
+#include "broker/service/in_turn.h"
 #include "broker/service/metadata_writer.h"
 
 namespace millrace::service {
@@ -26,36 +27,6 @@ TopicOutcome outcome_of(const std::string& name,
           .id = decided->id,
           .partitions = decided->partitions,
           .replication_factor = decided->replication_factor};
-}
-
-/// Runs one command of a list after the other, so that each sees what the ones before it did.
-template <typename Item>
-class InTurn : public std::enable_shared_from_this<InTurn<Item>> {
- public:
-  using Step = common::Function<void(Item, common::Reply<TopicOutcome>)>;
-  InTurn(std::vector<Item> items, Step step, common::Reply<std::vector<TopicOutcome>> done)
-      : items_(std::move(items)), step_(std::move(step)), done_(std::move(done)) {}
-
-  void next() {
-    if (outcomes_.size() == items_.size()) return done_(std::move(outcomes_));
-    step_(std::move(items_[outcomes_.size()]),
-          [self = this->shared_from_this()](TopicOutcome outcome) {
-            self->outcomes_.push_back(std::move(outcome));
-            self->next();
-          });
-  }
-
- private:
-  std::vector<Item> items_;
-  Step step_;
-  std::vector<TopicOutcome> outcomes_;
-  common::Reply<std::vector<TopicOutcome>> done_;
-};
-
-template <typename Item>
-void in_turn(std::vector<Item> items, typename InTurn<Item>::Step step,
-             common::Reply<std::vector<TopicOutcome>> done) {
-  std::make_shared<InTurn<Item>>(std::move(items), std::move(step), std::move(done))->next();
 }
 
 /// A decision whose records are dropped when only its outcome is wanted.
@@ -104,7 +75,7 @@ void create_topic(Shard& here, NewTopic topic, bool validate_only,
 
 void create_topics(Shard& here, std::vector<NewTopic> topics, bool validate_only,
                    common::Reply<std::vector<TopicOutcome>> done) {
-  in_turn<NewTopic>(
+  in_turn<TopicOutcome, NewTopic>(
       std::move(topics),
       [&here, validate_only](NewTopic topic, common::Reply<TopicOutcome> reply) {
         create_topic(here, std::move(topic), validate_only, std::move(reply));
@@ -127,7 +98,7 @@ void auto_create_topic(Shard& here, std::string name, common::Reply<TopicOutcome
 
 void delete_topics(Shard& here, std::vector<TopicRef> topics,
                    common::Reply<std::vector<TopicOutcome>> done) {
-  in_turn<TopicRef>(
+  in_turn<TopicOutcome, TopicRef>(
       std::move(topics),
       [&here](TopicRef topic, common::Reply<TopicOutcome> reply) {
         if (!here.settings().delete_topics) {
@@ -166,7 +137,7 @@ void delete_topics(Shard& here, std::vector<TopicRef> topics,
 
 void create_partitions(Shard& here, std::vector<MorePartitions> topics, bool validate_only,
                        common::Reply<std::vector<TopicOutcome>> done) {
-  in_turn<MorePartitions>(
+  in_turn<TopicOutcome, MorePartitions>(
       std::move(topics),
       [&here, validate_only](MorePartitions more, common::Reply<TopicOutcome> reply) {
         if (model::is_internal_topic(more.name) && here.image().topic(more.name) != nullptr) {
