@@ -29,7 +29,12 @@ void ClassicGroup::load(const ClassicGroupRecord::Value& value) {
 void ClassicGroup::settle(Now now, Outbox& out) {
   if (!stored_.has_value()) return;
   adopt(*stored_, now);
-  if (std::cmp_greater(members_.size(), shared_.settings.group_max_size)) rebalance(now, out);
+  // Members without a leader are what a consumer group left behind: they have an assignment each,
+  // but nobody saw to it that together they have all partitions.
+  const bool is_rest = !members_.empty() && !stored_->leader.has_value();
+  if (is_rest || std::cmp_greater(members_.size(), shared_.settings.group_max_size)) {
+    rebalance(now, out);
+  }
 }
 
 void ClassicGroup::converted(Now now, Outbox& out) {

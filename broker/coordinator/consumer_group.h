@@ -121,6 +121,7 @@ class ConsumerGroup {
                        Epoch generation) const;
   Status check_join(const JoinGroup& request) const;
   Status find_leaving(const LeaveGroup::Member& leaving, std::string& member) const;
+  bool may_own(const Draft& draft, const PartitionList& owned) const;
   JoinOutcome joined(const Draft& draft, const JoinGroup& request) const;
   Status must_rejoin(Member& one, const std::string& name, Now now);
   std::vector<NamedPartitions> named(const Holding& holding) const;

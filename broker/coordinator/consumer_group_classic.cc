@@ -97,6 +97,14 @@ void ConsumerGroup::join(Ticket ticket, const JoinGroup& request, Now now, Outbo
     out.joins_again.emplace_back(ticket, request);
     return;
   }
+  const PartitionList owned = owned_of(*subscription, *shared_.topics);
+  if (!may_own(draft, owned)) {
+    // It was removed and does not know it: it would go on using partitions that are others' now.
+    // Kafka lets it in and tells it later; this way it gives them up first.
+    return out.answer(ticket, refused_join({ErrorCode::kUnknownMemberId,
+                                            "The member claims partitions that it does not hold."},
+                                           request));
+  }
   About about = draft.about;
   if (request.instance) about.instance = request.instance;
   if (subscription->rack) about.rack = subscription->rack;
@@ -110,7 +118,7 @@ void ConsumerGroup::join(Ticket ticket, const JoinGroup& request, Now now, Outbo
   change(draft, std::move(about));
   refresh(draft);
   aim(draft, now);
-  if (Status bad = step(draft, owned_of(*subscription, *shared_.topics)); !bad.ok())
+  if (Status bad = step(draft, owned); !bad.ok())
     return out.answer(ticket, refused_join(std::move(bad), request));
   const auto at = members_.find(name);
   if (at != members_.end()) {
@@ -122,6 +130,14 @@ void ConsumerGroup::join(Ticket ticket, const JoinGroup& request, Now now, Outbo
   }
   std::move(draft.records.begin(), draft.records.end(), std::back_inserter(out.records));
   out.answer(ticket, joined(draft, request));
+}
+
+bool ConsumerGroup::may_own(const Draft& draft, const PartitionList& owned) const {
+  if (draft.before == nullptr) return owned.empty();
+  return std::all_of(owned.begin(), owned.end(), [&](const model::PartitionKey& key) {
+    const Holders::Token holder = holders_.of(key);
+    return holder == Holders::kNobody || holder == draft.token();
+  });
 }
 
 JoinOutcome ConsumerGroup::joined(const Draft& draft, const JoinGroup& request) const {

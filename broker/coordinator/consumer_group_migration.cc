@@ -129,14 +129,25 @@ Status check_upgrade(const ClassicGroup& group, const Settings& settings) {
   return {};
 }
 
-// What one classic member becomes; its assignment without partitions that `taken` has already.
+// What one classic member becomes.
 struct Upgraded {
+  std::string name;
   ConsumerMemberRecord::Value about;
   PartitionList assigned;
+  /// What it held when it joined last: in a cooperative round it may be giving that up just now.
+  PartitionList claimed;
 };
+
+PartitionList flat(const std::vector<NamedPartitions>& all, const Topics& topics) {
+  std::vector<TopicPartitions> known;
+  for (const NamedPartitions& named : all) {
+    const auto topic = topics.by_name.find(named.topic);
+    if (topic != topics.by_name.end()) known.push_back({topic->second.id, named.partitions});
+  }
+  return coordinator::flat(known);
+}
 common::Result<Upgraded> upgrade_member(const ClassicGroup& group, const ClassicMember& member,
-                                        const Topics& topics,
-                                        std::set<model::PartitionKey>& taken) {
+                                        const Topics& topics) {
   const auto malformed = [&] {
     return common::Error{ErrorCode::kGroupIdNotFound,
                          fmt::format("Cannot upgrade classic group {} to consumer group because "
@@ -155,6 +166,7 @@ common::Result<Upgraded> upgrade_member(const ClassicGroup& group, const Classic
                                      group.name())};
   }
   Upgraded upgraded;
+  upgraded.name = member.id;
   upgraded.about.instance = member.instance;
   upgraded.about.rack = subscription->rack;
   upgraded.about.client = member.client;
@@ -166,15 +178,8 @@ common::Result<Upgraded> upgrade_member(const ClassicGroup& group, const Classic
   upgraded.about.rebalance_timeout_ms = member.rebalance_timeout_ms;
   upgraded.about.classic =
       ConsumerMemberRecord::ClassicMember{member.session_timeout_ms, member.protocols};
-  for (const NamedPartitions& named : assignment->partitions) {
-    const auto topic = topics.by_name.find(named.topic);
-    if (topic == topics.by_name.end()) continue;
-    for (const std::int32_t partition : named.partitions) {
-      const model::PartitionKey key{topic->second.id, model::PartitionIndex{partition}};
-      if (taken.insert(key).second) upgraded.assigned.push_back(key);
-    }
-  }
-  std::sort(upgraded.assigned.begin(), upgraded.assigned.end());
+  upgraded.assigned = flat(assignment->partitions, topics);
+  upgraded.claimed = flat(subscription->owned, topics);
   return upgraded;
 }
 
@@ -189,16 +194,32 @@ common::Result<std::vector<Record>> upgrade(const ClassicGroup& group, const Sha
   records.push_back(ClassicGroupRecord{name, std::nullopt});
   records.push_back(ConsumerGroupRecord{name, {{epoch, 0}}});
   records.push_back(TargetEpochRecord{name, epoch});
-  std::set<model::PartitionKey> taken;
+  std::vector<Upgraded> members;
   for (const auto& [member, one] : group.members()) {
-    auto upgraded = upgrade_member(group, one, *shared.topics, taken);
+    auto upgraded = upgrade_member(group, one, *shared.topics);
     if (!upgraded.ok()) return upgraded.error();
-    Holding holding;
-    for (const model::PartitionKey& key : upgraded->assigned) holding.push_back({key, epoch});
-    records.push_back(ConsumerMemberRecord{name, member, std::move(upgraded->about)});
-    records.push_back(TargetRecord{name, member, by_topic(upgraded->assigned)});
-    records.push_back(
-        CurrentRecord{name, member, {{epoch, epoch, MemberState::kStable, by_topic(holding), {}}}});
+    members.push_back(*std::move(upgraded));
+  }
+  // Nothing is held twice: an assignment goes before a claim, and the first member before others.
+  std::set<model::PartitionKey> taken;
+  std::vector<Holding> assigned(members.size());
+  std::vector<Holding> pending(members.size());
+  for (std::size_t m = 0; m < members.size(); ++m) {
+    for (const model::PartitionKey& key : members[m].assigned) {
+      if (taken.insert(key).second) assigned[m].push_back({key, epoch});
+    }
+  }
+  for (std::size_t m = 0; m < members.size(); ++m) {
+    for (const model::PartitionKey& key : members[m].claimed) {
+      if (taken.insert(key).second) pending[m].push_back({key, epoch});
+    }
+    const std::string& member = members[m].name;
+    const MemberState state =
+        pending[m].empty() ? MemberState::kStable : MemberState::kUnrevokedPartitions;
+    records.push_back(ConsumerMemberRecord{name, member, std::move(members[m].about)});
+    records.push_back(TargetRecord{name, member, by_topic(keys_of(assigned[m]))});
+    records.push_back(CurrentRecord{
+        name, member, {{epoch, epoch, state, by_topic(assigned[m]), by_topic(pending[m])}}});
   }
   return records;
 }

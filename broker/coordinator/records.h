@@ -40,6 +40,7 @@ struct ClassicGroupRecord {
     std::string protocol_type;
     Epoch generation{0};
     std::optional<std::string> protocol;
+    /// nullopt with members: they have to join again, whatever their assignments say.
     std::optional<std::string> leader;
     common::Timestamp state_since{-1};
     std::vector<Member> members;
