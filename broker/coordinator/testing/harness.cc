@@ -113,9 +113,18 @@ void Harness::set_topics(const std::map<std::string, std::int32_t>& partitions,
     topics->by_name.emplace(name, Topic{.id = id, .name = name, .partitions = count});
     topics->names.emplace(id, name);
   }
-  topics_ = topics;
+  set_topics(std::move(topics));
+}
+
+void Harness::set_topics(std::shared_ptr<const Topics> topics) {
+  topics_ = std::move(topics);
   machine_->topics_changed(topics_, now());
   perform();
+}
+
+void Harness::set_settings(const Settings& settings) {
+  settings_ = settings;
+  machine_->set_settings(settings);
 }
 
 std::vector<Record> Harness::compacted() const {

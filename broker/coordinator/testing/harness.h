@@ -38,6 +38,9 @@ class Harness {
   /// and `incarnation` in the first byte.
   void set_topics(const std::map<std::string, std::int32_t>& partitions,
                   std::uint8_t incarnation = 0);
+  void set_topics(std::shared_ptr<const Topics> topics);
+  /// Holds from now on, and for machines that are made later.
+  void set_settings(const Settings& settings);
   static model::TopicId topic_id(const std::string& name, std::uint8_t incarnation = 0);
 
   /// The log refuses the next batch.
