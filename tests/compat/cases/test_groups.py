@@ -77,15 +77,19 @@ def test_every_group_gets_everything(make_gang):
 
 
 def test_clients_of_all_kinds_in_one_group(make_gang):
-    """What they have in common is the range assignor; whoever is the leader assigns for all."""
-    gang = make_gang(partitions=6)
-    for kind in ("java", "confluent", "kafka_python_3", "kafka_python_2", "aiokafka", "kafka_go"):
+    """What they have in common is the range assignor; whoever is the leader assigns for all.
+
+    Not kafka-go and kafkajs: other leaders do not find a topic in what kafka-go 0.4.47 subscribes with, against Apache Kafka as
+    well, and kafkajs has no range.
+    """
+    gang = make_gang(partitions=5)
+    for kind in ("java", "confluent", "kafka_python_3", "kafka_python_2", "aiokafka"):
         gang.join(kind, assignor="range")
     shares = gang.settle()
-    assert sorted(len(share) for share in shares.values()) == [1] * 6
+    assert sorted(len(share) for share in shares.values()) == [1] * 5
     gang.kill(gang.members[0])
     gang.leave(gang.members[1])
-    gang.settle(lambda shares: sum(len(shares[member.name]) for member in gang.members) == 6)
+    gang.settle(lambda shares: sum(len(shares[member.name]) for member in gang.members) == 5)
 
 
 @pytest.mark.parametrize("kinds", [("java", "java"), ("confluent", "confluent"), ("java", "confluent"), ("confluent", "java"),

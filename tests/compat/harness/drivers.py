@@ -29,7 +29,7 @@ def missing(tool):
 def java_command(main, *arguments, options=(), tool="java"):
     classpath = ":".join([tools(tool, "classes")] + sorted(glob.glob(tools(tool, "libs", "*.jar"))))
     return ["java", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *options,
-            "-Dlog4j2.configurationFile=" + os.path.join(HERE, "java", "log4j2.xml"), "-cp", classpath, main, *arguments]
+            "-Dlog4j2.configurationFile=" + os.path.join(HERE, tool, "log4j2.xml"), "-cp", classpath, main, *arguments]
 
 
 def _python(venv, script):
@@ -48,7 +48,7 @@ PROGRAMS = {
     "java": ("java", lambda: (java_command("Driver"), {})),
 }
 # The back end of a user interface: its operations are pages (see ../ui).
-UI = ("ui", lambda: (java_command("Pages", tool="ui"), {}))
+UI = ("ui", lambda: (java_command("Pages", tool="ui", options=["-Dorg.jboss.logging.provider=slf4j"]), {}))
 
 
 def unpack(text):

@@ -126,8 +126,10 @@ class Gang:
             eventually(complete, "all records seen", seconds, pause=0.1)
         except AssertionError as late:
             missing = sorted(one for one in written if one not in self.seen)
-            notes = {member.name: member.last.get("notes") for member in self.members}
-            raise AssertionError("%s; missing %s; the members say %s" % (late, missing, notes)) from None
+            raise AssertionError("%s; missing %s; the members say %s" % (late, missing, self.notes())) from None
+
+    def notes(self):
+        return {member.name: member.last.get("notes") for member in self.members}
 
     def round(self, seconds=SETTLE_SECONDS):
         """{member's name: its partitions} by who got a new record of each; None where one went to two members."""
@@ -147,7 +149,7 @@ class Gang:
             shares = self.round(max(1, end - time.monotonic()))
             if shares and (wanted(shares) if wanted else all(shares[member.name] for member in self.members)):
                 return shares
-        raise AssertionError("after %d s the shares were still %s" % (seconds, shares))
+        raise AssertionError("after %d s the shares were still %s; the members say %s" % (seconds, shares, self.notes()))
 
     def await_commits(self, seconds=30):
         """Waits until the broker has acknowledged a commit of everything written."""
