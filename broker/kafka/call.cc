@@ -17,6 +17,12 @@ env::Endpoint AnyCall::advertised() const {
   return endpoint;
 }
 
+coordinator::ClientInfo AnyCall::client() const {
+  const auto peer = env::Endpoint::parse(ticket_.session->peer_address());
+  // With the slash of Java's addresses: tools show it, and cut it off where they do not want it.
+  return {ticket_.session->client_id(), peer.ok() ? "/" + peer->host : ""};
+}
+
 void AnyCall::set_client_software(std::string_view name, std::string_view version) const {
   ticket_.session->set_client_software(name, version);
 }

@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "broker/coordinator/ids.h"
 #include "broker/kafka/limits.h"
 #include "broker/kafka/memory.h"
 #include "broker/service/fetch.h"
@@ -66,6 +67,8 @@ class AnyCall {
   /// Where this client should connect to reach this broker: what is advertised, or else the host
   /// that it came to.
   env::Endpoint advertised() const;
+  /// Who asks, as members of groups are described.
+  coordinator::ClientInfo client() const;
   /// Whom the connection says it is, for logs (ApiVersions 3 and later).
   void set_client_software(std::string_view name, std::string_view version) const;
   /// Who sent this request. To be asked before the handler returns.

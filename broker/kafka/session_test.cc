@@ -181,12 +181,12 @@ TEST(Session, RequestsThatAreNotServedEndTheConnection) {
   Client client = broker.connect();
   std::string bytes = api_versions_bytes(1);
   common::store_big(reinterpret_cast<std::uint8_t*>(bytes.data()) + 4,
-                    std::int16_t{10});  // FindCoordinator
+                    std::int16_t{24});  // AddPartitionsToTxn
   client.send_bytes(bytes);
   EXPECT_TRUE(client.closed());
   EXPECT_EQ(broker.server().metrics().closed.unsupported, 1u);
   ASSERT_FALSE(broker.log().empty());
-  EXPECT_THAT(broker.log()[0], ::testing::HasSubstr("API 10 version 0 is not served"));
+  EXPECT_THAT(broker.log()[0], ::testing::HasSubstr("API 24 version 0 is not served"));
 }
 
 // Goal: a flood of bad connections does not flood the log, and nothing is hidden: what was left out

@@ -16,8 +16,9 @@ TEST_P(Script, TellsWhatItTold) {
 }
 
 INSTANTIATE_TEST_SUITE_P(, Script,
-                         ::testing::Values("cluster", "configs", "produce", "read", "producers",
-                                           "topics", "admin", "telemetry"),
+                         ::testing::Values("admin", "cluster", "configs", "consumer_groups",
+                                           "groups", "offsets", "produce", "producers", "read",
+                                           "telemetry", "topics"),
                          [](const auto& script) { return std::string(script.param); });
 
 }  // namespace

@@ -74,6 +74,8 @@ const std::map<std::string, ScriptedClient::Row>& ScriptedClient::rows() {
         {"replace-configs", row<wire::AlterConfigsRequest>(&Self::replace_configs)},
     };
     add_cluster_rows(all);
+    add_group_rows(all);
+    add_offset_rows(all);
     add_telemetry_rows(all);
     return all;
   }();
@@ -82,6 +84,7 @@ const std::map<std::string, ScriptedClient::Row>& ScriptedClient::rows() {
 
 std::string ScriptedClient::run(const Command& command) {
   if (command.name == "broker") return restart(command);
+  if (command.name == "answer") return answer(command);
   const auto found = rows().find(command.name);
   CHECK(found != rows().end(), "there is no command '{}'", command.name);
   const Row& row = found->second;
@@ -117,6 +120,7 @@ std::string ScriptedClient::restart(const Command& command) {
     }
   }
   client_.reset();
+  parties_.clear();
   broker_ = std::make_unique<TestBroker>(options);
   client_ = broker_->connect();
   ids_.clear();
@@ -165,7 +169,8 @@ std::int64_t ScriptedClient::number(const Command& command, std::string_view key
 }
 
 bool ScriptedClient::flag(const Command& command, std::string_view word) {
-  static const std::vector<std::string_view> kWords = {"all", "create!", "none", "validate"};
+  static const std::vector<std::string_view> kWords = {"all",  "create!", "later",
+                                                       "none", "stable",  "validate"};
   return std::find(kWords.begin(), kWords.end(), word) != kWords.end() &&
          std::find(command.arguments.begin(), command.arguments.end(), word) !=
              command.arguments.end();

@@ -11,8 +11,15 @@
 // `v=` is the version, else it is the newest; with `v=A..B` each of them is sent, and versions with
 // different answers are told apart.
 // `broker shards=2 KEY=VALUE …` begins anew with another broker.
+//
+// Members of groups: `as=NAME` speaks on a connection of that name, and the member id that it is
+// given is known by that name from then on:
+//   join readers as=a protocols=range topics=orders later
+//   answer as=a
+// `later` only sends; `answer` shows what came.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -55,6 +62,8 @@ class ScriptedClient {
     return {handler, Request::kVersionMin, Request::kVersionMax};
   }
   static void add_cluster_rows(std::map<std::string, Row>& table);
+  static void add_group_rows(std::map<std::string, Row>& table);
+  static void add_offset_rows(std::map<std::string, Row>& table);
   static void add_telemetry_rows(std::map<std::string, Row>& table);
   std::string restart(const Command& command);
   std::vector<Target> targets(const Command& command) const;
@@ -76,6 +85,21 @@ class ScriptedClient {
   std::string log_dirs(const Command& command, std::int16_t version);
   std::string cluster(const Command& command, std::int16_t version);
   std::string describe(const Command& command, std::int16_t version);
+  // scripted_groups.cc
+  std::string find(const Command& command, std::int16_t version);
+  std::string join(const Command& command, std::int16_t version);
+  std::string sync(const Command& command, std::int16_t version);
+  std::string heartbeat(const Command& command, std::int16_t version);
+  std::string leave(const Command& command, std::int16_t version);
+  std::string groups(const Command& command, std::int16_t version);
+  std::string describe_groups(const Command& command, std::int16_t version);
+  std::string delete_groups(const Command& command, std::int16_t version);
+  std::string consumer_heartbeat(const Command& command, std::int16_t version);
+  std::string describe_consumers(const Command& command, std::int16_t version);
+  // scripted_offsets.cc
+  std::string commit(const Command& command, std::int16_t version);
+  std::string committed(const Command& command, std::int16_t version);
+  std::string delete_offsets(const Command& command, std::int16_t version);
   // scripted_data.cc
   std::string produce(const Command& command, std::int16_t version);
   std::string fetch(const Command& command, std::int16_t version);
@@ -107,13 +131,40 @@ class ScriptedClient {
   std::string push(const Command& command, std::int16_t version);
   std::string readings(const Command& command, std::int16_t version);
   std::string wait(const Command& command, std::int16_t version);
+  /// A member of groups, on a connection of its own.
+  struct Party {
+    std::string name;
+    std::optional<Client> client;
+    std::string member;           // its id; empty: none yet
+    std::int32_t generation = 0;  // or member epoch
+    /// Shows the answer that is still to come.
+    std::function<std::string()> pending;
+  };
+  Party& party(const Command& command);
+  std::string answer(const Command& command);
+  /// Sends, and shows the answer now or, with `later`, when it is asked for.
+  template <typename Request, typename Show>
+  std::string ask(const Command& command, const Request& request, std::int16_t version, Show show);
+  /// The member id that a command means: that of its party, or member=NAME of another one, or text.
+  std::string member_of(const Command& command);
+  std::int32_t generation_of(const Command& command);
+  /// The party that has a member id; the id itself if none has.
+  std::string name_of_member(const std::string& id) const;
+  std::string name_of_topic(const common::Uuid& id) const;
+  common::Uuid id_of_topic(const std::string& name) const;
 
   std::unique_ptr<TestBroker> broker_;
   std::optional<Client> client_;
   std::map<std::string, common::Uuid> ids_;
   common::Uuid instance_;  // as the broker knows this client's metrics
   std::int32_t subscription_ = 0;
+  std::map<std::string, Party> parties_;
 };
+
+/// The parts of a text between commas; none of an empty one.
+std::vector<std::string> split(const std::string& text);
+/// The command without its first argument, which names a group, say.
+common::ScriptCommand rest_of(const common::ScriptCommand& command);
 
 /// The name of an error as Kafka writes it, and the sentence beside it if there is one.
 std::string shown(std::int16_t error, const std::optional<std::string>& message = std::nullopt);
