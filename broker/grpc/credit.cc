@@ -53,7 +53,9 @@ void Credit::finish(std::int64_t records) {
     if (!run.forgotten) {
       const auto place = places_.find(run.key);
       CHECK(place != places_.end(), "records of a partition that never began");
-      place->second = {.next = run.first, .moved = true};
+      const Offset next = std::max(place->second.next, run.first);
+      place->second.moved = place->second.moved || next != place->second.next;
+      place->second.next = next;
     }
     if (run.records == 0) runs_.pop_front();
   }
@@ -80,6 +82,11 @@ void Credit::delivered(const PartitionKey& key, Offset offset, std::int64_t byte
 void Credit::begin(const PartitionKey& key, Offset offset, bool moved) {
   CHECK(!places_.contains(key), "a partition begins twice");
   places_[key] = {.next = offset, .moved = moved};
+}
+
+void Credit::put(const PartitionKey& key, Offset next) {
+  const auto place = places_.find(key);
+  if (place != places_.end()) place->second = {.next = next, .moved = false};
 }
 
 void Credit::take_again(const PartitionKey& key) {

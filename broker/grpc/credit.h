@@ -56,6 +56,9 @@ class Credit {
   std::vector<Done> take_done();
   /// The same, whether it moved or not.
   std::vector<Done> done() const;
+  /// The client has the group's place stored itself: what is done goes on from there, and never
+  /// back because of records that were sent before.
+  void put(const model::PartitionKey& key, model::Offset next);
   /// What was taken of this partition did not arrive: it counts as moved again.
   void take_again(const model::PartitionKey& key);
 

@@ -81,6 +81,22 @@ TEST(Credit, APlaceTheGroupDoesNotKnowCountsAsMoved) {
   EXPECT_THAT(credit.take_done(), ElementsAre(Done{key(0), Offset{7}}));
 }
 
+// Goal: what the client commits itself is not taken back by older records. Method: commit 5 while
+// records from 0 on are outstanding; then back to 1 on purpose.
+TEST(Credit, WhatTheClientCommitsItselfCounts) {
+  Credit credit = with(10, 1'000);
+  for (const std::int64_t offset : {0, 1, 2, 3, 4, 5}) credit.delivered(key(0), Offset{offset}, 10);
+  credit.put(key(0), Offset{5});
+  ASSERT_TRUE(credit.give({.records = 2}).ok());
+  EXPECT_THAT(credit.take_done(), IsEmpty());
+  EXPECT_EQ(credit.done().front(), (Done{key(0), Offset{5}}));
+  ASSERT_TRUE(credit.give({.records = 4}).ok());
+  EXPECT_THAT(credit.take_done(), ElementsAre(Done{key(0), Offset{6}}));
+  credit.put(key(0), Offset{1});
+  credit.put(key(7), Offset{1});
+  EXPECT_THAT(credit.done(), ElementsAre(Done{key(0), Offset{1}}, Done{key(1), Offset{0}}));
+}
+
 TEST(Credit, LimitsHoldAndARefusalChangesNothing) {
   Credit credit = with(kCreditRecordsMax - 1, kCreditBytesMax - 10);
   EXPECT_EQ(credit.give({.records = 2}).error().code, ErrorCode::kInvalidRequest);

@@ -219,6 +219,9 @@ void SubscribeStream::commit(const v1::Commit& request) {
         {topic == nullptr ? model::TopicId{} : topic->id, model::PartitionIndex{one.partition()}},
         Offset{one.offset()});
     partitions.back().metadata = one.metadata();
+    // Now and not with the answer: a commit by itself that comes next must not go back behind it.
+    credit_.put({partitions.back().topic.id, model::PartitionIndex{one.partition()}},
+                Offset{one.offset()});
   }
   if (request.offsets().empty()) {
     for (const Credit::Done& done : credit_.done()) add(told_.at(done.key), done.key, done.next);

@@ -93,6 +93,19 @@ TEST_F(Subscribe, CommitsByItselfWhatIsDoneWith) {
   EXPECT_EQ(committed("auto", 0), 3);
 }
 
+// Goal: a commit by itself never takes back one that the client asked for. Method: commit 4 and
+// leave in one breath, with nothing done with.
+TEST_F(Subscribe, ItsOwnCommitsStayWhenItLeaves) {
+  const std::string topic = make_topic();
+  publish(topic, 0, {"a", "b", "c", "d", "e"});
+  Member member(*subscriber_);
+  member.join("both", topic, [](v1::Join& join) { join.set_auto_commit_interval_ms(3'600'000); });
+  ASSERT_TRUE(member.until([&] { return member.records.size() == 5; }));
+  member.commit({{topic, 0, 4}}, 1);
+  EXPECT_TRUE(member.leave().ok());
+  EXPECT_EQ(committed("both", 0), 4);
+}
+
 TEST_F(Subscribe, CommitsByItselfInTime) {
   const std::string topic = make_topic();
   publish(topic, 0, {"a", "b"});
