@@ -12,6 +12,7 @@
 
 #include "broker/env/posix_io.h"
 #include "broker/env/real_disk.h"
+#include "broker/env/real_loop.h"
 #include "broker/env/testing/both_worlds.h"
 
 namespace millrace::env {
@@ -238,6 +239,36 @@ TEST(DataDirectory, AFileInTheWayIsNamed) {
   EXPECT_EQ(data.error().code, ErrorCode::kIo);
   EXPECT_NE(data.error().detail.find("a file is in the way"), std::string::npos)
       << data.error().detail;
+}
+
+// Goal: what is offloaded may use the disk to its end. Method: a job is let go on only when the
+// disk is about to go; a store of the machine stopped in the middle of a compaction found this.
+TEST(DataDirectory, ADiskWaitsForItsJobs) {
+  const testing::TemporaryFolder folder;
+  const auto data = DataDirectory::open(folder.path(), {});
+  ASSERT_TRUE(data.ok());
+  for (int round = 0; round < 50; ++round) {
+    RealLoop loop({.name = "jobs"});
+    auto disk = (*data)->disk(loop);
+    std::atomic<bool> begun = false;
+    std::atomic<bool> go = false;
+    std::atomic<bool> ended = false;
+    disk->offload(
+        [&, used = disk.get()] {
+          begun = true;
+          begun.notify_all();
+          go.wait(false);
+          EXPECT_TRUE(used->make_directories("a/b").ok());
+          ended = true;
+        },
+        [] {});
+    begun.wait(false);
+    go = true;
+    go.notify_all();
+    disk.reset();
+    EXPECT_TRUE(ended) << round;
+    ended.wait(false);
+  }
 }
 
 // Goal: a full disk is its own error. Method: /dev/full answers every write with ENOSPC.

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
@@ -60,6 +61,10 @@ std::string holder_of(int lock) {
 class RealDisk final : public Disk {
  public:
   RealDisk(DataDirectory& data, RealLoop& loop) : data_(data), loop_(loop), aio_(loop, kAioDepth) {}
+  /// Jobs use the disk: it waits for those that were offloaded to it.
+  ~RealDisk() override {
+    for (std::uint32_t left = jobs_->load(); left > 0; left = jobs_->load()) jobs_->wait(left);
+  }
 
   Result<std::unique_ptr<File>> open(std::string_view path, OpenOptions options) override {
     const std::string full = full_path(path);
@@ -167,7 +172,8 @@ class RealDisk final : public Disk {
   }
 
   void offload(Task job, Task done) override {
-    data_.jobs_.run([loop = &loop_, job = std::make_unique<Task>(std::move(job)),
+    ++*jobs_;
+    data_.jobs_.run([jobs = jobs_, loop = &loop_, job = std::make_unique<Task>(std::move(job)),
                      done = std::move(done)]() mutable {
       (*job)();
       {
@@ -175,6 +181,7 @@ class RealDisk final : public Disk {
         job.reset();
       }
       loop->post(std::move(done));
+      if (--*jobs == 0) jobs->notify_all();
     });
   }
 
@@ -211,6 +218,9 @@ class RealDisk final : public Disk {
   DataDirectory& data_;
   RealLoop& loop_;
   Aio aio_;
+  /// Offloaded and not ended. Shared: the last job speaks of its end when the disk may be gone.
+  const std::shared_ptr<std::atomic<std::uint32_t>> jobs_ =
+      std::make_shared<std::atomic<std::uint32_t>>(0);
 };
 
 DataDirectory::DataDirectory(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}
