@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <functional>
@@ -25,6 +26,7 @@ constexpr std::size_t kKeyBytes = 8;
 constexpr int kRecordsPerBatch = 32;
 constexpr int kLoadLogs = 4;
 constexpr int kInFlight = 16;
+constexpr int kInFlightFilling = 128;
 constexpr auto kPhase = std::chrono::seconds(5);
 
 double cpu_seconds() {
@@ -142,7 +144,7 @@ class Bench {
       filled_ = &store_->create(key_of(partition), "keyed", compacted(false));
       filled_->on_compaction(
           [log = filled_] { return CompactionLimits{.up_to = log->durable_offset()}; });
-      for (int i = 0; i < kInFlight; ++i) fill_next();
+      for (int i = 0; i < kInFlightFilling; ++i) fill_next();
     });
     wait_until([this] { return running_ == 0; });
     bool stored = false;
@@ -303,7 +305,11 @@ void report(const CompactionStats& stats, std::uint64_t before, std::uint64_t af
 
 int run(const std::string& path, double gb, std::uint64_t keys) {
   Bench bench(path);
-  for (const int partition : {0, 1}) bench.fill(partition, gb, keys);
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
+  for (const int partition : {0, 1}) {
+    bench.fill(partition, gb, keys);
+    fmt::print("filled {:.2f} GB\n", static_cast<double>(bench.log_bytes(partition)) / 1e9);
+  }
   std::uint64_t before = bench.log_bytes(0);
   fmt::print("alone, {} keys:\n", keys);
   const double resident = resident_mib();

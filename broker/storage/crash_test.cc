@@ -69,13 +69,13 @@ TEST(CrashTest, FailedWritesAndSyncsAreFatalAndLoseNothing) {
 // Goal: compaction takes away nothing but what it may, whatever the moment the power goes. Method:
 // keyed records, logs that are compacted all the time, checked against a map of last values.
 TEST(CrashTest, CompactionLeavesWhatItMust) {
-  const std::uint64_t points = number_of("MILLRACE_CRASH_POINTS", 3000);
+  const std::uint64_t points = number_of("MILLRACE_CRASH_POINTS", 3000) / 2;
   const std::uint64_t replaced = run_many(points, {.cycles = 10, .compaction = true});
   EXPECT_GT(replaced, points / 4) << "too little was compacted to say anything";
 }
 
 TEST(CrashTest, FailedWritesOfCompactionAreFatalAndLoseNothing) {
-  run_many(number_of("MILLRACE_CRASH_POINTS", 2000) / 2,
+  run_many(number_of("MILLRACE_CRASH_POINTS", 2000) / 4,
            {.cycles = 10, .failures = true, .compaction = true});
 }
 
