@@ -62,8 +62,10 @@ def _get_value(struct, field, target, where, indent):
     if field.is_struct:
         if not optional:
             return [f"{indent}get({target}, in, version);"]
-        # A presence byte goes before a struct that may be null: negative for null.
-        return [f"{indent}if (({nullable}) && in.i8({where}) < 0) {{", f"{indent}  {target}.reset();",
+        # Presence goes before a struct that may be null: a byte that is negative for null, or, in a tagged field, a
+        # varint that is zero.
+        is_null = f"in.i8({where}) < 0" if field.tag is None else f"in.varuint({where}) == 0"
+        return [f"{indent}if (({nullable}) && {is_null}) {{", f"{indent}  {target}.reset();",
                 f"{indent}}} else {{", f"{indent}  get({target}.emplace(), in, version);", f"{indent}}}"]
     if _fixed(field.base):
         return [f"{indent}{target} = in.{FIXED_CALLS.get(field.base, field.base)}({where});"]
@@ -159,8 +161,9 @@ def _put_value(struct, field, value, sink, indent):
     if field.is_struct:
         if not optional:
             return [f"{indent}put({value}, {sink}, version);"]
-        return [f"{indent}if (!{value}.has_value() && ({nullable})) {{", f"{indent}  {sink}.i8(-1);",
-                f"{indent}}} else {{", f"{indent}  if ({nullable}) {sink}.i8(1);",
+        absent, present = ("i8(-1)", "i8(1)") if field.tag is None else ("varuint(0)", "varuint(1)")
+        return [f"{indent}if (!{value}.has_value() && ({nullable})) {{", f"{indent}  {sink}.{absent};",
+                f"{indent}}} else {{", f"{indent}  if ({nullable}) {sink}.{present};",
                 f"{indent}  put({value}.value_or({struct_name(struct.message, field)}{{}}), {sink}, version);",
                 f"{indent}}}"]
     if _fixed(field.base):
