@@ -85,6 +85,33 @@ TEST_F(GroupAdmin, GroupsAreListedRewoundAndDeleted) {
       StatusCode::NOT_FOUND);
 }
 
+// Goal: a member that has a partition, sends heartbeats and fetches nothing is noticed and named
+// (complaint C50). Method: a stream whose client gives no credit while a record waits.
+TEST_F(GroupAdmin, AssignedAndNotFetchingIsNoticed) {
+  const std::string topic = make_topic();
+  publish(topic, 0, {"a", "b"});
+  Member member(*subscriber_);
+  member.join("stuck", topic, [](v1::Join& join) { join.set_credit_records(1); });
+  ASSERT_TRUE(member.until([&] { return member.records.size() == 1; }));
+  int looks = 0;
+  while (describe("stuck").group().not_fetching() == 0) ASSERT_LT(++looks, 100'000);
+  const v1::DescribeGroupResponse described = describe("stuck");
+  ASSERT_EQ(described.partitions_size(), 1);
+  EXPECT_TRUE(described.partitions(0).not_fetching());
+  EXPECT_EQ(described.partitions(0).member_id(), member.id);
+  v1::ExplainRequest request;
+  request.set_group("stuck");
+  v1::ExplainResponse response;
+  ASSERT_TRUE(admin_->Explain(std::make_unique<testing::Call>().get(), request, &response).ok());
+  ASSERT_GE(response.findings_size(), 1);
+  EXPECT_EQ(response.findings(0).code(), "not-fetching");
+  EXPECT_EQ(response.findings(0).severity(), v1::SEVERITY_PROBLEM);
+  EXPECT_THAT(response.findings(0).what(), HasSubstr("client test at /127.0.0.1"));
+  member.credit(10);
+  ASSERT_TRUE(member.until([&] { return member.records.size() == 2; }));
+  while (describe("stuck").group().not_fetching() != 0) ASSERT_LT(++looks, 200'000);
+}
+
 TEST_F(GroupAdmin, ExplainsGroupsTopicsAndTheBroker) {
   const std::string topic = make_topic();
   publish(topic, 0, {"a", "b"});

@@ -205,6 +205,7 @@ class GroupStreams : public ::testing::Test {
                       {"journal.file.bytes", "8388608"},
                       {"journal.bytes.max", "33554432"},
                       {"group.consumer.heartbeat.interval.ms", "500"},
+                      {"group.fetch.silence.ms", "1000"},
                       {"group.consumer.assignment.interval.ms", "0"}};
     auto started = Broker::start(options);
     CHECK(started.ok(), "{}", started.error().detail);

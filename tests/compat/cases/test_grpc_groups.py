@@ -6,8 +6,9 @@ import uuid
 import confluent_kafka
 import pytest
 
-from harness.broker import binary
+from harness.broker import Broker, binary
 from harness.drivers import pack, record
+from harness.grpc_client import GrpcClient
 from harness.grpc_member import GrpcMember
 from harness.waiting import eventually
 
@@ -166,6 +167,31 @@ def test_kafka_admin_sees_members_on_streams(needs_groups, grpc_client, bootstra
     described = admin.describe_consumer_groups([group], request_timeout=20)[group].result()
     assert [(m.client_id, m.group_instance_id) for m in described.members] == [("grpc-member", "till-1")]
     assert {(p.topic, p.partition) for p in described.members[0].assignment.topic_partitions} == set(stream.assigned)
+
+
+def test_members_go_on_after_kill_9_of_the_broker():
+    """The stream ends with UNAVAILABLE; who joins again gets what was committed, and no place is lost.
+
+    A broker that was killed could not say that its streams are gone: their partitions are free after a session."""
+    with Broker(group__consumer__session__timeout__ms=3000, group__consumer__heartbeat__interval__ms=500) as broker:
+        broker.keep_ports()
+        client = GrpcClient(broker.grpc)
+        client.create_topic(topic="orders", partitions=2)
+        fill(client, "orders", 2)
+        member = GrpcMember(client, "till", "orders")
+        member.until(lambda m: len(m.records) == 20, "all records")
+        member.commit([("orders", 0, 7), ("orders", 1, 10)])
+        broker.kill()
+        member.reader.join(60)
+        assert not member.reader.is_alive() and member.failure.code().name == "UNAVAILABLE"
+        client.close()
+        broker.start()
+        client = GrpcClient(broker.grpc)
+        again = GrpcMember(client, "till", "orders")
+        again.until(lambda m: len(m.records) == 3, "what was not committed")
+        assert again.assigned == {("orders", 0): 7, ("orders", 1): 10}
+        again.leave()
+        client.close()
 
 
 def millctl(broker, *arguments):
