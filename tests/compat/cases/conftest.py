@@ -61,12 +61,6 @@ def ours():
         pytest.skip("a promise that only Millrace makes; MILLRACE_FOREIGN is set")
 
 
-@pytest.fixture
-def needs_groups(apis):
-    if wire.FIND_COORDINATOR not in apis:
-        pytest.skip("needs consumer groups, which this broker does not announce (FindCoordinator)")
-
-
 @pytest.fixture(scope="session")
 def clients(bootstrap):
     """clients("java"): the driver of that name, started once and shared by all tests."""

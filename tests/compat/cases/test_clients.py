@@ -202,7 +202,7 @@ def test_offset_out_of_range_is_told(clients, make_topic):
     assert failure.value.code in (1, -140)  # OFFSET_OUT_OF_RANGE, or librdkafka's own code that wraps it
 
 
-def test_kafkajs_reads_as_a_group_member(clients, make_topic, needs_groups):
+def test_kafkajs_reads_as_a_group_member(clients, make_topic):
     topic = make_topic()
     clients("kafkajs").produce(topic=topic, records=[record("n%d" % n, partition=0) for n in range(5)])
     found = clients("kafkajs").consume(topic=topic, count=5)["records"]

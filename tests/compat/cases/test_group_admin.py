@@ -20,7 +20,7 @@ def admin(request, clients):
 
 
 @pytest.fixture
-def group(clients, make_topic, needs_groups):
+def group(clients, make_topic):
     """A group without members that has offsets in two of three partitions; its name is that of its topic."""
     name = make_topic(partitions=3)
     clients("confluent").produce(
@@ -101,7 +101,7 @@ def test_what_a_living_group_refuses(clients, member, group, name):
     assert refused.value.code == GROUP_SUBSCRIBED_TO_TOPIC
 
 
-def test_a_group_that_is_not_there(clients, topic, needs_groups):
+def test_a_group_that_is_not_there(clients, topic):
     for name in ("java", "confluent"):
         with pytest.raises(ClientError) as refused:
             clients(name).delete_group(group=topic)
@@ -212,7 +212,7 @@ def test_command_refuses_to_reset_a_living_group(tool, clients, member, group):
 
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
-def test_console_consumer_goes_on_where_its_group_stopped(tool, topic, needs_groups, protocol):
+def test_console_consumer_goes_on_where_its_group_stopped(tool, topic, protocol):
     consumer = ("org.apache.kafka.tools.consumer.ConsoleConsumer", "--topic", topic, "--group", topic, "--timeout-ms", "30000",
                 "--command-property", "auto.offset.reset=earliest", "--command-property", "group.protocol=" + protocol)
     producer = "org.apache.kafka.tools.ConsoleProducer"

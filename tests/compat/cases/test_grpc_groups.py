@@ -114,7 +114,7 @@ def test_commits_by_itself_what_credit_came_back_for(grpc_client, make_topic, me
 
 
 @pytest.mark.parametrize("protocol", ["consumer", "classic"])
-def test_mixed_with_a_kafka_consumer(needs_groups, grpc_client, bootstrap, make_topic, members, group, protocol):
+def test_mixed_with_a_kafka_consumer(grpc_client, bootstrap, make_topic, members, group, protocol):
     """A stream and a Kafka client in one group: each has its half, and takes the other's when it goes."""
     topic = make_topic(partitions=4)
     stream = members(group, topic)
@@ -139,7 +139,7 @@ def test_mixed_with_a_kafka_consumer(needs_groups, grpc_client, bootstrap, make_
         kafka.close()
 
 
-def test_offsets_are_the_same_at_both_doors(needs_groups, grpc_client, bootstrap, make_topic, members, group):
+def test_offsets_are_the_same_at_both_doors(grpc_client, bootstrap, make_topic, members, group):
     topic = make_topic()
     fill(grpc_client, topic, 1)
     stream = members(group, topic)
@@ -157,7 +157,7 @@ def test_offsets_are_the_same_at_both_doors(needs_groups, grpc_client, bootstrap
     assert describe(grpc_client, group).partitions[0].committed_offset == 10
 
 
-def test_kafka_admin_sees_members_on_streams(needs_groups, grpc_client, bootstrap, make_topic, members, group):
+def test_kafka_admin_sees_members_on_streams(grpc_client, bootstrap, make_topic, members, group):
     topic = make_topic(partitions=2)
     stream = members(group, topic, instance_id="till-1")
     stream.until(lambda m: len(m.assigned) == 2, "all partitions")

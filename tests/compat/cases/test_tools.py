@@ -56,7 +56,7 @@ def test_console_producer_and_consumer(tool, topic):
     assert read == '{"order_id": 2}\n'
 
 
-def test_console_consumer_from_beginning_with_a_group(tool, topic, needs_groups):
+def test_console_consumer_from_beginning_with_a_group(tool, topic):
     """The form of the tutorials: without --partition the tool joins a group of its own."""
     tool(TOOLS + "ConsoleProducer", "--topic", topic, stdin="one\ntwo\n")
     assert tool(TOOLS + "consumer.ConsoleConsumer", *consumer_arguments(topic, 2), "--from-beginning") == "one\ntwo\n"
@@ -128,7 +128,7 @@ def test_producer_perf(tool, make_topic, options):
     assert "20000 records sent" in printed
 
 
-def test_consumer_perf(tool, clients, make_topic, needs_groups):
+def test_consumer_perf(tool, clients, make_topic):
     topic = make_topic()
     clients("confluent").produce(topic=topic, records=[record("x" * 200, partition=0) for _ in range(2000)])
     printed = tool(TOOLS + "ConsumerPerformance", "--topic", topic, "--num-records", "2000", "--timeout", "20000")

@@ -17,7 +17,7 @@ RECORDS = 10
 
 
 @pytest.fixture
-def cluster(bootstrap, needs_groups):
+def cluster(bootstrap):
     """A broker with nothing on it: the interface looks at every topic with a consumer of its own."""
     if os.environ.get("MILLRACE_BOOTSTRAP"):
         yield bootstrap
