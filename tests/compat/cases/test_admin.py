@@ -190,7 +190,8 @@ def pushed(broker, software):
 def test_clients_push_their_metrics(broker, clients, make_topic, ours, name, software):
     """A subscription, an unmodified client, and its numbers on the metrics page; without the subscription no more come."""
     topic, client, java = make_topic(), clients(name), clients("java")
-    java.set_config(resource_type="CLIENT_METRICS", name="everything", config={"metrics": "*", "interval.ms": "500"})
+    java.set_config(resource_type="CLIENT_METRICS", name="everything",
+                    config={"metrics": "*", "interval.ms": "500", "match": "client_source_address=127[.]0[.]0[.]1"})
     try:
         client.watch_start(topic=topic)
         lines = eventually(lambda: pushed(broker, software), "metrics of %s are shown" % name)
@@ -198,7 +199,7 @@ def test_clients_push_their_metrics(broker, clients, make_topic, ours, name, sof
         assert all('client_instance_id="' in line for line in lines)
         client.call("watch_wait", topic=topic, partitions=1)
     finally:
-        java.set_config(resource_type="CLIENT_METRICS", name="everything", reset=["metrics", "interval.ms"])
+        java.set_config(resource_type="CLIENT_METRICS", name="everything", reset=["metrics", "interval.ms", "match"])
 
 
 def test_only_the_clients_that_match_push(broker, clients, make_topic, ours):
