@@ -126,6 +126,7 @@ class GroupCoordinator : public std::enable_shared_from_this<GroupCoordinator> {
   /// Counts the machines of this object: callbacks of an older one do nothing.
   std::uint64_t life_ = 1;
 
+  // Bounded by the requests that clients may have under way (connection.requests.max).
   std::uint64_t last_ticket_ = 0;
   std::unordered_map<coordinator::Ticket, Waiting> waiting_;
   /// Records that the machine stands on and that are not appended yet: its batches up to `taken_`.
