@@ -63,6 +63,9 @@ class AnyRecord {
     return Epoch{
         static_cast<std::int32_t>(random_.chance(1, 20) ? random_.next() : random_.below(9))};
   }
+  std::int32_t timeout_ms() {
+    return static_cast<std::int32_t>(random_.chance(1, 20) ? random_.next() : random_.below(9'000));
+  }
   std::vector<TopicPartitions> partitions() {
     std::vector<TopicPartitions> list;
     for (const char* name : {"t", "u"}) {
@@ -103,8 +106,8 @@ class AnyRecord {
     for (std::uint64_t count = random_.below(4); count > 0; --count) {
       value.members.push_back({.member = member(),
                                .instance = instance(),
-                               .rebalance_timeout_ms = number().value(),
-                               .session_timeout_ms = 1000 * number().value(),
+                               .rebalance_timeout_ms = timeout_ms(),
+                               .session_timeout_ms = timeout_ms(),
                                .subscription = subscription(),
                                .assignment = subscription()});
     }
@@ -114,10 +117,10 @@ class AnyRecord {
     ConsumerMemberRecord::Value value{.instance = instance(),
                                       .topics = {topic()},
                                       .topic_regex = random_.chance(1, 5) ? "t.*" : "",
-                                      .rebalance_timeout_ms = number().value()};
+                                      .rebalance_timeout_ms = timeout_ms()};
     if (random_.chance(1, 2)) {
       value.classic = ConsumerMemberRecord::ClassicMember{
-          .session_timeout_ms = 1000 * number().value(),
+          .session_timeout_ms = timeout_ms(),
           .protocols = {{.name = "range", .metadata = subscription()}}};
     }
     return filled(ConsumerMemberRecord{.group = group(), .member = member()}, std::move(value));
