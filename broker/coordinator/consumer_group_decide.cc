@@ -201,6 +201,8 @@ Status ConsumerGroup::step(Draft& draft, const std::optional<PartitionList>& own
             "partitions and rejoin."};
   }
   for (const Held& held : next->assigned) {
+    // What it held before stays its own even if a damaged log gave it to two.
+    if (find(draft.standing.assigned, held.key) != nullptr) continue;
     const Holders::Token holder = holders_.of(held.key);
     CHECK(holder == Holders::kNobody || holder == draft.token(),
           "partition {} of {} would be given away while it is held", held.key.index,
