@@ -46,7 +46,8 @@ ConsumerGroup::Member& ConsumerGroup::member(const std::string& name) {
   const auto [at, fresh] = members_.try_emplace(name);
   if (fresh) {
     at->second.token = ++tokens_made_;
-    touched_.push_back(name);
+    CHECK(at->second.token != Holders::kNobody, "tokens are used up");
+    touched_.insert(name);
   }
   return at->second;
 }
@@ -73,7 +74,7 @@ void ConsumerGroup::apply_member(const ConsumerMemberRecord& record) {
     changed.about = *record.value;
     count(changed.about, 1);
     if (changed.about.instance) statics_[*changed.about.instance] = record.member;
-    touched_.push_back(record.member);
+    touched_.insert(record.member);
     return;
   }
   const auto at = members_.find(record.member);
@@ -87,6 +88,7 @@ void ConsumerGroup::apply_member(const ConsumerMemberRecord& record) {
     const auto place = statics_.find(*gone.about.instance);
     if (place != statics_.end() && place->second == record.member) statics_.erase(place);
   }
+  touched_.erase(record.member);
   members_.erase(at);
 }
 
@@ -113,7 +115,7 @@ void ConsumerGroup::apply_current(const CurrentRecord& record) {
   }
   holders_.take(changed.token, changed.standing.assigned);
   holders_.take(changed.token, changed.standing.pending);
-  touched_.push_back(record.member);
+  touched_.insert(record.member);
 }
 
 void ConsumerGroup::apply_regex(const RegexRecord& record) {

@@ -24,6 +24,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -167,7 +168,7 @@ class ConsumerGroup {
   // Not stored.
   /// The topics may be others than those of metadata_hash_: to be compared at the next heartbeat.
   bool look_again_ = true;
-  std::vector<std::string> touched_;  // members whose timers settle() has to look at
+  std::set<std::string> touched_;     // members whose timers settle() has to look at
   std::vector<std::string> to_sync_;  // classic members that join and are not stored yet
   std::optional<common::Instant> assigned_at_;
   Timer assign_;

@@ -40,7 +40,7 @@ void ConsumerGroup::settle(Now now, Outbox&) {
   epoch_ = std::max(epoch_, target_epoch_);
   for (const std::string& name : std::exchange(touched_, {})) {
     const auto at = members_.find(name);
-    if (at == members_.end()) continue;
+    CHECK(at != members_.end(), "{} is not a member any more", name);
     Member& one = at->second;
     const std::int32_t timeout = one.is_classic() ? one.about.classic->session_timeout_ms
                                                   : shared_.settings.consumer_session_timeout_ms;
@@ -70,6 +70,7 @@ void ConsumerGroup::settle(Now now, Outbox&) {
 }
 
 void ConsumerGroup::expired(const TimerTarget& target, Now now, Outbox& out) {
+  CHECK(target.group == name_, "a timer of {} fired in {}", target.group, name_);
   if (target.kind == TimerKind::kAssign) {
     if (epoch_ > target_epoch_ && !members_.empty()) assign(nullptr, epoch_, now, out.records);
     return;

@@ -1,6 +1,6 @@
 // coordinator_machine_bench: CPU per request of the machine alone: heartbeats of 1,000 groups of 10
 // members, commits of one partition each (one by one and 100 to a batch), a rebalance of 200
-// members, and loading a million offsets.
+// members, the same in the consumer protocol with 1,000 partitions, and loading a million offsets.
 #include <fmt/format.h>
 #include <sys/resource.h>
 
@@ -45,6 +45,8 @@ struct Bench {
       for (const auto& [ticket, answer] : effects->answers) {
         const auto* join = std::get_if<JoinOutcome>(&answer);
         if (join != nullptr && !join->members.empty()) leader = *join;
+        const auto* consumer = std::get_if<ConsumerHeartbeatOutcome>(&answer);
+        if (consumer != nullptr) beat = *consumer;
       }
     }
   }
@@ -63,6 +65,7 @@ struct Bench {
   std::uint64_t tickets = 0;
   std::size_t answers = 0;
   JoinOutcome leader;
+  ConsumerHeartbeatOutcome beat;  // the last one
   Ticket ticket() { return static_cast<Ticket>(++tickets); }
 };
 
@@ -153,6 +156,95 @@ void rebalance() {
   report("rebalance of 200 members", cpu_us() - start, 1);
 }
 
+// ---- The consumer protocol.
+
+void make_topic(Bench& bench, std::int32_t partitions) {
+  auto topics = std::make_shared<Topics>();
+  Topic topic{.name = "orders", .partitions = partitions};
+  topic.id.bytes[0] = 1;
+  topics->names[topic.id] = topic.name;
+  topics->by_name[topic.name] = topic;
+  bench.machine.topics_changed(topics, bench.now);
+  bench.perform();
+}
+
+// A member as its client lives it: it takes and gives up at once what it is told.
+struct Consumer {
+  ConsumerHeartbeat request;
+  bool acknowledges = false;
+
+  void beat(Bench& bench) {
+    const bool joins = request.epoch == Epoch{0};
+    if (joins) {
+      request.rebalance_timeout_ms = 300'000;
+      request.topics = {"orders"};
+      request.owned.emplace();
+    } else if (!acknowledges) {
+      request.owned.reset();
+    }
+    bench.machine.consumer_heartbeat(bench.ticket(), request, bench.now);
+    bench.perform();
+    request.rebalance_timeout_ms = -1;
+    request.topics.reset();
+    request.epoch = bench.beat.epoch;
+    acknowledges = bench.beat.assignment.has_value();
+    if (acknowledges) request.owned = bench.beat.assignment;
+  }
+};
+
+std::vector<Consumer> make_consumers(int group, int members) {
+  std::vector<Consumer> consumers(static_cast<std::size_t>(members));
+  for (int member = 0; member < members; ++member) {
+    ConsumerHeartbeat& request = consumers[static_cast<std::size_t>(member)].request;
+    request.group = group_name(group);
+    request.member = member_name(group, member);
+  }
+  return consumers;
+}
+
+void consumer_heartbeats() {
+  Bench bench;
+  make_topic(bench, 100);
+  std::vector<Consumer> all;
+  for (int group = 0; group < kGroups; ++group) {
+    std::vector<Consumer> consumers = make_consumers(group, kMembers);
+    for (int round = 0; round < 5; ++round) {
+      for (Consumer& consumer : consumers) consumer.beat(bench);
+      bench.wait(std::chrono::seconds(1));
+    }
+    for (Consumer& consumer : consumers) all.push_back(std::move(consumer));
+    for (Consumer& consumer : all) consumer.acknowledges = false;
+    if (group % 20 != 19) continue;
+    for (Consumer& consumer : all) consumer.beat(bench);  // their sessions go on
+  }
+  const double start = cpu_us();
+  for (int i = 0; i < kHeartbeats; ++i) {
+    if (i % 1000 == 0) bench.wait(std::chrono::milliseconds(300));
+    all[static_cast<std::size_t>(i) % all.size()].beat(bench);
+  }
+  report("consumer heartbeat, 10,000 members", cpu_us() - start, kHeartbeats);
+}
+
+void consumer_rebalance() {
+  Bench bench;
+  make_topic(bench, 1'000);
+  std::vector<Consumer> consumers = make_consumers(0, 200);
+  const double start = cpu_us();
+  std::size_t rounds = 0;
+  for (; bench.machine.describe(group_name(0)).summary.state != GroupState::kStable; ++rounds) {
+    for (Consumer& consumer : consumers) consumer.beat(bench);
+    bench.wait(std::chrono::seconds(1));
+  }
+  report(fmt::format("200 members join, 1,000 partitions, {} rounds", rounds).c_str(),
+         cpu_us() - start, 1);
+  const double leaving = cpu_us();
+  consumers.back().request.epoch = Epoch{-1};
+  consumers.back().beat(bench);
+  consumers.pop_back();
+  for (Consumer& consumer : consumers) consumer.beat(bench);
+  report("one of them leaves", cpu_us() - leaving, 1);
+}
+
 void load() {
   Machine machine(Bench::settings());
   const double start = cpu_us();
@@ -174,5 +266,7 @@ int main() {
   millrace::coordinator::commits(1);
   millrace::coordinator::commits(100);
   millrace::coordinator::rebalance();
+  millrace::coordinator::consumer_heartbeats();
+  millrace::coordinator::consumer_rebalance();
   millrace::coordinator::load();
 }
