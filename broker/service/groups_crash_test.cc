@@ -5,6 +5,7 @@
 #include <map>
 
 #include "broker/model/record.h"
+#include "broker/service/configs.h"
 #include "broker/service/group_coordinators.h"
 #include "broker/service/group_routing.h"
 #include "broker/service/testing/group_clients.h"
@@ -67,6 +68,29 @@ class GroupsCrashTest : public ::testing::Test {
     return sum;
   }
 
+  void set_topic_config(const std::string& name, const std::string& value) {
+    std::vector<ConfigCommand> commands;
+    commands.push_back(
+        {.type = ResourceType::kTopic,
+         .resource = std::string(kOffsetsTopic),
+         .changes = {{.name = name, .operation = ConfigChange::Operation::kSet, .value = value}}});
+    const auto outcomes = node_.wait<std::vector<ConfigOutcome>>([&](auto reply) {
+      alter_configs(node_.shard(), std::move(commands), AlterStyle::kIncremental, false,
+                    std::move(reply));
+    });
+    ASSERT_EQ(outcomes.front().code, ErrorCode::kNone) << outcomes.front().detail;
+  }
+  /// Compacts what is due; answers how many records that removed.
+  std::uint64_t compact_all() {
+    std::uint64_t removed = 0;
+    for (std::uint32_t i = 0; i < kShards; ++i) node_.shard(i).store().compact();
+    node_.world.run_for(seconds(60));
+    for (std::uint32_t i = 0; i < kShards; ++i)
+      removed += node_.shard(i).store().stats().compaction.records_removed;
+    return removed;
+  }
+
+  std::uint64_t removed_ = 0;
   Node node_;
   GroupClients clients_;
 };
@@ -165,6 +189,47 @@ TEST_F(GroupsCrashTest, TheLogIsCutDownToItsState) {
               last - p);
   }
   for (const auto& member : members) EXPECT_TRUE(clients_.heartbeat("app", member).ok());
+}
+
+// Goal: what compaction of __consumer_offsets removes is not missed, and what a tombstone took away
+// does not come back. Method: segments of a second, compacted while groups commit, go and come
+// again; after each crash the groups are compared with a map.
+TEST_F(GroupsCrashTest, CompactionLeavesTheStateAsItIs) {
+  ASSERT_TRUE(clients_.find("g").ok());
+  set_topic_config("segment.ms", "1000");
+  set_topic_config("min.cleanable.dirty.ratio", "0");
+  set_topic_config("delete.retention.ms", "0");
+  common::Random random(3);
+  std::map<std::pair<std::string, std::int32_t>, std::int64_t> model;
+  for (std::int64_t i = 0; i < 400; ++i) {
+    const std::string group = fmt::format("g{}", random.below(6));
+    if (random.chance(1, 15)) {
+      node_.wait<std::vector<coordinator::Status>>(
+          [&](auto reply) { delete_groups(node_.shard(), {group}, std::move(reply)); });
+      std::erase_if(model, [&](const auto& entry) { return entry.first.first == group; });
+    } else {
+      const auto partition = static_cast<std::int32_t>(random.below(4));
+      ASSERT_TRUE(
+          clients_.commit(GroupClients::simple_commit(group, "orders", partition, i)).status.ok());
+      model[{group, partition}] = i;
+    }
+    node_.world.run_for(milliseconds(random.below(600)));
+    if (i % 40 != 39) continue;
+    removed_ += compact_all();
+    node_.crash();
+    node_.start();
+    for (int g = 0; g < 6; ++g) {
+      for (std::int32_t partition = 0; partition < 4; ++partition) {
+        const auto place = std::make_pair(fmt::format("g{}", g), partition);
+        const auto found = model.find(place);
+        EXPECT_EQ(clients_.committed(place.first, "orders", partition),
+                  found == model.end() ? -1 : found->second)
+            << place.first << "/" << partition << " after " << i;
+      }
+    }
+  }
+  EXPECT_GT(removed_, 100U) << "else nothing was tried";
+  EXPECT_EQ(rewrites(), 0U);
 }
 
 // ---- A log that refuses
