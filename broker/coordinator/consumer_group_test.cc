@@ -104,11 +104,10 @@ class Story {
     if (const auto value = command.value("size")) settings.consumer_max_size = std::stoi(*value);
     if (const auto value = command.value("migration")) {
       using Migration = Settings::Migration;
-      settings.consumer_migration = *value == "disabled"  ? Migration::kDisabled
-                                    : *value == "upgrade" ? Migration::kUpgrade
-                                    : *value == "downgrade"
-                                        ? Migration::kDowngrade
-                                        : Migration::kBidirectional;
+      settings.consumer_migration = *value == "disabled"    ? Migration::kDisabled
+                                    : *value == "upgrade"   ? Migration::kUpgrade
+                                    : *value == "downgrade" ? Migration::kDowngrade
+                                                            : Migration::kBidirectional;
     }
     shell_.change_settings(settings);
     return "";
@@ -263,10 +262,9 @@ class Story {
 
   std::string describe() {
     const GroupDescription group = shell_.machine().describe("g");
-    std::string text =
-        fmt::format("{} {} epoch={} assignment-epoch={} assignor={}\n",
-                    name_of(group.summary.type), name_of(group.summary.state), group.epoch,
-                    group.assignment_epoch, group.protocol);
+    std::string text = fmt::format("{} {} epoch={} assignment-epoch={} assignor={}\n",
+                                   name_of(group.summary.type), name_of(group.summary.state),
+                                   group.epoch, group.assignment_epoch, group.protocol);
     if (group.summary.type == GroupType::kClassic)
       text = fmt::format("classic {} generation={}\n", name_of(group.summary.state), group.epoch);
     for (const auto& member : group.members) {
@@ -296,13 +294,14 @@ class Story {
     return std::visit([this](const auto& one) { return print_one(one) + "\n"; }, record);
   }
   std::string print_one(const OffsetRecord& one) const {
-    return fmt::format("  offset {}:{} {}", one.topic, one.partition, one.value ? "stored" : "gone");
+    return fmt::format("  offset {}:{} {}", one.topic, one.partition,
+                       one.value ? "stored" : "gone");
   }
   std::string print_one(const ClassicGroupRecord& one) const {
     if (!one.value) return "  classic gone";
-    std::string text = fmt::format("  classic generation={} protocol={} leader={}",
-                                   one.value->generation, one.value->protocol.value_or("-"),
-                                   one.value->leader.value_or("-"));
+    std::string text =
+        fmt::format("  classic generation={} protocol={} leader={}", one.value->generation,
+                    one.value->protocol.value_or("-"), one.value->leader.value_or("-"));
     for (const auto& member : one.value->members) {
       const auto assignment = decode_assignment(member.assignment);
       EXPECT_TRUE(assignment.ok());
@@ -318,10 +317,9 @@ class Story {
   }
   std::string print_one(const ConsumerMemberRecord& one) const {
     if (!one.value) return fmt::format("  member {} gone", one.member);
-    std::string text = fmt::format("  member {} topics={}", one.member,
-                                   one.value->topics.empty()
-                                       ? "-"
-                                       : fmt::format("{}", fmt::join(one.value->topics, ",")));
+    std::string text = fmt::format(
+        "  member {} topics={}", one.member,
+        one.value->topics.empty() ? "-" : fmt::format("{}", fmt::join(one.value->topics, ",")));
     if (!one.value->topic_regex.empty()) text += " regex=" + one.value->topic_regex;
     if (one.value->instance) text += " instance=" + *one.value->instance;
     if (one.value->assignor) text += " assignor=" + *one.value->assignor;
@@ -344,9 +342,9 @@ class Story {
     return text;
   }
   std::string print_one(const RegexRecord& one) const {
-    return fmt::format("  regex {} {}", one.regex,
-                       one.value ? fmt::format("-> {}", fmt::join(one.value->topics, ","))
-                                 : "gone");
+    return fmt::format(
+        "  regex {} {}", one.regex,
+        one.value ? fmt::format("-> {}", fmt::join(one.value->topics, ",")) : "gone");
   }
 
   MachineShell shell_{script_settings()};

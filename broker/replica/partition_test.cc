@@ -344,7 +344,8 @@ TEST_F(PartitionTest, CompactedTopicsKeepTheirRecords) {
   EXPECT_EQ(delete_records(Offset{1}).error().code, ErrorCode::kPolicyViolation);
 }
 
-// The broker's own trims do not ask the topic: groups rewrite their state and cut what is before it.
+// The broker's own trims do not ask the topic: groups rewrite their state and cut what is before
+// it.
 TEST_F(PartitionTest, TheBrokerTrimsWhateverThePolicy) {
   appended({.count = 3});
   settings_.delete_old = false;

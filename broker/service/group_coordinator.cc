@@ -304,8 +304,8 @@ void GroupCoordinator::arm_timer() {
   disarm_timer();
   timer_at_ = *next;
   const common::Instant here = loop_.clock().now();
-  const common::Duration delay =
-      *next <= here ? common::Duration(kTickMin) : std::max<common::Duration>(kTickMin, *next - here);
+  const common::Duration delay = *next <= here ? common::Duration(kTickMin)
+                                               : std::max<common::Duration>(kTickMin, *next - here);
   timer_ = loop_.after(delay, [weak = weak_from_this()] {
     const auto self = weak.lock();
     if (self == nullptr) return;

@@ -35,7 +35,8 @@ def module_of(path, modules):
 
 
 def is_test(path):
-    return path.endswith("_test.cc") or "/testing/" in path or path.startswith("tests/")
+    """No part of what is shipped: tests, their doubles, and the benchmarks beside the code."""
+    return path.endswith(("_test.cc", "_bench.cc")) or "/testing/" in path or path.startswith("tests/")
 
 
 def check_file(path, text, table):

@@ -176,8 +176,8 @@ void Crowd::check() {
   for (const auto& client : clients_) {
     if (!members.contains(client->id())) continue;
     // A static member that slept through a generation of a classic group is in it, but what it does
-    // is void until it comes again, also if the group is upgraded meanwhile: the leader knew nothing
-    // of what it uses.
+    // is void until it comes again, also if the group is upgraded meanwhile: the leader knew
+    // nothing of what it uses.
     if (group.summary.type == GroupType::kClassic && client->epoch() != group.epoch)
       void_[client->id()] = client->epoch();
     const auto slept = void_.find(client->id());
