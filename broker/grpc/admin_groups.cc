@@ -154,6 +154,7 @@ std::vector<service::TopicChoice> choices(const Assignment& topics) {
 }
 
 common::Result<service::OffsetReset> read_reset(const v1::ResetGroupOffsetsRequest& request) {
+  if (const auto error = too_long("group", request.group())) return *error;
   service::OffsetReset reset;
   reset.group = request.group();
   reset.topics = choices(request.topics());

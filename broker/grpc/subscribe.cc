@@ -22,6 +22,8 @@ using service::GroupMember;
 /// A client that does not read gets this long to take the response on its way before the call is
 /// cut off.
 constexpr auto kFinishWait = std::chrono::seconds(5);
+/// A call that says nothing gets this long to say its Join.
+constexpr auto kJoinWait = std::chrono::seconds(30);
 constexpr std::size_t kCommitsOpenMax = 64;
 
 /// One Subscribe call. Everything but the four callbacks runs on its shard's loop; one response is
@@ -42,6 +44,7 @@ class SubscribeStream final
   /// The stream keeps itself alive until gRPC is done with it.
   void start() {
     self_ = shared_from_this();
+    shard_.loop().post([self = self_] { self->wait_for_join(); });
     StartRead(&incoming_);
   }
 
@@ -66,6 +69,7 @@ class SubscribeStream final
  private:
   // ---- What the client sends
   void handle(v1::SubscribeRequest request);
+  void wait_for_join();
   void begin(const v1::Join& join);
   void commit(const v1::Commit& request);
   void answer_commit(v1::SubscribeResponse response, const std::vector<ErrorCode>& codes);
@@ -189,6 +193,14 @@ void SubscribeStream::read_on() {
   StartRead(&incoming_);
 }
 
+void SubscribeStream::wait_for_join() {
+  progress_timer_ = shard_.loop().after(kJoinWait, [self = shared_from_this()] {
+    self->progress_timer_ = env::TimerId::kNone;
+    self->fail({ErrorCode::kInvalidRequest,
+                fmt::format("no Join came within {} s", kJoinWait / std::chrono::seconds(1))});
+  });
+}
+
 void SubscribeStream::begin(const v1::Join& join) {
   common::Result<SubscribeWish> wish = read_wish(join, context_->peer());
   if (!wish.ok()) return fail(wish.error());
@@ -199,6 +211,7 @@ void SubscribeStream::begin(const v1::Join& join) {
   response_bytes_max_ = static_cast<std::int64_t>(wish->feed.bytes_max);
   feed_ = Feed::make(shard_, unpacked_, wish->feed, *this);
   member_ = GroupMember::join(shard_, std::move(wish->member), *this);
+  stop_timers();
   if (commits_by_itself()) schedule_auto_commit();
   look_at_progress();
 }

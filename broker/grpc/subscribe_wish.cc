@@ -7,6 +7,8 @@
 #include <set>
 #include <utility>
 
+#include "broker/grpc/utf8.h"
+
 namespace millrace::grpc {
 namespace {
 
@@ -24,6 +26,20 @@ static_assert(static_cast<int>(Feed::Without::kLatest) == v1::WITHOUT_OFFSET_LAT
 static_assert(static_cast<int>(Feed::Without::kEarliest) == v1::WITHOUT_OFFSET_EARLIEST);
 static_assert(static_cast<int>(Feed::Without::kNone) == v1::WITHOUT_OFFSET_NONE);
 
+std::optional<Error> a_text_too_long(const v1::Join& join) {
+  const std::pair<std::string_view, std::string_view> texts[] = {
+      {"group", join.group()},       {"instance_id", join.instance_id()},
+      {"rack", join.rack()},         {"topic_regex", join.topic_regex()},
+      {"assignor", join.assignor()}, {"client_id", join.client_id()}};
+  for (const auto& [what, text] : texts) {
+    if (auto error = too_long(what, text)) return error;
+  }
+  for (const std::string& topic : join.topics()) {
+    if (auto error = too_long("a topic's name", topic)) return error;
+  }
+  return std::nullopt;
+}
+
 std::optional<std::string> given(const std::string& text) {
   return text.empty() ? std::nullopt : std::optional(text);
 }
@@ -33,6 +49,7 @@ std::optional<std::string> given(const std::string& text) {
 common::Result<SubscribeWish> read_wish(const v1::Join& join, std::string_view peer) {
   const auto refuse = [](std::string why) { return Error{ErrorCode::kInvalidRequest, why}; };
   if (join.group().empty()) return Error{ErrorCode::kInvalidGroupId, "group must not be empty"};
+  if (const auto error = a_text_too_long(join)) return *error;
   if (join.topics().empty() && join.topic_regex().empty())
     return refuse("topics or topic_regex must say what to read");
   if (!v1::WithoutOffset_IsValid(join.without_offset())) return refuse("unknown without_offset");

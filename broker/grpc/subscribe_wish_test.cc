@@ -80,7 +80,11 @@ TEST(SubscribeWish, ContradictionsAreRefused) {
         +[](v1::Join& join) { join.set_response_bytes_max(-1); },
         +[](v1::Join& join) { join.set_response_bytes_max((32 << 20) + 1); },
         +[](v1::Join& join) { join.set_progress_timeout_ms(999); },
-        +[](v1::Join& join) { join.set_progress_timeout_ms(1'800'001); }}) {
+        +[](v1::Join& join) { join.set_progress_timeout_ms(1'800'001); },
+        +[](v1::Join& join) { join.set_group(std::string(32'768, 'g')); },
+        +[](v1::Join& join) { join.set_instance_id(std::string(32'768, 'i')); },
+        +[](v1::Join& join) { join.set_topic_regex(std::string(32'768, '.')); },
+        +[](v1::Join& join) { join.add_topics(std::string(32'768, 't')); }}) {
     EXPECT_EQ(refused(spoil), ErrorCode::kInvalidRequest);
   }
 }

@@ -1,10 +1,19 @@
 #include "broker/grpc/utf8.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "common/utf8.h"
 
 namespace millrace::grpc {
+
+std::optional<common::Error> too_long(std::string_view what, std::string_view text) {
+  if (text.size() <= kTextBytesMax) return std::nullopt;
+  return common::Error{
+      model::ErrorCode::kInvalidRequest,
+      fmt::format("{} has {} bytes; at most {} are allowed", what, text.size(), kTextBytesMax)};
+}
 
 std::string as_utf8(std::string_view text) {
   std::string valid;
