@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "broker/model/errors.h"
 #include "common/utf8.h"
 
 namespace millrace::grpc {

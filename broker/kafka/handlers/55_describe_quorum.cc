@@ -45,7 +45,8 @@ Response respond(const Request& request, const service::Quorum& quorum,
   }
   Response::Node& node = response.nodes.emplace_back();
   node.node_id = quorum.leader.value();
-  node.listeners.push_back({"kafka", address.host, address.port});
+  // Kafka's admin client refuses a listener's name that is not in capitals.
+  node.listeners.push_back({"PLAINTEXT", address.host, address.port});
   return response;
 }
 
