@@ -43,6 +43,10 @@ void AnyCall::Place::cancel_with_connection(std::shared_ptr<service::FetchHandle
   session->cancel_with_connection(slot, std::move(waiting));
 }
 
+bool AnyCall::may_move() const {
+  return ticket_.session->may_move();
+}
+
 bool AnyCall::asks_for_home() const {
   return ticket_.session->asks_for_home();
 }

@@ -74,7 +74,8 @@ class AnyCall {
   /// Who sent this request. To be asked before the handler returns.
   Sender sender() const;
   /// Whether this call's connection would like to know where its partition lives; the shard's
-  /// index is then told to lives_on().
+  /// index is then told to lives_on(). may_move(): always; asks_for_home(): every so often.
+  bool may_move() const;
   bool asks_for_home() const;
   void lives_on(std::size_t shard) const;
   /// Where a call belongs, for what is known only after the call was handed on.

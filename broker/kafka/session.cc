@@ -19,10 +19,10 @@ namespace {
 constexpr int kReadsPerTurn = 4;
 // Pieces of one gathered write; more than this gains nothing.
 constexpr std::size_t kPiecesPerWrite = 64;
-// One produce request in so many is asked where its partition lives; the answers that make a
-// connection move, twice as many after each move, and the most moves: a client that changes between
-// partitions stays where it is.
-constexpr std::uint32_t kProducesPerQuestion = 4;
+// One request in so many is asked where its partition lives, if asking costs; the answers that make
+// a connection move, twice as many after each move, and the most moves: a client that changes
+// between partitions stays where it is.
+constexpr std::uint32_t kRequestsPerQuestion = 4;
 constexpr int kTellsToMove = 4;
 constexpr std::uint8_t kMovesMax = 6;
 // Requests that an idle connection keeps room for.
@@ -322,8 +322,12 @@ void Session::drop_written(std::size_t count) {
 
 // ---- Moving
 
+bool Session::may_move() const {
+  return !fetches_ && moves_ < kMovesMax;
+}
+
 bool Session::asks_for_home() {
-  return !fetches_ && moves_ < kMovesMax && ++produces_ % kProducesPerQuestion == 0;
+  return may_move() && ++questions_ % kRequestsPerQuestion == 0;
 }
 
 void Session::lives_on(std::size_t shard) {
@@ -332,8 +336,8 @@ void Session::lives_on(std::size_t shard) {
 }
 
 std::optional<std::size_t> Session::destination() const {
-  const bool settled = closed_ || draining_ || fetches_ || moves_ >= kMovesMax ||
-                       told_ < (kTellsToMove << moves_) || home_ == context().shard.index();
+  const bool settled = closed_ || draining_ || !may_move() || told_ < (kTellsToMove << moves_) ||
+                       home_ == context().shard.index();
   const bool busy = in_work() || out_bytes_ > 0 || write_armed_ || parked_ || overdraft_ ||
                     input_.holds_data() || !next_frame_.empty();
   return settled || busy ? std::nullopt : std::optional<std::size_t>(home_);

@@ -72,9 +72,13 @@ class Session : public std::enable_shared_from_this<Session> {
   /// Called by the server: sends what is answered, then goes on with input. Once per turn of the
   /// loop.
   void flush();
-  /// Every so often a request asks where its partition lives...
+  /// Whether the connection may still move to another shard. Those that fetch stay: they read from
+  /// many partitions.
+  bool may_move() const;
+  /// Whether to ask where this request's partition lives, when asking costs something: every so
+  /// often.
   bool asks_for_home();
-  /// ...and is told the index of the shard.
+  /// The index of the shard where the partition of the latest request lives.
   void lives_on(std::size_t shard);
   /// The shard to move to: where its partition lives, if that is another one and nothing is under
   /// way.
@@ -152,7 +156,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::string client_id_;
   std::string software_name_;
   std::string software_version_;
-  std::uint32_t produces_ = 0;
+  std::uint32_t questions_ = 0;
   std::uint32_t home_ = 0;  // the shard that lives_on() told last
   std::uint16_t told_ = 0;  // how often in a row
   std::uint8_t moves_ = 0;  // of the connection so far

@@ -407,6 +407,33 @@ TEST_F(BrokerTest, ConnectionsMoveToWhereTheirPartitionLives) {
   EXPECT_LE(moves(), before + 1 + kMovesMax);
 }
 
+// Goal: so do connections of members to the shard of their group's coordinator.
+TEST_F(BrokerTest, ConnectionsMoveToWhereTheirGroupLives) {
+  const auto commit = [this](KafkaClient& client, const std::string& group) {
+    wire::OffsetCommitRequest request;
+    request.group_id = group;
+    request.generation_id_or_member_epoch = -1;
+    auto& topic = request.topics.emplace_back();
+    topic.topic_id = topic_;
+    topic.partitions.emplace_back().committed_offset = 1;
+    const auto answer = client.call(request);
+    return answer.topics.at(0).partitions.at(0).error_code;
+  };
+  topic_ = create_topic("orders", kPartitions);
+  const std::int64_t before = moves();
+  KafkaClient first(kafka_);
+  KafkaClient second(kafka_);
+  constexpr int kCommits = 40;
+  wire::FindCoordinatorRequest find;  // makes __consumer_offsets
+  find.coordinator_keys = {"till"};
+  EXPECT_EQ(first.call(find).coordinators.at(0).error_code, 0);
+  for (int sent = 0; sent < kCommits; ++sent) {
+    EXPECT_EQ(commit(first, "till"), 0);
+    EXPECT_EQ(commit(second, "till"), 0);
+  }
+  EXPECT_EQ(moves(), before + 1) << "one of two was on the other shard";
+}
+
 // Goal: a stop while connections are between two shards ends each of them.
 TEST_F(BrokerTest, StopsWhileConnectionsMove) {
   topic_ = create_topic("orders", kPartitions);

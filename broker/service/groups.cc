@@ -185,6 +185,11 @@ std::optional<GroupPlace> group_place(Shard& here, std::string_view group) {
   return GroupPlace{&here.owner({topic->id, index}), index};
 }
 
+std::optional<std::size_t> group_shard(Shard& here, std::string_view group) {
+  const auto place = group_place(here, group);
+  return place ? std::optional<std::size_t>(place->owner->index()) : std::nullopt;
+}
+
 void find_coordinator(Shard& here, std::string, common::Reply<Status> done) {
   ensure_offsets_topic(here, std::move(done));
 }

@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "broker/coordinator/requests.h"
@@ -14,6 +15,9 @@ namespace millrace::service {
 
 /// Kafka's rule: Java's String.hashCode of the group modulo the partitions of __consumer_offsets.
 model::PartitionIndex coordinator_partition(std::string_view group, std::int32_t partitions);
+
+/// The index of the shard that coordinates the group; nullopt: __consumer_offsets is not there.
+std::optional<std::size_t> group_shard(Shard& here, std::string_view group);
 
 /// Makes __consumer_offsets if it is not there; answers when a coordinator can be named.
 /// kCoordinatorNotAvailable: not now (no space, shutting down).

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "broker/kafka/handlers/answers.h"
+#include "broker/kafka/handlers/group_home.h"
 #include "broker/kafka/handlers/group_view.h"
 #include "broker/service/groups.h"
 #include "broker/wire/messages/offset_commit.h"
@@ -84,6 +85,7 @@ void handle(Request request, Call<Request> call) {
   commit.instance = std::move(request.group_instance_id);
   commit.retention_ms = request.retention_time_ms;
   commit.member_epochs_known = version >= kMemberEpochVersionMin;
+  tell_group_home(call, commit.group);
   service::commit_offsets(shard, std::move(commit),
                           [call = std::move(call), work = std::move(work)](
                               coordinator::OffsetCommitOutcome outcome) mutable {

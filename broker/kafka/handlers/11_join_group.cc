@@ -1,6 +1,7 @@
 // JoinGroup: a member of a classic group comes, or comes again. Answered when the members of the
 // next generation are complete.
 #include "broker/kafka/handlers/answers.h"
+#include "broker/kafka/handlers/group_home.h"
 #include "broker/kafka/handlers/group_view.h"
 #include "broker/service/groups.h"
 #include "broker/wire/messages/join_group.h"
@@ -65,6 +66,7 @@ void handle(Request request, Call<Request> call) {
   if (request.group_id.empty())
     return call.answer(view({.status = {ErrorCode::kInvalidGroupId, {}}}, member));
   coordinator::JoinGroup join = wanted(std::move(request), call);
+  tell_group_home(call, join.group);
   service::join_group(shard, std::move(join),
                       [call = std::move(call), member](coordinator::JoinOutcome outcome) mutable {
                         call.answer(view(std::move(outcome), member));

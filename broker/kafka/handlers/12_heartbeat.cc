@@ -1,5 +1,6 @@
 // Heartbeat of a member of a classic group.
 #include "broker/kafka/handlers/answers.h"
+#include "broker/kafka/handlers/group_home.h"
 #include "broker/service/groups.h"
 #include "broker/wire/messages/heartbeat.h"
 
@@ -27,6 +28,7 @@ void handle(Request request, Call<Request> call) {
                                    .generation = coordinator::Epoch{request.generation_id},
                                    .member = std::move(request.member_id),
                                    .instance = std::move(request.group_instance_id)};
+  tell_group_home(call, heartbeat.group);
   service::heartbeat(shard, std::move(heartbeat),
                      [call = std::move(call)](coordinator::Status status) mutable {
                        answer(std::move(call), status.code);

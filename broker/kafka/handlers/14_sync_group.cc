@@ -1,5 +1,6 @@
 // SyncGroup: the leader of a classic group hands in its assignment, every member gets its part.
 #include "broker/kafka/handlers/answers.h"
+#include "broker/kafka/handlers/group_home.h"
 #include "broker/service/groups.h"
 #include "broker/wire/messages/sync_group.h"
 
@@ -52,6 +53,7 @@ void handle(Request request, Call<Request> call) {
     return answer(std::move(call), std::move(refused));
   }
   service::Shard& shard = call.shard();
+  tell_group_home(call, request.group_id);
   service::sync_group(shard, wanted(std::move(request)),
                       [call = std::move(call)](coordinator::SyncOutcome outcome) mutable {
                         answer(std::move(call), std::move(outcome));

@@ -1,5 +1,6 @@
 // ConsumerGroupHeartbeat (KIP-848): joins, stays in and leaves a consumer group.
 #include "broker/kafka/handlers/answers.h"
+#include "broker/kafka/handlers/group_home.h"
 #include "broker/service/groups.h"
 #include "broker/wire/messages/consumer_group_heartbeat.h"
 
@@ -72,6 +73,7 @@ void handle(Request request, Call<Request> call) {
   }
   service::Shard& shard = call.shard();
   ConsumerHeartbeat heartbeat = wanted(std::move(request), call);
+  tell_group_home(call, heartbeat.group);
   service::consumer_heartbeat(shard, std::move(heartbeat),
                               [call = std::move(call)](ConsumerHeartbeatOutcome outcome) mutable {
                                 answer(std::move(call), std::move(outcome));
