@@ -1,4 +1,4 @@
-"""Every client as a member of groups: shares, leaving, dying, resuming; mixed groups; both protocols (A09, A10, C50-C52)."""
+"""Every client as a member of groups: shares, leaving, dying, resuming; mixed groups; both protocols (A09, A10, C51)."""
 import struct
 import time
 import uuid
@@ -74,6 +74,21 @@ def test_every_group_gets_everything(make_gang):
     for gang in gangs:
         gang.await_seen(written)
         assert set(gang.seen) == written
+
+
+def test_each_service_gets_each_order_once(make_gang):
+    """A10: payment, inventory and notification are groups of their own, one of them with two members; nothing fails."""
+    services = [make_gang(group=name + uuid.uuid4().hex[:8]) for name in ("payment-", "inventory-", "notification-")]
+    for service, kinds in zip(services, [("confluent",), ("java", "java"), ("kafka_python_3",)]):
+        for kind in kinds:
+            service.join(kind)
+        service.settle()  # rebalances end here: what is written from now on comes once
+        service.await_commits()
+    orders = set().union(*(services[0].write() for _ in range(5)))
+    for service in services:
+        service.await_seen(orders)
+        service.collect()
+        assert {order: len(service.seen[order]) for order in orders} == dict.fromkeys(orders, 1), service.group
 
 
 def test_clients_of_all_kinds_in_one_group(make_gang):
@@ -220,6 +235,35 @@ def test_broker_killed_in_the_middle_of_a_rebalance(own_broker, topic, kinds):
         gang.close()
         writer.close()
         watcher.close()
+
+
+CLOSE_SECONDS = 20
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_closing_does_not_hang_when_the_broker_goes(own_broker, topic, how):
+    """C51: librdkafka's close(), on which Confluent's .NET, Go and Python clients stand, in the middle of a rebalance."""
+    writer = Driver("confluent", own_broker.kafka)
+    writer.create_topic(topic=topic, partitions=2, replication=1)
+    members = []
+    try:
+        for kind in ("confluent", "confluent_consumer"):
+            first = Member(kind, own_broker.kafka, topic + kind, topic)
+            members.append(first)
+            eventually(lambda first=first: first.take() or first.last["assigned"], "the first has its partitions", 60)
+            members.append(Member(kind, own_broker.kafka, topic + kind, topic))
+        if how == "stop":
+            own_broker.stop()
+        else:
+            own_broker.kill()
+        for member in members:
+            started = time.monotonic()
+            member.driver.group_stop()
+            assert time.monotonic() - started < CLOSE_SECONDS, member.name
+    finally:
+        for member in members:
+            member.kill()
+        writer.close()
 
 
 def _offsets(driver, group):

@@ -1,4 +1,5 @@
 """Groups through both doors: members on gRPC streams share with each other and with Kafka clients, and any tool sees them."""
+import json
 import subprocess
 import time
 import uuid
@@ -210,6 +211,9 @@ def test_millctl_shows_rewinds_and_deletes(grpc_client, broker, make_topic, memb
     code, _, err = millctl(broker, "group", "reset-offsets", group, "--topic", topic, "--to", "earliest")
     assert code == 1 and "stop" in err
     stream.leave()
+    for to, after in (("earliest", 0), ("latest", 10), ("7", 7), ("@0", 0), ("@4102444800000", 10)):
+        code, out, _ = millctl(broker, "group", "reset-offsets", group, "--topic", topic, "--to", to, "--dry-run", "-o", "json")
+        assert code == 0 and [(row["before"], row["after"]) for row in json.loads(out)] == [(10, after)], to
     code, out, _ = millctl(broker, "group", "reset-offsets", group, "--all-topics", "--shift-by", "-4", "--dry-run")
     assert code == 0 and " 6 " in out and "dry run" in out
     assert describe(grpc_client, group).partitions[0].committed_offset == 10
