@@ -1,7 +1,7 @@
 // Goal (E40 to E42): whatever happens, no partition has two users among the members of a group, no
 // member's epoch goes back, and once faults stop, every partition is served within a bound.
-// Method: a crowd of clients (testing/crowd.h), seed by seed. MILLRACE_SEED and MILLRACE_SEEDS: the
-// first seed, and how many.
+// Method: a crowd of clients (testing/crowd.h), seed by seed; and one run cut off at every step.
+// MILLRACE_SEED and MILLRACE_SEEDS: the first seed, and how many.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -47,6 +47,18 @@ TEST(ConsumerGroupProperty, MostlyClassicMembers) {
 }
 TEST(ConsumerGroupProperty, GroupsThatOnlyGoUp) {
   live(60, {.classic_percent = 60, .migration = Settings::Migration::kUpgrade});
+}
+
+TEST(ConsumerGroupProperty, TheCoordinatorDiesAfterEachStep) {
+  for (int last = 0; last < 120; ++last) {
+    SCOPED_TRACE(fmt::format("the coordinator dies after step {}", last));
+    Crowd crowd(42, {.classic_percent = 30});
+    for (int step = 0; step < last; ++step) crowd.step();
+    crowd.move_coordinator();
+    crowd.heal();
+    crowd.expect_everything_served();
+    if (testing::Test::HasFailure()) FAIL() << crowd.story();
+  }
 }
 
 }  // namespace

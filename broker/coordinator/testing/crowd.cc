@@ -105,6 +105,11 @@ void Crowd::change_topics() {
   }
 }
 
+void Crowd::move_coordinator() {
+  happened_ = "reload";
+  shell_.reload(static_cast<Harness::LoadFrom>(random_.below(3)));
+}
+
 void Crowd::step() {
   const std::uint64_t dice = random_.below(100);
   if (dice < 3) {
@@ -123,8 +128,7 @@ void Crowd::step() {
     happened_ = "refuse";
     shell_.refuse();
   } else if (dice < 16) {
-    happened_ = "reload";
-    shell_.reload(static_cast<Harness::LoadFrom>(random_.below(3)));
+    move_coordinator();
   } else if (dice < 18) {
     happened_ = "subscribe";
     if (!clients_.empty())

@@ -79,6 +79,8 @@ class Crowd {
 
   /// Something happens, or somebody has a turn.
   void step();
+  /// The coordinator dies, and another one reads the log, or a compacted one, or a snapshot.
+  void move_coordinator();
   /// No more faults, and time for all that is gone to be noticed.
   void heal();
   /// Every partition of a topic that somebody subscribes to is used by one member that subscribes
