@@ -4,7 +4,7 @@ set -u -o pipefail
 # shellcheck source=scripts/kafka-bin/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-bootstrap='' topic='' from=latest quiet_ms='' options=()
+bootstrap='' topic='' group='' partition='' from=latest quiet_ms='' options=()
 
 offset() {
   case $1 in
@@ -25,11 +25,11 @@ while [ $# -gt 0 ]; do
     --bootstrap-server) bootstrap=$2 ;;
     --zookeeper) bootstrap=$(from_zookeeper "$2") ;;
     --topic) topic=$2 ;;
-    --partition) options+=(--partition "$2") ;;
+    --partition) partition=$2 && options+=(--partition "$2") ;;
     --offset) offset "$2" ;;
     --max-messages) options+=(--max "$2") ;;
     --timeout-ms) quiet_ms=$2 ;;
-    --group) warn "--group $2 is not used: this script reads all partitions and commits nothing" ;;
+    --group) group=$2 && options+=(--group "$2") ;;
     --property | --formatter-property) [[ $2 =~ ^print\.value=true$ ]] || warn "the property $2 is not used; see millctl consume --verbose" ;;
     --consumer-property | --command-property | --isolation-level) warn "$1 $2 is not used: this script speaks gRPC" ;;
     *) usage "$1 is no option of this script; Kafka's own tool works with this broker as well" ;;
@@ -38,6 +38,10 @@ while [ $# -gt 0 ]; do
 done
 need "$bootstrap" --bootstrap-server
 need "$topic" --topic
+if [ -n "$group" ]; then
+  [ -z "$partition" ] || usage "--group and --partition do not go together: the members of a group share its partitions"
+  [[ $from == [el]* ]] || usage "--group and --offset $from do not go together: the group keeps its place"
+fi
 [[ $quiet_ms =~ ^[0-9]*$ ]] || usage "--timeout-ms takes milliseconds, not $quiet_ms"
 path=$(program millctl) || exit 1
 address=$(grpc_address "$bootstrap") || exit

@@ -66,6 +66,15 @@ def test_console_producer_and_consumer(run, topic):
     assert run("kafka-console-consumer.sh", "--topic", topic, "--partition", "0", "--offset", "1", "--max-messages", "1") == '{"order_id": 2}\n'
 
 
+def test_console_consumer_in_a_group_goes_on_where_it_stopped(run, clients, topic):
+    member = ("kafka-console-consumer.sh", "--topic", topic, "--group", topic, "--from-beginning")
+    run("kafka-console-producer.sh", "--topic", topic, stdin="one\ntwo\n")
+    assert run(*member, "--max-messages", "2") == "one\ntwo\n"
+    assert clients("java").group_offsets(group=topic, topic=topic)["offsets"] == {"0": 2}
+    run("kafka-console-producer.sh", "--topic", topic, stdin="three\n")
+    assert run(*member, "--max-messages", "1") == "three\n"
+
+
 def test_console_producer_with_keys(run, clients, topic):
     from harness.drivers import record
     run("kafka-console-producer.sh", "--topic", topic, "--property", "parse.key=true", "--property", "key.separator=:", stdin="k:v:w\n")
