@@ -234,7 +234,34 @@ TEST_F(GroupsCrashTest, CompactionLeavesTheStateAsItIs) {
 
 // ---- A log that refuses
 
+// Goal: a full disk refuses commits, keeps those before, and heals. Method: no free space; commits
+// until what is reserved already is used up.
 TEST_F(GroupsCrashTest, AFullDiskRefusesCommitsAndHeals) {
+  std::int64_t last = 0;
+  const auto commit = [&] {
+    auto request = GroupClients::simple_commit("app", "orders", 0, last + 1);
+    request.partitions[0].metadata = std::string(4000, 'm');
+    return clients_.commit(request).status.code;
+  };
+  ASSERT_EQ(commit(), ErrorCode::kNone);
+  node_.hardware.set_capacity(0);
+  ErrorCode code = ErrorCode::kNone;
+  for (int i = 0; i < 5000 && code == ErrorCode::kNone; ++i) {
+    ++last;
+    code = commit();
+  }
+  EXPECT_EQ(code, ErrorCode::kCoordinatorNotAvailable);
+  EXPECT_EQ(clients_.committed("app", "orders", 0), last) << "what was refused did not happen";
+  node_.hardware.set_capacity(std::uint64_t{1} << 40);
+  for (int i = 0; i < 100 && code != ErrorCode::kNone; ++i) {
+    node_.world.run_for(seconds(1));
+    code = commit();
+  }
+  EXPECT_EQ(code, ErrorCode::kNone);
+  EXPECT_EQ(clients_.committed("app", "orders", 0), last + 1);
+}
+
+TEST_F(GroupsCrashTest, ALogThatClosesRefusesCommits) {
   ASSERT_TRUE(clients_.commit(GroupClients::simple_commit("app", "orders", 0, 5)).status.ok());
   // The broker's log is told to be closing: every append is refused from here on.
   place("app").owner->store().close([](common::Result<void>) {});
