@@ -1,5 +1,6 @@
 // Goal (E40 to E42): whatever happens, no partition has two users among the members of a group, no
-// member's epoch goes back, and once faults stop, every partition is served within a bound.
+// member's epoch goes back, nor does what members committed, and once faults stop, every partition
+// is served within a bound.
 // Method: a crowd of clients (testing/crowd.h), seed by seed; and one run cut off at every step.
 // MILLRACE_SEED and MILLRACE_SEEDS: the first seed, and how many.
 #include <fmt/format.h>

@@ -193,6 +193,24 @@ void Crowd::check() {
                          << " use partition " << key.index.value();
     }
   }
+  check_committed();
+}
+
+// Of topics that are still there: the others' offsets go with them.
+void Crowd::check_committed() {
+  for (const auto& [key, offset] : world_.committed) {
+    const auto name = shell_.topics().names.find(key.topic);
+    if (name == shell_.topics().names.end()) continue;
+    OffsetFetch request{.group = "g"};
+    request.partitions.emplace();
+    request.partitions->push_back(
+        {.topic = {.name = name->second, .id = key.topic}, .partition = key.index.value()});
+    const OffsetFetchOutcome found = shell_.machine().fetch_offsets(request).value;
+    ASSERT_EQ(found.partitions.size(), 1U);
+    EXPECT_GE(found.partitions[0].committed.offset.value(), offset)
+        << "after " << happened_ << ": what was committed for " << name->second << "-"
+        << key.index.value() << " is gone";
+  }
 }
 
 void Crowd::heal() {

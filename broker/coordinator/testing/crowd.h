@@ -4,7 +4,7 @@
 // Members of one group as clients live them, of both protocols: they join, learn what they get, use
 // it, give it up (some slowly), lose answers, die, restart, change their minds; around them topics
 // come, grow and go, the log refuses and the coordinator moves. After each step nobody may use what
-// another member of the group uses.
+// another member of the group uses, and what members of the consumer protocol committed is there.
 #pragma once
 
 #include <deque>
@@ -28,6 +28,8 @@ struct Surroundings {
   MachineShell& shell;
   common::Random& random;
   bool faults = true;  // answers get lost, members are slow
+  /// The newest offset of each partition whose commit was confirmed.
+  std::map<model::PartitionKey, std::int64_t> committed = {};
 };
 
 /// One client. What it uses is what it was told and has not given up.
@@ -96,6 +98,7 @@ class Crowd {
   void restart_static();
   void change_topics();
   void check();
+  void check_committed();
   std::vector<std::string> some_topics();
   std::string regex_or_none();
 

@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <utility>
+#include <vector>
 
 #include "broker/coordinator/testing/crowd.h"
 
@@ -22,6 +24,7 @@ class Consumer final : public Client {
   }
 
   void turn(Surroundings& world) override {
+    if (joined_ && world.random.chance(1, 3)) commit(world);
     const bool acknowledges = reconcile(world);
     if (world.faults && world.random.chance(1, 20)) return;  // lost on the way there
     ConsumerHeartbeat request{.group = "g", .member = id_, .epoch = joined_ ? epoch_ : Epoch{0}};
@@ -49,6 +52,7 @@ class Consumer final : public Client {
 
   void leave(Surroundings& world) override {
     used_.clear();
+    positions_.clear();
     ConsumerHeartbeat request{.group = "g", .member = id_, .epoch = Epoch{-1}};
     request.instance = instance_;
     if (instance_ && world.random.chance(1, 2)) request.epoch = Epoch{-2};
@@ -79,8 +83,40 @@ class Consumer final : public Client {
     }
     used_ = std::move(*told_);
     told_.reset();
+    std::map<model::PartitionKey, std::int64_t> positions;
+    for (const model::PartitionKey& key : used_) {
+      const auto kept = positions_.find(key);
+      const auto place = world.committed.find(key);
+      const std::int64_t begin = place == world.committed.end() ? 0 : place->second;
+      positions[key] = kept == positions_.end() ? begin : kept->second;
+    }
+    positions_ = std::move(positions);
     unacknowledged_ = true;
     return true;
+  }
+
+  // Reads on in all that it uses, and says how far. Who has a partition next begins there.
+  void commit(Surroundings& world) {
+    OffsetCommit request{.group = "g", .epoch = epoch_, .member = id_, .instance = instance_};
+    std::vector<model::PartitionKey> keys;
+    for (auto& [key, position] : positions_) {
+      const auto name = world.shell.topics().names.find(key.topic);
+      if (name == world.shell.topics().names.end()) continue;
+      keys.push_back(key);
+      request.partitions.push_back({.topic = {.name = name->second, .id = key.topic},
+                                    .partition = key.index.value(),
+                                    .offset = model::Offset{++position}});
+    }
+    if (keys.empty()) return;
+    const OffsetCommitOutcome outcome = world.shell.commit(request);
+    if (!outcome.status.ok()) return;
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      if (outcome.partitions[i] != ErrorCode::kNone) continue;
+      std::int64_t& told = world.committed[keys[i]];
+      EXPECT_GE(request.partitions[i].offset.value(), told)
+          << id_ << " took back what another committed of partition " << keys[i].index.value();
+      told = request.partitions[i].offset.value();
+    }
   }
 
   void heard(const ConsumerHeartbeatOutcome& outcome, Surroundings& world) {
@@ -123,6 +159,7 @@ class Consumer final : public Client {
     unacknowledged_ = false;
     told_.reset();
     used_.clear();
+    positions_.clear();
     epoch_ = Epoch{0};
   }
 
@@ -132,6 +169,7 @@ class Consumer final : public Client {
   bool resubscribed_ = false;
   bool unacknowledged_ = false;
   std::optional<Used> told_;
+  std::map<model::PartitionKey, std::int64_t> positions_;  // of what it uses: how far it read
   int slow_ = 0;
 };
 
