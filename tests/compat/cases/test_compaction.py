@@ -6,12 +6,13 @@ from harness.waiting import eventually
 
 WRITERS = ("java", "confluent", "kafka_python_3")
 READERS = ("java", "confluent", "kafka_python_3", "aiokafka")
-SETTINGS = {"cleanup.policy": "compact", "segment.bytes": "1048576", "min.cleanable.dirty.ratio": "0.01",
+SETTINGS = {"segment.bytes": "1048576", "min.cleanable.dirty.ratio": "0.01",
             "delete.retention.ms": "0", "file.delete.delay.ms": "0"}
 BACKOFF = {"log.cleaner.backoff.ms": 100}
 
 
-def test_a_rebuilt_state_equals_the_live_one(broker):
+@pytest.mark.parametrize("policy", ["compact", "compact,delete"])
+def test_a_rebuilt_state_equals_the_live_one(broker, policy):
     """Values are overwritten and deleted by three clients; a reader from the beginning gets the map of last values."""
     if broker.pid is None:
         pytest.skip("needs a broker of its own, with a short log.cleaner.backoff.ms")
@@ -21,7 +22,7 @@ def test_a_rebuilt_state_equals_the_live_one(broker):
         drivers = {name: Driver(name, own.kafka) for name in dict.fromkeys(WRITERS + READERS)}
         try:
             java = drivers["java"]
-            java.create_topic(topic="state", config=SETTINGS)
+            java.create_topic(topic="state", config={"cleanup.policy": policy, **SETTINGS})
             live = {}
             for n in range(60):
                 key, value = "k%d" % (n % 6), None if n in (50, 51) else "%d " % n + "x" * 100000
