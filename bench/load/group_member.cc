@@ -23,6 +23,12 @@ constexpr std::int64_t kSilenceNs = 60'000'000'000;
 constexpr std::int64_t kStepNs = 100'000'000;
 constexpr std::chrono::milliseconds kPause{20};
 
+/// The group's partition of __consumer_offsets is being made, elected or loaded:
+/// COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR.
+bool not_yet(int error) {
+  return error >= 14 && error <= 16;
+}
+
 }  // namespace
 
 GroupMember::GroupMember(const Options& options, const Endpoint& broker, std::string group)
@@ -100,7 +106,7 @@ void GroupMember::take(common::ByteView answer, std::int64_t now_ns, Histogram& 
 
 void GroupMember::on_join(common::ByteView answer, std::int64_t now_ns) {
   const JoinAnswer joined = read_join(answer);
-  if (joined.error == kRebalanceInProgress) return join(now_ns);
+  if (joined.error == kRebalanceInProgress || not_yet(joined.error)) return join(now_ns);
   if (joined.error != 0) fail("a join of '{}': error {}", who_.group, joined.error);
   who_.member = joined.member;
   who_.generation = joined.generation;
@@ -121,6 +127,7 @@ void GroupMember::on_sync(common::ByteView answer, std::int64_t now_ns) {
 
 void GroupMember::on_consumer(common::ByteView answer, std::int64_t now_ns) {
   const ConsumerAnswer found = read_consumer_heartbeat(answer);
+  if (state_ == State::kJoining && not_yet(found.error)) return join(now_ns);
   if (found.error != 0)
     fail("a heartbeat in '{}': error {}: {}", who_.group, found.error, found.message);
   if (state_ == State::kLeaving) {
