@@ -17,6 +17,8 @@ constexpr std::chrono::seconds kRetryDelay{10};
 // least so long: some file systems tell the device later, of much at once.
 constexpr int kPauseFactor = 4;
 constexpr std::chrono::milliseconds kPauseMin{4};
+// What waits for longer goes without these pauses: space must come back as fast as it is written.
+constexpr std::chrono::seconds kPatience{5};
 // Small files go together, as many as fit into this time.
 constexpr std::chrono::milliseconds kStepTime{1};
 
@@ -25,6 +27,7 @@ constexpr std::chrono::milliseconds kStepTime{1};
 /// What is being removed, one step at a time.
 struct Removals::Sweep {
   std::vector<Removal> paths;
+  common::Instant since;      // when the first of them was due
   std::vector<bool> removed;  // of the first paths: those that are dealt with
   std::unique_ptr<env::File> shrinking;
   std::uint64_t left = 0;  // bytes of that file
@@ -143,6 +146,7 @@ void Removals::run() {
   for (Entry& entry : entries_) {
     if (entry.due > now) continue;
     entry.running = true;
+    sweep->since = sweep->paths.empty() ? entry.due : std::min(sweep->since, entry.due);
     sweep->paths.push_back(entry.removal);
   }
   if (sweep->paths.empty()) return schedule();
@@ -166,9 +170,11 @@ void Removals::step(std::shared_ptr<Sweep> sweep) {
 
 void Removals::stepped(std::shared_ptr<Sweep> sweep) {
   if (sweep->done()) return end(*sweep);
-  const common::Duration least = hurried_ ? common::Duration{} : common::Duration{kPauseMin};
-  loop_.after(std::max(least, sweep->took * kPauseFactor),
-              lifeline_.guard([this, sweep] { step(sweep); }));
+  const bool urgent = hurried_ || loop_.clock().now() - sweep->since > kPatience;
+  const common::Duration pause =
+      urgent ? common::Duration{}
+             : std::max(common::Duration{kPauseMin}, sweep->took * kPauseFactor);
+  loop_.after(pause, lifeline_.guard([this, sweep] { step(sweep); }));
 }
 
 void Removals::end(const Sweep& sweep) {

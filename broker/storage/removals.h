@@ -22,7 +22,8 @@ struct Removal {
 /// What was added is removed once, by jobs of the I/O pool; a checkpoint takes the rest over a
 /// restart. Large files give back their space in small steps: where the file system tells the
 /// device of free space, each megabyte keeps the device from all else for a quarter of a
-/// millisecond. Shard thread only.
+/// millisecond. Who is behind for seconds stops being so considerate: else a topic that is written
+/// fast and kept short would fill the disk. Shard thread only.
 class Removals {
  public:
   Removals(env::Disk& disk, env::Loop& loop, std::uint64_t step_bytes)

@@ -411,5 +411,25 @@ TEST(StoreTest, RemovedFilesGiveBackTheirSpaceInSteps) {
   EXPECT_LE(most, 3 * testing::tiny_options().removal_step_bytes);
 }
 
+// Goal: however much is to be removed, the considerate pace ends after a while: else what retention
+// removes could come back more slowly than it is written. Method: a log of twice as many steps as
+// that while has.
+TEST(StoreTest, RemovalsThatAreBehindTakeNoPauses) {
+  StoreMachine machine(17);
+  machine.start();
+  Log& log = machine.create(key_of(0), {.segment_bytes = 1 << 20, .file_delete_delay_ms = 0});
+  const std::uint64_t steps = 2500;  // of 4 ms at least
+  const std::uint64_t bytes = steps * testing::tiny_options().removal_step_bytes;
+  while (log.size_bytes() < bytes) ASSERT_TRUE(machine.append(log, 1, 10'000).ok());
+  ASSERT_TRUE(machine.checkpoint().ok());
+  const std::uint64_t begin = machine.hardware.used();
+  ASSERT_TRUE(
+      machine.wait<void>([&](auto reply) { machine.store().remove(key_of(0), std::move(reply)); })
+          .ok());
+  ASSERT_TRUE(machine.checkpoint().ok());
+  machine.world.run_for(std::chrono::seconds(7));
+  EXPECT_LT(machine.hardware.used(), begin - bytes * 9 / 10);
+}
+
 }  // namespace
 }  // namespace millrace::storage
