@@ -67,10 +67,19 @@ void ConsumerGroup::count(const About& about, int by) {
   CHECK(classic_members_ <= members_.size());
 }
 
+void ConsumerGroup::give_up_instance(const std::string& name, const About& about) {
+  if (!about.instance) return;
+  // It may have passed on to another member already.
+  const auto place = statics_.find(*about.instance);
+  if (place != statics_.end() && place->second == name) statics_.erase(place);
+}
+
 void ConsumerGroup::apply_member(const ConsumerMemberRecord& record) {
   if (record.value) {
     Member& changed = member(record.member);
     count(changed.about, -1);
+    if (changed.about.instance != record.value->instance)
+      give_up_instance(record.member, changed.about);
     changed.about = *record.value;
     count(changed.about, 1);
     if (changed.about.instance) statics_[*changed.about.instance] = record.member;
@@ -83,11 +92,7 @@ void ConsumerGroup::apply_member(const ConsumerMemberRecord& record) {
   count(gone.about, -1);
   holders_.release(gone.token, gone.standing.assigned);
   holders_.release(gone.token, gone.standing.pending);
-  if (gone.about.instance) {
-    // Its identity may have passed on to another member already.
-    const auto place = statics_.find(*gone.about.instance);
-    if (place != statics_.end() && place->second == record.member) statics_.erase(place);
-  }
+  give_up_instance(record.member, gone.about);
   touched_.erase(record.member);
   members_.erase(at);
 }

@@ -143,6 +143,7 @@ class ConsumerGroup {
   void apply_regex(const RegexRecord& record);
   Member& member(const std::string& name);
   void count(const About& about, int by);
+  void give_up_instance(const std::string& name, const About& about);
 
   // Set once.
   const std::string name_;
