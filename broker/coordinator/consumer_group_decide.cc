@@ -82,8 +82,9 @@ common::Result<ConsumerGroup::Draft> ConsumerGroup::draft_static(const std::stri
   const auto at = members_.find(place->second);
   CHECK(at != members_.end(), "instance {} belongs to nobody", instance);
   const Member& replaced = at->second;
-  // A classic process that starts again cannot say goodbye; one of the consumer protocol has to.
-  if (!classic && replaced.standing.epoch != kLeftForAWhile) {
+  // A classic process that starts again, maybe with the other protocol, cannot say goodbye; one of
+  // the consumer protocol has to.
+  if (!classic && !replaced.is_classic() && replaced.standing.epoch != kLeftForAWhile) {
     return common::Error{
         ErrorCode::kUnreleasedInstanceId,
         fmt::format("Static member {} with instance id {} cannot join the group because the "
