@@ -70,6 +70,9 @@ class ConsumerGroup {
   // ---- Reads.
   Status check_fetch(const OffsetFetch& request) const;
   bool empty() const;
+  /// Since when it has no members, as far as this machine knows: an empty group that was loaded
+  /// counts from there. -1: it has some.
+  common::Timestamp emptied() const { return emptied_; }
   bool subscribes(const std::string& topic) const;
   GroupState state() const;
   GroupDescription describe() const;
@@ -172,6 +175,7 @@ class ConsumerGroup {
   std::set<std::string> touched_;     // members whose timers settle() has to look at
   std::vector<std::string> to_sync_;  // classic members that join and are not stored yet
   std::optional<common::Instant> assigned_at_;
+  common::Timestamp emptied_{-1};
   Timer assign_;
 };
 

@@ -38,6 +38,11 @@ void ConsumerGroup::keep_session(Member& one, Now now) {
 void ConsumerGroup::settle(Now now, Outbox&) {
   // No batch of ours leaves it otherwise, but a log that lost some may.
   epoch_ = std::max(epoch_, target_epoch_);
+  if (!members_.empty()) {
+    emptied_ = common::Timestamp{-1};
+  } else if (emptied_.value() < 0) {
+    emptied_ = now.wall;
+  }
   for (const std::string& name : std::exchange(touched_, {})) {
     const auto at = members_.find(name);
     CHECK(at != members_.end(), "{} is not a member any more", name);

@@ -37,13 +37,15 @@ bool Group::subscribes(const std::string& topic) const {
   return consumer() != nullptr ? consumer()->subscribes(topic) : classic()->subscribes(topic);
 }
 
-/// A consumer group always knows what it reads, so its age is that of each commit.
+/// A consumer group always knows what it reads. Kafka counts from each commit even when it has lost
+/// its members: of a quiet topic the offsets would go with the last member, in a restart of all.
 OffsetAge Group::offset_age() const {
-  return consumer() != nullptr ? OffsetAge::kSinceCommit : classic()->offset_age();
+  if (consumer() == nullptr) return classic()->offset_age();
+  return consumer()->empty() ? OffsetAge::kSinceEmptied : OffsetAge::kSinceCommit;
 }
 
 common::Timestamp Group::emptied() const {
-  return consumer() != nullptr ? common::Timestamp{-1} : classic()->emptied();
+  return consumer() != nullptr ? consumer()->emptied() : classic()->emptied();
 }
 
 GroupDescription Group::describe() const {

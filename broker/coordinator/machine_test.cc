@@ -163,6 +163,44 @@ TEST_F(MachineTest, ASweepGoesInPieces) {
   EXPECT_TRUE(machine_.list().empty());
 }
 
+// A quiet topic: the newest commit is older than the retention when all members stop for a moment.
+TEST_F(MachineTest, OffsetsOfAConsumerGroupGrowOldOnceItIsEmpty) {
+  ConsumerHeartbeat request{.group = "g", .member = "m"};
+  request.rebalance_timeout_ms = 60'000;
+  request.topics = {"t"};
+  request.owned.emplace();
+  machine_.consumer_heartbeat(Ticket{1}, request, kNow);
+  append_all();
+  OffsetCommit commit = commit_of("g", 0, 1);
+  commit.member = "m";
+  commit.epoch = Epoch{1};
+  machine_.commit(Ticket{2}, commit, kNow);
+  append_all();
+  const Now left = later(std::chrono::hours(24 * 8));
+  machine_.consumer_heartbeat(Ticket{3}, {.group = "g", .member = "m", .epoch = Epoch{-1}}, left);
+  append_all(left);
+  machine_.tick(left);
+  append_all(left);
+  const auto has_offset = [](const Machine& machine) {
+    return !machine.fetch_offsets({.group = "g"}).value.partitions.empty();
+  };
+  EXPECT_TRUE(has_offset(machine_));
+
+  Machine loaded{Settings{}};
+  for (const Record& record : machine_.snapshot()) loaded.load(record);
+  loaded.loaded(left);
+  loaded.topics_changed(topics_of({"t"}), left);
+  loaded.tick(later(std::chrono::hours(24 * 9)));
+  EXPECT_FALSE(loaded.take_effects().has_value());
+  EXPECT_TRUE(has_offset(loaded)) << "a restart of the broker may fall into that moment";
+
+  const Now over = later(std::chrono::hours(24 * 15));
+  machine_.tick(over);
+  append_all(over);
+  EXPECT_FALSE(has_offset(machine_));
+  EXPECT_TRUE(machine_.list().empty());
+}
+
 TEST_F(MachineTest, RecordsOfOtherBrokersCannotHarm) {
   Machine machine{Settings{}};
   ClassicGroupRecord::Value value{.protocol_type = "consumer", .generation = Epoch{-5}};

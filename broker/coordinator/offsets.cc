@@ -1,5 +1,6 @@
 #include "broker/coordinator/offsets.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/check.h"
@@ -69,8 +70,9 @@ bool is_expired(const CommittedOffset& committed, OffsetAge age, common::Timesta
   CHECK(retention_ms >= 0, "a retention of {} ms", retention_ms);
   if (age == OffsetAge::kAgeless) return false;
   if (committed.expires.value() >= 0) return now >= committed.expires;
-  const bool from_emptied = age == OffsetAge::kSinceEmptied && emptied.value() >= 0;
-  const common::Timestamp from = from_emptied ? emptied : committed.committed;
+  const bool is_empty = age == OffsetAge::kSinceEmptied;
+  const common::Timestamp from =
+      is_empty ? std::max(emptied, committed.committed) : committed.committed;
   return now - from >= retention_ms;
 }
 

@@ -49,9 +49,11 @@ class Offsets {
 
 /// When the offsets of a group grow old (offsets.retention.minutes, KIP-211).
 enum class OffsetAge : std::uint8_t {
-  kAgeless,       // never: the group works, and what it reads is not known
-  kSinceCommit,   // those of topics that the group does not read, from their commit on
-  kSinceEmptied,  // from the moment on in which the group lost its last member
+  kAgeless,      // never: the group works, and what it reads is not known
+  kSinceCommit,  // those of topics that the group does not read, from their commit on
+  // From the moment on in which the group lost its last member, or from the commit if that came
+  // later: who sets the offsets of a group that stands still wants them to be there.
+  kSinceEmptied,
 };
 
 /// Whether this offset's time is over. `emptied`: when the group became empty; -1: unknown, then

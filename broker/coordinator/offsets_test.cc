@@ -98,6 +98,8 @@ TEST(OffsetsTest, TheAgeCountsFromTheRightMoment) {
   EXPECT_FALSE(expired(OffsetAge::kSinceEmptied, 500, 1499));
   EXPECT_TRUE(expired(OffsetAge::kSinceEmptied, 500, 1500));
   EXPECT_TRUE(expired(OffsetAge::kSinceEmptied, -1, 1100)) << "unknown: the commit counts";
+  EXPECT_FALSE(expired(OffsetAge::kSinceEmptied, 50, 1099)) << "committed later, as by a reset";
+  EXPECT_TRUE(expired(OffsetAge::kSinceEmptied, 50, 1100));
   EXPECT_FALSE(expired(OffsetAge::kAgeless, 500, 999'999));
 }
 
