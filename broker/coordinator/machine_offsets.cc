@@ -168,6 +168,7 @@ void Machine::topics_changed(std::shared_ptr<const Topics> topics, Now now) {
   // After a restart it is not known what went, but ids tell.
   if (some_went || !state.topics_known) state.to_sweep = state.names();
   state.topics_known = true;
+  state.topics_told = now.wall;
   state.to_reassign.clear();
   for (const std::string& name : state.names()) {
     if (state.find(name)->consumer() != nullptr) state.to_reassign.push_back(name);
@@ -221,7 +222,11 @@ void Machine::State::sweep(Now now) {
 bool Machine::State::is_gone(const std::string& topic, const Offsets::Entry& entry) const {
   const auto present = shared.topics->by_name.find(topic);
   const bool is_present = present != shared.topics->by_name.end();
-  if (is_present && !entry.topic.is_zero()) return present->second.id != entry.topic;
+  if (is_present && !entry.topic.is_zero()) {
+    // Other shards may know of a topic made anew before this machine is told: what was committed
+    // since then may be for that one.
+    return present->second.id != entry.topic && entry.committed.committed <= topics_told;
+  }
   // That a topic is not there proves nothing: it has to have been seen going.
   const auto went = gone.find(topic);
   return went != gone.end() && entry.committed.committed <= went->second;

@@ -90,6 +90,7 @@ struct Machine::State {
   common::Instant looked_at{};  // when a piece of it was done last: the next one is due
   bool sweeps_for_age = false;  // else only for topics that went
   bool topics_known = false;
+  common::Timestamp topics_told{-1};  // when shared.topics came
   /// Topics that went, and when: commits that are not newer go as well.
   std::map<std::string, common::Timestamp> gone;
 };

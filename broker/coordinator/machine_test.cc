@@ -201,6 +201,25 @@ TEST_F(MachineTest, OffsetsOfAConsumerGroupGrowOldOnceItIsEmpty) {
   EXPECT_TRUE(machine_.list().empty());
 }
 
+// The shard that took a commit may know of a topic made anew before the machine does.
+TEST_F(MachineTest, WhatIsCommittedForATopicThatIsNewToTheMachineStays) {
+  machine_.topics_changed(topics_of({"t", "u"}), kNow);
+  OffsetCommit request = commit_of("g", 0, 1);
+  request.partitions.front().topic.id = Harness::topic_id("t", /*incarnation=*/1);
+  const Now committed = later(std::chrono::milliseconds(5));
+  machine_.commit(Ticket{1}, request, committed);
+  append_all(committed);
+  const Now swept = later(std::chrono::minutes(20));
+  machine_.tick(swept);
+  append_all(swept);
+  EXPECT_EQ(machine_.fetch_offsets({.group = "g"}).value.partitions.size(), 1U);
+  // Told later, that the topic is the old one all the same: then the offset is of one that is gone.
+  const Now told = later(std::chrono::minutes(21));
+  machine_.topics_changed(topics_of({"t"}), told);
+  append_all(told);
+  EXPECT_TRUE(machine_.list().empty());
+}
+
 TEST_F(MachineTest, RecordsOfOtherBrokersCannotHarm) {
   Machine machine{Settings{}};
   ClassicGroupRecord::Value value{.protocol_type = "consumer", .generation = Epoch{-5}};
