@@ -1,6 +1,7 @@
 // Offsets: commits, reads, deletion, and the sweep that removes what is too old.
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <utility>
 
 #include "broker/coordinator/machine.h"
@@ -14,6 +15,13 @@ namespace {
 constexpr std::size_t kRecordsPerTick = 1'000;
 /// Offsets and groups that one tick() looks at, so that requests do not wait for a sweep.
 constexpr std::size_t kVisitsPerTick = 20'000;
+
+/// When an offset with a time of its own expires. Any time that a client can ask for will do.
+common::Timestamp expiry(common::Timestamp now, std::int64_t retention_ms) {
+  CHECK(retention_ms >= 0);
+  constexpr common::Timestamp kNever{std::numeric_limits<std::int64_t>::max()};
+  return retention_ms > kNever - now ? kNever : now + retention_ms;
+}
 
 /// The member may commit: what is to be stored, and what each partition is told.
 OffsetCommitOutcome decide_commit(const OffsetCommit& request, const Settings& settings, Now now,
@@ -33,7 +41,7 @@ OffsetCommitOutcome decide_commit(const OffsetCommit& request, const Settings& s
                               .leader_epoch = partition.leader_epoch,
                               .metadata = partition.metadata,
                               .committed = now.wall};
-    if (request.retention_ms >= 0) committed.expires = now.wall + request.retention_ms;
+    if (request.retention_ms >= 0) committed.expires = expiry(now.wall, request.retention_ms);
     out.records.emplace_back(OffsetRecord{.group = request.group,
                                           .topic = partition.topic.name,
                                           .partition = partition.partition,

@@ -225,7 +225,7 @@ void Session::commit(const ScriptCommand& command) {
   request.member = command.value("member").value_or("");
   request.instance = command.value("instance");
   request.epoch = Epoch{number(command, "gen", -1)};
-  request.retention_ms = number(command, "retention", -1);
+  if (const auto own = command.value("retention")) request.retention_ms = std::stoll(*own);
   request.member_epochs_known = !has(command, "old");
   for (const std::string& argument : command.arguments) {
     const auto [partition, committed] = cut(argument, '=');
