@@ -1,6 +1,8 @@
 #include "broker/coordinator/classic_members.h"
 
 #include <algorithm>
+#include <string_view>
+#include <unordered_set>
 #include <utility>
 
 #include "common/check.h"
@@ -99,8 +101,9 @@ void ClassicMembers::lead(const std::string& id) {
 void ClassicMembers::set_protocols(ClassicMember& member, const std::vector<Protocol>& protocols) {
   uncount(member);
   member.protocols.clear();
+  std::unordered_set<std::string_view> names;
   for (const Protocol& protocol : protocols) {
-    if (member.protocol(protocol.name) == nullptr) member.protocols.push_back(protocol);
+    if (names.insert(protocol.name).second) member.protocols.push_back(protocol);
   }
   count(member);
 }
