@@ -25,13 +25,18 @@ GroupPosition& place(Places& places, const std::string& topic, std::int32_t part
   return position;
 }
 
-/// A classic member's assignment is its leader's business; that of consumers can be read.
-void add_classic(const GroupDescription::Member& member, Places& places) {
+/// A classic member's assignment is its leader's business; that of consumers can be read. What is
+/// not there is left out: a leader may write millions of partitions into a few bytes each.
+void add_classic(const Shard& owner, const GroupDescription::Member& member, Places& places) {
   const auto assignment = coordinator::decode_assignment(member.assignment_bytes);
   if (!assignment.ok()) return;
-  for (const auto& topic : assignment->partitions) {
-    for (const std::int32_t partition : topic.partitions)
-      place(places, topic.topic, partition).member = member.member;
+  for (const auto& named : assignment->partitions) {
+    const auto topic = owner.image().topic(named.topic);
+    if (topic == nullptr) continue;
+    for (const std::int32_t partition : named.partitions) {
+      if (partition >= 0 && partition < topic->partition_count())
+        place(places, topic->name, partition).member = member.member;
+    }
   }
 }
 
@@ -44,7 +49,7 @@ void add_members(const Shard& owner, const GroupDescription& group, Places& plac
         place(places, topic->name, partition).member = member.member;
     }
     const bool readable = group.summary.protocol_type == coordinator::kConsumerProtocolType;
-    if (member.assignment.empty() && readable) add_classic(member, places);
+    if (member.assignment.empty() && readable) add_classic(owner, member, places);
   }
 }
 

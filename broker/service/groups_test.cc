@@ -357,6 +357,14 @@ TEST_F(GroupsTest, LagIsWhatIsLeftToRead) {
   EXPECT_EQ(all[1].lag, 3);
 }
 
+// A leader may assign what it likes; millions of partitions that are not there must cost nothing.
+TEST_F(GroupsTest, LagKnowsOnlyPartitionsThatAreThere) {
+  clients_.join_all("app", "orders", kPartitions + 100, 2);
+  EXPECT_THAT(clients_.lag("app").partitions, SizeIs(kPartitions));
+  clients_.join_all("lost", "nowhere", 10, 1);
+  EXPECT_THAT(clients_.lag("lost").partitions, IsEmpty());
+}
+
 // Goal: a consumer that heartbeats and does not fetch what it is assigned is named, once, and only
 // while that lasts (a stuck client looks well to everybody else). Method: a member that only sends
 // heartbeats, beside one whose partition has nothing to read and one that fetches.
