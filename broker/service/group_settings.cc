@@ -19,6 +19,12 @@ void read(const model::BrokerLayers& layers, std::string_view name, Integer& fie
   if (number && std::in_range<Integer>(*number)) field = static_cast<Integer>(*number);
 }
 
+/// No longer times than clocks can count: a century is for ever.
+std::int64_t bounded_ms(std::int64_t ms) {
+  constexpr std::int64_t kCentury = std::int64_t{100} * 365 * 24 * 3'600'000;
+  return std::min(ms, kCentury);
+}
+
 Settings::Migration migration(std::string_view policy) {
   if (policy == "disabled") return Settings::Migration::kDisabled;
   if (policy == "upgrade") return Settings::Migration::kUpgrade;
@@ -36,6 +42,7 @@ Settings group_settings(const model::BrokerLayers& layers) {
   read(layers, "group.max.size", settings.group_max_size);
   read(layers, "offset.metadata.max.bytes", settings.offset_metadata_bytes_max);
   read(layers, "offsets.retention.check.interval.ms", settings.offsets_retention_check_ms);
+  settings.offsets_retention_check_ms = bounded_ms(settings.offsets_retention_check_ms);
   read(layers, "group.consumer.session.timeout.ms", settings.consumer_session_timeout_ms);
   read(layers, "group.consumer.heartbeat.interval.ms", settings.consumer_heartbeat_interval_ms);
   read(layers, "group.consumer.assignment.interval.ms", settings.consumer_assignment_interval_ms);
@@ -62,7 +69,7 @@ OffsetsTopicSettings offsets_topic_settings(const model::BrokerLayers& layers) {
 common::Duration fetch_silence(const model::BrokerLayers& layers) {
   std::int64_t ms = 60'000;
   read(layers, "group.fetch.silence.ms", ms);
-  return std::chrono::milliseconds(ms);
+  return std::chrono::milliseconds(bounded_ms(ms));
 }
 
 }  // namespace millrace::service

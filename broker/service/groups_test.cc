@@ -303,6 +303,16 @@ TEST(GroupSettings, AreTheBrokersAndTheTablesDefaultsAreTheStructs) {
   EXPECT_EQ(changed.group_max_size, 7);
 }
 
+TEST(GroupSettings, TimesThatNoClockCanCountAreForEver) {
+  const model::ConfigMap set{{"offsets.retention.check.interval.ms", "9223372036854775807"},
+                             {"group.fetch.silence.ms", "9223372036854775807"}};
+  const model::BrokerLayers layers{.from_start = &set};
+  constexpr common::Duration kYears = std::chrono::hours(24 * 365 * 50);
+  EXPECT_GT(fetch_silence(layers), kYears);
+  EXPECT_GT(common::Duration(milliseconds(group_settings(layers).offsets_retention_check_ms)),
+            kYears);
+}
+
 TEST_F(GroupsTest, DynamicSettingsReachTheMachines) {
   ASSERT_TRUE(clients_.find("g").ok());
   std::vector<ConfigCommand> commands;
