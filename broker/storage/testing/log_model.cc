@@ -18,6 +18,12 @@ std::vector<TermStart> needed(std::vector<TermStart> terms, Offset start) {
   return terms;
 }
 
+std::string text_of(const std::vector<TermStart>& terms) {
+  std::string text;
+  for (const TermStart& start : terms) text += fmt::format(" {} at {}", start.term, start.offset);
+  return text;
+}
+
 }  // namespace
 
 std::vector<std::uint8_t> ModelState::content(Offset from, Offset to) const {
@@ -70,7 +76,8 @@ void ModelOperation::apply(ModelState& state) const {
       if (state.batches.empty()) state.floor = offset;
       break;
     case Kind::kStart:
-      state.start = std::max(state.start, offset);
+      if (offset <= state.start) break;
+      state.start = offset;
       state.terms = needed(std::move(state.terms), state.start);
       break;
     case Kind::kTerm:
@@ -133,7 +140,9 @@ std::optional<std::string> PartitionModel::settle(const Observed& observed) {
         !state.exists || (state.start == observed.start && state.end() == observed.end);
     if (!same_ends) continue;
     if (state.exists && needed(state.terms, state.start) != needed(observed.terms, state.start)) {
-      near_miss = "the term starts differ";
+      near_miss = fmt::format("the term starts differ: found{}, expected{}",
+                              text_of(needed(observed.terms, state.start)),
+                              text_of(needed(state.terms, state.start)));
       continue;
     }
     if (state.exists) {
