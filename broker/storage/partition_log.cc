@@ -225,9 +225,18 @@ void PartitionLog::delete_before(Offset offset, Reply<Result<void>> durable) {
 void PartitionLog::drop_dead_segments() {
   if (state_ != LogState::kServing) return;  // the whole folder goes
   const Offset dead = std::min({durable_start_, start_, durable_});
-  if (dead == end_ && segments_.back().size > 0 && segments_.back().end == dead) roll();
+  std::size_t kept = 1;
+  if (dead == end_ && segments_.back().size > 0 && segments_.back().end == dead) {
+    roll();
+    // Until that is durable a loss of power makes the segment the active one again: then its file
+    // must be there, for the next append goes behind what is in it.
+    kept = 2;
+    complete([this](Result<void> begun) {
+      if (begun.ok() && !shard_.failed()) drop_dead_segments();
+    });
+  }
   std::size_t count = 0;
-  while (count + 1 < segments_.size() && segments_[count].end <= dead) ++count;
+  while (count + kept < segments_.size() && segments_[count].end <= dead) ++count;
   if (count == 0) return;
   for (std::size_t i = 0; i < count; ++i) remove_segment_files(segments_[i]);
   std::erase_if(leftovers_, [&](Offset base) {
