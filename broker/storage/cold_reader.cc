@@ -42,7 +42,6 @@ struct ColdReader::Load {
   PartitionLog* log = nullptr;
   Offset offset;
   Segment segment;
-  std::uint64_t cuts = 0;
   std::uint64_t layout = 0;
   Offset expected;             // of the batch at `position`; compacted: its base or one in front
   std::uint64_t position = 0;  // in the segment
@@ -147,12 +146,14 @@ void ColdReader::load(PartitionLog& log, Offset offset, Loaded done) {
 
 void ColdReader::locate(std::shared_ptr<Load> load) {
   PartitionLog& log = *load->log;
-  load->cuts = log.cuts();
   load->layout = log.layout();
   // What a removed log had in memory alone is nowhere any more.
   const bool removed = log.state() == LogState::kRemoved;
   if (removed || load->offset < log.start_offset() || load->offset >= log.end_offset())
     return finish(load, gone());
+  // Appended anew behind a truncation: whoever waits finds it there.
+  if (!log.tail().empty() && log.tail().start() <= load->offset)
+    return finish(load, common::ok());
   load->segment = log.segment_of(load->offset);
   const Segment& segment = load->segment;
   const Run* before = shard_.cache.find_before(log.number(), load->offset);
@@ -266,18 +267,15 @@ void ColdReader::got_window(std::shared_ptr<Load> load, Result<std::size_t> got)
 
 void ColdReader::finish(std::shared_ptr<Load> load, Result<void> result) {
   PartitionLog& log = *load->log;
-  if (load->layout != log.layout() && !log.holds(load->segment)) {
-    shard_.files.drop(file_key(log, load->segment));
-    // Compaction put another file in the place of the one that was being read.
-    const bool replaced = load->cuts == log.cuts() && log.start_offset() <= load->offset &&
-                          log.state() != LogState::kRemoved;
-    if (!result.ok() && replaced) return locate(load);
-  }
+  // Opened after the segment was let go of, it would stay open and keep its space.
+  if (!log.holds(load->segment)) shard_.files.drop(file_key(log, load->segment));
+  // A truncation or compaction moved what was being read; some who wait came after it.
+  if (!result.ok() && load->layout != log.layout()) return locate(load);
   loads_.erase(LoadKey{log.number(), load->offset});
   if (!result.ok() && result.error().code == ErrorCode::kCorruptLog) {
-    // Retention or a truncation may have taken the file away: then nothing is damaged.
-    const bool still_there = log.start_offset() <= load->offset && load->cuts == log.cuts() &&
-                             log.state() != LogState::kRemoved;
+    // Retention may have taken the file away: then nothing is damaged.
+    const bool still_there =
+        log.start_offset() <= load->offset && log.state() != LogState::kRemoved;
     if (still_there) {
       log.set_damage(result.error());
     } else {
@@ -332,12 +330,10 @@ void ColdReader::load_index(PartitionLog& log, Offset segment_base, Loaded done)
   shard_.disk.offload([job, run] { job->index = run(); },
                       lifeline_.guard([this, job, &log, segment_base, cuts = log.cuts()] {
                         Result<void> result;
-                        if (cuts == log.cuts() && !log.holds(job->segment)) {
-                          // Compacted meanwhile: whoever waits for it looks again. Removed: so too.
+                        if (cuts != log.cuts() || !log.holds(job->segment)) {
+                          // Cut, compacted or removed meanwhile: whoever waits for it looks again.
                         } else if (!job->index.ok()) {
                           result = job->index.error();
-                        } else if (cuts != log.cuts()) {
-                          result = gone();
                         } else if (job->active && log.active().base == segment_base) {
                           log.complete_index(segment_base, *job->index);
                         } else if (!job->active) {

@@ -114,7 +114,9 @@ INSTANTIATE_TEST_SUITE_P(
         FoundBy{2682, true, "a segment about to be dropped was written behind without its file"},
         FoundBy{284, false,
                 "a segment was compacted that the checkpoint held as it was before a cut", true},
-        FoundBy{8900055, false, "a segment's file went before the one behind it had begun", true}));
+        FoundBy{8900055, false, "a segment's file went before the one behind it had begun", true},
+        FoundBy{8700143, false, "a reader that came after a truncation joined one from before"},
+        FoundBy{7300043, false, "likewise, in a log that is compacted", true}));
 
 // Goal: the checks bite. Method: break one promise of the disk; some seed must notice.
 class FlawTest : public ::testing::TestWithParam<FlawedDisk::Flaw> {};
