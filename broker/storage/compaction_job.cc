@@ -1,12 +1,16 @@
 #include "broker/storage/compaction_job.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace millrace::storage {
 
 using common::Bytes;
 using common::ByteView;
+using common::Error;
 using model::BatchView;
+using model::ErrorCode;
 using Fate = Filtered::Fate;
 
 CompactionJob::CompactionJob(env::Disk& disk, CompactionTask task)
@@ -34,7 +38,9 @@ Result<std::optional<ByteView>> CompactionJob::next_run(const Segment& source) {
 }
 
 const Segment& CompactionJob::reading() const {
-  return task_.sources[filter_.has_value() ? next_source_ : map_source_];
+  const std::size_t source = filter_.has_value() ? next_source_ : map_source_;
+  CHECK(source < task_.sources.size(), "no segment is being read");
+  return task_.sources[source];
 }
 
 Result<bool> CompactionJob::map_some() {
@@ -80,6 +86,7 @@ Result<void> CompactionJob::begin_output(std::uint32_t generation) {
   const Segment& first = task_.sources[next_source_];
   group_begin_ = next_source_;
   left_out_.reset();
+  TRY(check_space());
   write_failed_ = true;
   TRY_ASSIGN(writer_, SegmentWriter::create(
                           disk_, task_.folder,
@@ -91,10 +98,14 @@ Result<void> CompactionJob::begin_output(std::uint32_t generation) {
 
 Result<bool> CompactionJob::copy_some() {
   CHECK(writer_.has_value());
+  TRY(check_space());
   const std::uint64_t until = bytes_read_ + bytes_written_ + task_.step_bytes;
   while (bytes_read_ + bytes_written_ < until) {
-    TRY_ASSIGN(const auto run, next_run(task_.sources[next_source_]));
+    const Segment& source = task_.sources[next_source_];
+    TRY_ASSIGN(const auto run, next_run(source));
     if (!run.has_value()) {
+      TRY(check_source());
+      read_checksum_ = 0;
       ++next_source_;
       if (!takes_next_source()) return true;
       continue;
@@ -103,10 +114,29 @@ Result<bool> CompactionJob::copy_some() {
       const Result<BatchView> batch = BatchView::parse(run->subspan(at));
       CHECK(batch.ok(), "the scan let a bad batch pass");
       at += batch->size();
+      if (source.compacted())
+        read_checksum_ = extend_checksum(read_checksum_, batch->base_offset());
+      read_checksum_ = extend_checksum(read_checksum_, batch->crc());
       TRY(copy(*batch));
     }
   }
   return false;
+}
+
+Result<void> CompactionJob::check_space() const {
+  const auto space = disk_.space();
+  if (!space.ok() || space->free >= task_.free_bytes_min) return common::ok();
+  return Error{ErrorCode::kNoSpace, fmt::format("only {} bytes are free", space->free)};
+}
+
+// What each batch's own checksum does not cover: that these are the batches, at these offsets. A
+// new segment would vouch for whatever is in it.
+Result<void> CompactionJob::check_source() const {
+  const Segment& source = task_.sources[next_source_];
+  if (!source.checksum_known || source.checksum == read_checksum_) return common::ok();
+  return Error{ErrorCode::kCorruptLog,
+               fmt::format("{}/{} is damaged: its batches are not those that it was sealed with",
+                           task_.folder, segment_name(source))};
 }
 
 // Segments that became small go together, as far as that makes none larger than it may be.

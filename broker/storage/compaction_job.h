@@ -34,6 +34,8 @@ struct CompactionTask {
   HashSecret secret;
   /// Bytes that one step reads or writes, about.
   std::uint64_t step_bytes = 0;
+  /// With less than this free on the disk nothing is written: the rest is for appends.
+  std::uint64_t free_bytes_min = 0;
 };
 
 /// One new segment in place of some old ones.
@@ -59,13 +61,15 @@ class CompactionJob {
   Offset group_base() const { return task_.sources[next_source_].base; }
   /// Makes the file of the next group's segment.
   Result<void> begin_output(std::uint32_t generation);
-  /// Copies some batches. True: the group is complete.
+  /// Copies some batches. True: the group is complete. kCorruptLog: a source is not what it was
+  /// when it was sealed. kNoSpace without write_failed(): too little is free.
   Result<bool> copy_some();
   /// Makes the new segment durable. What it takes the place of is in group().
   Result<void> finish_output();
   const CompactedGroup& group() const { return group_; }
 
-  /// The segment that is being read.
+  /// The segment that is being read. Requires that there is one: the last call was map_some() or
+  /// copy_some(), and not true.
   const Segment& reading() const;
   /// The last error came from writing: if it is kIo, the disk can't be trusted any more.
   bool write_failed() const { return write_failed_; }
@@ -79,6 +83,8 @@ class CompactionJob {
   void prepare();
   void map_done();
   Result<std::optional<common::ByteView>> next_run(const Segment& source);
+  Result<void> check_space() const;
+  Result<void> check_source() const;
   Result<void> copy(const model::BatchView& batch);
   Result<void> put(const model::BatchView& batch);
   Result<void> put(const common::Bytes& batch);
@@ -95,6 +101,7 @@ class CompactionJob {
   std::size_t source_count_ = 0;  // so many sources hold records that the map knows
   std::size_t next_source_ = 0;   // being copied
   std::size_t group_begin_ = 0;
+  std::uint32_t read_checksum_ = 0;  // of the source being copied, so far
   CompactedGroup group_;
   /// The latest batch that was left out: in the group's last place it stays, without records.
   std::optional<model::BatchHeader> left_out_;

@@ -427,6 +427,98 @@ TEST_F(CompactionTest, DamageOfACompactedSegmentIsNamed) {
   EXPECT_THAT(read.error().detail, ::testing::HasSubstr(file + " is damaged"));
 }
 
+// Goal: nor is a new segment built on damage that each batch's own checksum passes. Method: the
+// last batch of a compacted segment gets another base offset, in the gap in front of it.
+TEST_F(CompactionTest, DamagedOffsetsAreNotCompactedAgain) {
+  append(300, {.keys = 20});
+  compact();
+  ASSERT_EQ(compacted_files().size(), 1U);
+  const std::string file = folder() + "/" + compacted_files().front();
+  const std::vector<std::uint8_t> bytes = machine.hardware.content(file);
+  std::uint64_t last = 0;
+  unsigned bit = 0;
+  Offset before{0};
+  for (std::uint64_t at = 0; at < bytes.size();) {
+    const auto batch = model::BatchView::parse(common::ByteView(bytes).subspan(at));
+    ASSERT_TRUE(batch.ok());
+    for (unsigned b = 0; b < 8; ++b) {
+      const bool inside =
+          (bytes[at + 7] >> b & 1) == 1 && batch->base_offset() - (1 << b) >= before;
+      if (inside) std::tie(last, bit) = std::pair(at, b);
+    }
+    before = batch->next_offset();
+    at += batch->size();
+  }
+  ASSERT_GT(last, 0U);
+  machine.stop();
+  machine.hardware.flip_bit(file, last + 7, bit);
+  start();
+  append(300, {.keys = 5});
+  look();
+  ASSERT_TRUE(machine.world.run_until([&] { return stats().runs_given_up > 0; }));
+  ASSERT_TRUE(log().damage().has_value());
+  EXPECT_THAT(log().damage()->detail, ::testing::HasSubstr(file + " is damaged"));
+  EXPECT_EQ(stats().segments_replaced, 0U);
+}
+
+// Goal: compaction leaves the space that appends need, where the disk is nearly full.
+TEST(CompactionSpaceTest, EndsBeforeTheDiskIsFull) {
+  StoreOptions options = options_of(1 << 16);
+  options.free_bytes_min = 32 << 10;
+  StoreMachine machine(9, options);
+  machine.start();
+  Log& log = machine.create(key_of(0), compacted());
+  log.on_compaction([&log] { return CompactionLimits{.up_to = log.durable_offset()}; });
+  const auto append = [&] {
+    const Bytes batch = make_keyed_batch(machine.random, {.base = log.end_offset(), .count = 3});
+    return machine.wait<void>([&](auto reply) { log.append(batch, std::move(reply)); }).ok();
+  };
+  for (int i = 0; i < 300; ++i) ASSERT_TRUE(append());
+  ASSERT_TRUE(machine.checkpoint().ok());
+  machine.hardware.set_capacity(machine.hardware.used() + 3 * options.free_bytes_min / 2);
+  machine.store().compact();
+  ASSERT_TRUE(machine.world.run_until(
+      [&] { return machine.store().stats().compaction.runs_given_up > 0; }));
+  EXPECT_EQ(machine.store().stats().compaction.bytes_written, 0U);
+  EXPECT_FALSE(machine.store().stats().out_of_space);
+  EXPECT_TRUE(append());
+  machine.hardware.set_capacity(std::uint64_t{1} << 40);
+  machine.world.run_for(std::chrono::minutes(2));
+  machine.store().compact();
+  EXPECT_TRUE(machine.world.run_until([&] { return machine.store().stats().compaction.runs > 0; }));
+}
+
+// Goal: a log that cannot be read does not keep the others from being compacted. Method: it is the
+// most dirty one each time, and its first read fails.
+TEST(CompactionTurnsTest, ALogWhoseRunFailedLetsOthersGoFirst) {
+  StoreMachine machine(10, options_of(1 << 16));
+  machine.start();
+  std::vector<Log*> logs;
+  for (const int partition : {0, 1}) {
+    Log& log = machine.create(key_of(partition), compacted());
+    logs.push_back(&log);
+    log.on_compaction([&log] { return CompactionLimits{.up_to = log.durable_offset()}; });
+    for (int i = 0; i < 200; ++i) {
+      const Bytes batch = make_keyed_batch(machine.random, {.base = log.end_offset(), .count = 3});
+      ASSERT_TRUE(
+          machine.wait<void>([&](auto reply) { log.append(batch, std::move(reply)); }).ok());
+    }
+  }
+  const std::uint64_t before = logs[1]->size_bytes();
+  ASSERT_TRUE(machine.checkpoint().ok());
+  machine.hardware.fail_next_read();
+  const auto compaction = [&] { return machine.store().stats().compaction; };
+  machine.store().compact();
+  ASSERT_TRUE(machine.world.run_until([&] { return compaction().runs_given_up > 0; }));
+  EXPECT_FALSE(machine.fatal.has_value());
+  machine.store().compact();
+  ASSERT_TRUE(machine.world.run_until([&] { return compaction().runs > 0; }));
+  EXPECT_LT(logs[1]->size_bytes(), before) << "the other one";
+  machine.world.run_for(std::chrono::minutes(2));
+  machine.store().compact();
+  EXPECT_TRUE(machine.world.run_until([&] { return compaction().runs > 1; }));
+}
+
 TEST(CompactionThrottleTest, KeepsToItsRate) {
   StoreOptions options = options_of(1 << 16);
   options.compaction.bytes_per_second_max = 10'000;

@@ -17,6 +17,10 @@ using model::ErrorCode;
 // While appends come, the work rests after each step for this many times as long as the step took:
 // it then has a sixth of a core and little of the disk.
 constexpr int kCourtesyFactor = 5;
+// Of what is kept free on the disk: below this a run ends, so that it does not make the disk full.
+constexpr std::uint64_t kFreeFactor = 2;
+// A log whose run failed would often be the most dirty one again.
+constexpr std::chrono::minutes kPutOff{1};
 
 double seconds_of(Duration duration) {
   return std::chrono::duration<double>(duration).count();
@@ -84,6 +88,9 @@ void Compactor::look() {
   if (shard_.refusal().has_value() || shard_.space.full()) return;
   shard_.stats.compaction.dirty_bytes = 0;
   shard_.stats.compaction.logs_due = 0;
+  std::erase_if(put_off_, [now = shard_.loop.clock().now()](const auto& entry) {
+    return entry.second <= now;
+  });
   Choice choice;
   for (const auto& [key, log] : shard_.serving()) consider(*log, choice);
   if (choice.checkpoint_wanted && on_checkpoint_wanted_) on_checkpoint_wanted_();
@@ -115,7 +122,7 @@ void Compactor::consider(PartitionLog& log, Choice& choice) {
     return;
   }
   ++shard_.stats.compaction.logs_due;
-  if (!choice.beaten_by(plan)) return;
+  if (put_off_.contains(log.number()) || !choice.beaten_by(plan)) return;
   auto limits = log.compaction_limits();
   if (!limits.has_value()) return;
   plan = plan_to(log.recovery_point(), limits->up_to);
@@ -145,7 +152,8 @@ void Compactor::begin(const Choice& choice) {
       .index_interval_bytes = shard_.options.index_interval_bytes,
       .map_bytes_max = options.map_bytes_max,
       .secret = {.first = shard_.salt, .second = ticks * 0x9e3779b97f4a7c15ULL + runs_begun_},
-      .step_bytes = options.step_bytes};
+      .step_bytes = options.step_bytes,
+      .free_bytes_min = shard_.options.free_bytes_min * kFreeFactor};
   run_ = std::make_shared<Run>();
   run_->log = &log;
   run_->bytes_before = log.size_bytes();
@@ -315,12 +323,14 @@ void Compactor::finish() {
 
 void Compactor::failed(const Error& error) {
   PartitionLog& log = *run_->log;
-  const bool disk_lost = run_->job->write_failed() && error.code == ErrorCode::kIo;
-  if (error.code == ErrorCode::kNoSpace) shard_.space.report_full();
-  if (disk_lost) shard_.fail(error);
+  const bool writing = run_->job->write_failed();
+  if (writing && error.code == ErrorCode::kNoSpace) shard_.space.report_full();
+  if (writing && error.code == ErrorCode::kIo) shard_.fail(error);
   // A file may be missing because retention took its segment: then nothing is damaged.
-  const bool still_there = log.holds(run_->job->reading());
-  if (error.code == ErrorCode::kCorruptLog && still_there) log.set_damage(error);
+  const bool damaged =
+      !writing && error.code == ErrorCode::kCorruptLog && log.holds(run_->job->reading());
+  if (damaged) log.set_damage(error);
+  put_off_[log.number()] = shard_.loop.clock().now() + kPutOff;
   shard_.notice(fmt::format("event=compaction-failed topic={} partition={} detail=\"{}\"",
                             log.topic_name(), log.key().index, error.detail));
   give_up();

@@ -15,6 +15,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -82,6 +83,8 @@ class Compactor {
   std::shared_ptr<Run> run_;
   /// Replaced, and the entry that tells so is not durable yet.
   std::vector<std::string> doomed_;
+  /// Their latest run failed: others come first until then.
+  std::map<LogNumber, common::Instant> put_off_;
   std::uint64_t runs_begun_ = 0;
   bool started_ = false;
   bool stepping_ = false;
