@@ -78,7 +78,7 @@ void ColdReader::read(PartitionLog& log, Offset from, const ReadLimits& limits,
   go_on(std::move(read));
 }
 
-// Serves what is there. Only when nothing is, it waits for the disk: once, so that an answer is not
+// Serves what is there. Only when no record is, it waits for the disk, so that an answer is not
 // held up for more.
 void ColdReader::go_on(std::shared_ptr<Read> read) {
   PartitionLog& log = *read->log;
@@ -100,7 +100,7 @@ void ColdReader::go_on(std::shared_ptr<Read> read) {
       if (!more) break;
       continue;
     }
-    if (read->cutter.size() > 0) break;
+    if (read->cutter.has_records()) break;
     if (next < log.start_offset() || next >= log.end_offset()) {
       answer = gone();
       break;
@@ -152,8 +152,7 @@ void ColdReader::locate(std::shared_ptr<Load> load) {
   if (removed || load->offset < log.start_offset() || load->offset >= log.end_offset())
     return finish(load, gone());
   // Appended anew behind a truncation: whoever waits finds it there.
-  if (!log.tail().empty() && log.tail().start() <= load->offset)
-    return finish(load, common::ok());
+  if (!log.tail().empty() && log.tail().start() <= load->offset) return finish(load, common::ok());
   load->segment = log.segment_of(load->offset);
   const Segment& segment = load->segment;
   const Run* before = shard_.cache.find_before(log.number(), load->offset);

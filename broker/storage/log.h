@@ -76,7 +76,7 @@ struct ReadLimits {
   Offset up_to;
   /// No more bytes than this...
   std::size_t bytes_max = 1 << 20;
-  /// ... except that the first batch comes whole when this is set (KIP-74).
+  /// ... except that the first batch with records comes whole when this is set (KIP-74).
   bool at_least_one_batch = true;
 };
 

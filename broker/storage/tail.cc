@@ -16,12 +16,15 @@ using model::BatchView;
 // Small batches are joined up to this, so that finding one of them stays quick.
 constexpr std::size_t kJoinedBytesMax = 32 << 10;
 
-// The two header fields that walking needs. The batches were checked when they came into memory.
+// The header fields that walking needs. The batches were checked when they came into memory.
 std::size_t batch_size(const std::uint8_t* at) {
   return model::kBatchPrefixBytes + load_big<std::uint32_t>(at + 8);
 }
 Offset batch_end(const std::uint8_t* at) {
   return Offset{load_big<std::int64_t>(at) + load_big<std::int32_t>(at + 23) + 1};
+}
+bool holds_records(const std::uint8_t* at) {
+  return load_big<std::int32_t>(at + 57) > 0;
 }
 
 }  // namespace
@@ -39,7 +42,8 @@ bool BatchCutter::take(const Bytes& bytes, Offset base) {
     const std::size_t size = batch_size(at);
     CHECK(size >= model::kBatchHeaderBytes && size <= bytes.size() - end, "a torn batch in memory");
     const Offset after = batch_end(at);
-    const bool first = size_ == 0 && end == begin;
+    const bool records = holds_records(at);
+    const bool first = records ? !has_records_ : size_ == 0 && end == begin;
     const bool fits = size_ + (end - begin) + size <= limits_.bytes_max;
     if (after > limits_.up_to || !(fits || (first && limits_.at_least_one_batch))) {
       more = false;
@@ -47,12 +51,14 @@ bool BatchCutter::take(const Bytes& bytes, Offset base) {
     }
     end += size;
     next_ = after;
+    has_records_ = has_records_ || records;
   }
   if (end > begin) {
     size_ += end - begin;
     pieces_.push_back(bytes.slice(begin, end - begin));
   }
-  return more && size_ < limits_.bytes_max;
+  const bool wants = size_ < limits_.bytes_max || (limits_.at_least_one_batch && !has_records_);
+  return more && wants;
 }
 
 void Tail::add(Bytes batch, Offset base, std::uint64_t stream, bool joinable) {

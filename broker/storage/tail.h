@@ -20,7 +20,9 @@ struct Piece {
   std::uint64_t stream_end() const { return stream + bytes.size(); }
 };
 
-/// Cuts whole batches out of a run of them, as one read wants it.
+/// Cuts whole batches out of a run of them, as one read wants it. Batches without records, which
+/// compaction leaves, do not count as the one batch that a read gets at least: some clients
+/// (kafkajs) ask for the same offset again when an answer has no record, and would never get on.
 class BatchCutter {
  public:
   BatchCutter(Offset from, const ReadLimits& limits) : next_(from), limits_(limits) {}
@@ -29,12 +31,14 @@ class BatchCutter {
   bool take(const Bytes& bytes, Offset base);
   Offset next() const { return next_; }
   std::size_t size() const { return size_; }
+  bool has_records() const { return has_records_; }
   ReadResult result() { return {.pieces = std::move(pieces_), .next_offset = next_}; }
 
  private:
   Offset next_;
   const ReadLimits limits_;
   std::size_t size_ = 0;
+  bool has_records_ = false;
   std::vector<Bytes> pieces_;
 };
 
