@@ -89,8 +89,15 @@ void TimeSearch::newest(Shard& shard, PartitionLog& log, Offset up_to, Done done
     if (segment.base < up_to && up_to < segment.end) partial = segment.base;
   }
   log.pin();
-  auto unpinned = [&log, done = std::move(done)](Result<Found> answer) mutable {
-    done(std::move(answer));
+  auto unpinned = [&shard, &log, up_to, layout = log.layout(),
+                   done = std::move(done)](Result<Found> answer) mutable {
+    // What was to be found may have been compacted or cut away meanwhile.
+    const bool again = answer.ok() && !answer->has_value() && layout != log.layout();
+    if (again) {
+      newest(shard, log, up_to, std::move(done));
+    } else {
+      done(std::move(answer));
+    }
     log.unpin();
   };
   auto below_then_partial = [&shard, &log, partial, newest_below, up_to,
