@@ -67,7 +67,8 @@ struct Filtered {
 /// - records of aborted transactions go; control batches stay;
 /// - the last batch of a producer that is still known stays, without records if need be: its
 ///   sequence tells a retry from a new batch.
-/// A batch whose records cannot be read stays, and so do those in front with its keys.
+/// A batch whose records cannot be read, or are more than a million, stays, and so do those in
+/// front with its keys.
 class BatchFilter {
  public:
   explicit BatchFilter(const FilterRules& rules) : rules_(rules) {}

@@ -211,5 +211,15 @@ TEST_F(BatchFilterTest, ABatchThatCannotBeReadStays) {
   }
 }
 
+// Goal: one message of a client does not take memory without measure. Method: more records than
+// that, in a batch that packs well.
+TEST_F(BatchFilterTest, ABatchOfTooManyRecordsStays) {
+  model::BatchBuilder builder({.compression = model::Compression::kZstd});
+  for (int i = 0; i <= 1 << 20; ++i) builder.append({.key = common::as_bytes("a")});
+  const Bytes many = builder.build();
+  const Bytes later = make(BatchView::parse(many)->next_offset(), {{"a", "1"}});
+  EXPECT_TRUE(run({many, later}) == (std::vector<Bytes>{many, later}));
+}
+
 }  // namespace
 }  // namespace millrace::storage
