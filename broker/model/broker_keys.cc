@@ -194,10 +194,10 @@ constexpr std::array kBrokerKeys = {
               .type = kInt,
               .default_value = "-1",
               .unit = "ms",
-              .meaning = "In Kafka, how long records of groups wait for others; here those of one "
-                         "moment go together.",
+              .meaning = "How long records of groups wait for others to be written together; -1: a "
+                         "millisecond while many come, else not at all.",
               .low = -1,
-              .effective = false},
+              .high = 1000},
     ConfigKey{
         .name = "group.coordinator.rebalance.protocols",
         .type = kList,

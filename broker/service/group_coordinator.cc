@@ -20,7 +20,7 @@ namespace {
 
 /// One piece of a load: a few milliseconds of work, then others get their turn.
 constexpr std::size_t kLoadBytes = 256 << 10;
-/// Records wait for each other, in one turn of the loop, up to about so many bytes.
+/// Records wait for each other up to about so many bytes.
 constexpr std::size_t kBatchBytesMax = 1 << 20;
 constexpr std::size_t kRewriteBatchBytes = 512 << 10;
 /// What framing adds to a record at most: lengths, deltas, attributes.
@@ -170,8 +170,8 @@ void GroupCoordinator::perform(coordinator::Effects effects) {
   if (!effects.answers.empty()) park({effects.after, std::move(effects.answers), {}});
 }
 
-/// Keeps the records for the next flush(), which comes in this turn of the loop; the machine stands
-/// on them from here on. False: the log would refuse them, and the machine knows.
+/// Keeps the records for the next flush(), which comes soon; the machine stands on them from here
+/// on. False: the log would refuse them, and the machine knows.
 bool GroupCoordinator::take(coordinator::Effects& effects) {
   std::vector<coordinator::KeyValue> encoded;
   encoded.reserve(effects.records.size());
@@ -185,6 +185,7 @@ bool GroupCoordinator::take(coordinator::Effects& effects) {
     machine_->refused(std::move(effects), why->code, now());
     return false;
   }
+  shared_.records_came();
   if (!pending_) {
     pending_.emplace();
     shared_.flush_soon(*this);

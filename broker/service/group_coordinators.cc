@@ -61,8 +61,9 @@ bool concerns_topics(const metadata::Record& record) {
 
 }  // namespace
 
-GroupCoordinators::GroupCoordinators(Shard& shard)
-    : shard_(shard), settings_(group_settings(shard.layers())), silence_(shard) {}
+GroupCoordinators::GroupCoordinators(Shard& shard) : shard_(shard), silence_(shard) {
+  read_settings();
+}
 
 GroupCoordinators::~GroupCoordinators() {
   close(ErrorCode::kCoordinatorNotAvailable);
@@ -80,7 +81,7 @@ void GroupCoordinators::lead(replica::Partition& partition) {
   if (closed_) return;
   const model::PartitionIndex index = partition.log().key().index;
   // Settings made at run time are known by now, whoever leads when.
-  settings_ = group_settings(shard_.layers());
+  read_settings();
   auto coordinator = std::make_shared<GroupCoordinator>(*this, partition);
   const auto [place, added] = coordinators_.emplace(index, coordinator);
   CHECK(added, "partition {} of the groups is led twice", index);
@@ -103,9 +104,14 @@ GroupCoordinator* GroupCoordinators::find(model::PartitionIndex index) {
 
 // ---- Topics and settings
 
+void GroupCoordinators::read_settings() {
+  settings_ = group_settings(shard_.layers());
+  linger_.set(group_linger_ms(shard_.layers()));
+}
+
 void GroupCoordinators::image_changed(const metadata::Record& record) {
   if (std::holds_alternative<metadata::BrokerConfigSet>(record)) {
-    settings_ = group_settings(shard_.layers());
+    read_settings();
     for (const auto& [index, coordinator] : coordinators_) coordinator->settings_changed();
   }
   if (!concerns_topics(record)) return;
@@ -147,12 +153,21 @@ std::shared_ptr<const coordinator::Topics> GroupCoordinators::topics() {
 void GroupCoordinators::flush_soon(GroupCoordinator& coordinator) {
   unflushed_.push_back(coordinator.weak_from_this());
   if (unflushed_.size() > 1) return;
-  loop().post(lifeline_.guard([this] {
-    const auto unflushed = std::exchange(unflushed_, {});
-    for (const auto& weak : unflushed) {
-      if (const auto one = weak.lock()) one->flush();
-    }
-  }));
+  const common::Duration wait = linger_.wait(loop().clock().now());
+  auto flush = lifeline_.guard([this] { flush_all(); });
+  if (wait > common::Duration{}) {
+    loop().after(wait, std::move(flush));
+  } else {
+    loop().post(std::move(flush));
+  }
+}
+
+void GroupCoordinators::flush_all() {
+  linger_.went(loop().clock().now());
+  const auto unflushed = std::exchange(unflushed_, {});
+  for (const auto& weak : unflushed) {
+    if (const auto one = weak.lock()) one->flush();
+  }
 }
 
 void GroupCoordinators::rewrite_soon(GroupCoordinator& coordinator) {

@@ -16,6 +16,7 @@
 #include "broker/env/loop.h"
 #include "broker/metadata/records.h"
 #include "broker/service/group_coordinator.h"
+#include "broker/service/group_linger.h"
 #include "broker/service/silence_watch.h"
 #include "broker/storage/lifeline.h"
 
@@ -68,7 +69,10 @@ class GroupCoordinators {
   const coordinator::Settings& settings() const { return settings_; }
   /// As the image says now.
   std::shared_ptr<const coordinator::Topics> topics();
-  /// flush() in this turn of the loop, rewrite() soon, one after the other.
+  /// Some request's records came, which flush_soon() is called for or was.
+  void records_came() { linger_.came(loop().clock().now()); }
+  /// flush() in this turn of the loop, or a little later together with others; rewrite() soon, one
+  /// after the other.
   void flush_soon(GroupCoordinator& coordinator);
   void rewrite_soon(GroupCoordinator& coordinator);
   void note(std::string_view line);
@@ -77,7 +81,9 @@ class GroupCoordinators {
   const SilenceWatch& silence() const { return silence_; }
 
  private:
+  void read_settings();
   void tell_topics();
+  void flush_all();
   void arm_rewrites();
 
   Shard& shard_;
@@ -88,6 +94,7 @@ class GroupCoordinators {
   bool topics_stale_ = true;
   bool machines_stale_ = false;
   env::TimerId topics_timer_ = env::TimerId::kNone;
+  GroupLinger linger_;
   std::vector<std::weak_ptr<GroupCoordinator>> unflushed_;
   std::deque<std::weak_ptr<GroupCoordinator>> rewrites_;
   bool rewrites_armed_ = false;

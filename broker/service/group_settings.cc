@@ -66,6 +66,12 @@ OffsetsTopicSettings offsets_topic_settings(const model::BrokerLayers& layers) {
   return settings;
 }
 
+std::int32_t group_linger_ms(const model::BrokerLayers& layers) {
+  std::int32_t ms = -1;
+  read(layers, "group.coordinator.append.linger.ms", ms);
+  return ms;
+}
+
 common::Duration fetch_silence(const model::BrokerLayers& layers) {
   std::int64_t ms = 60'000;
   read(layers, "group.fetch.silence.ms", ms);

@@ -19,6 +19,9 @@ struct OffsetsTopicSettings {
 };
 OffsetsTopicSettings offsets_topic_settings(const model::BrokerLayers& layers);
 
+/// group.coordinator.append.linger.ms; -1: adaptive.
+std::int32_t group_linger_ms(const model::BrokerLayers& layers);
+
 /// group.fetch.silence.ms
 common::Duration fetch_silence(const model::BrokerLayers& layers);
 
