@@ -94,6 +94,32 @@ TEST(CoordinatorPartition, IsKafkas) {
 
 // ---- The topic
 
+// Goal: commits that come close together share appends, and each is answered once it is there.
+TEST_F(GroupsTest, CommitsThatComeOftenShareAppends) {
+  constexpr int kCommits = 500;
+  clients_.commit(GroupClients::simple_commit("app", "orders", 0, 0));
+  const auto appends = [&] {
+    std::uint64_t sum = 0;
+    for (std::uint32_t i = 0; i < kShards; ++i)
+      sum += node_.shard(i).coordinators().counters().appends;
+    return sum;
+  };
+  const std::uint64_t before = appends();
+  int answered = 0;
+  for (int i = 1; i <= kCommits; ++i) {
+    commit_offsets(node_.shard(), GroupClients::simple_commit("app", "orders", 0, i),
+                   [&](const coordinator::OffsetCommitOutcome& outcome) {
+                     EXPECT_TRUE(outcome.status.ok()) << outcome.status.detail;
+                     ++answered;
+                   });
+    node_.world.run_for(std::chrono::microseconds(200));
+  }
+  node_.world.run_for(seconds(1));
+  EXPECT_EQ(answered, kCommits);
+  EXPECT_EQ(clients_.committed("app", "orders", 0), kCommits);
+  EXPECT_LT(appends() - before, kCommits / 2);
+}
+
 TEST_F(GroupsTest, TheTopicIsMadeOnFirstNeedAndOnce) {
   EXPECT_EQ(node_.shard().image().topic(kOffsetsTopic), nullptr);
   std::vector<std::optional<Status>> found(20);
