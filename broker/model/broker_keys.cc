@@ -194,8 +194,9 @@ constexpr std::array kBrokerKeys = {
               .type = kInt,
               .default_value = "-1",
               .unit = "ms",
-              .meaning = "How long records of groups wait for others to be written together; -1: a "
-                         "millisecond while many come, else not at all.",
+              .meaning =
+                  "How long records of groups wait for others to be written together; -1: half "
+                  "a millisecond while many come, else not at all.",
               .low = -1,
               .high = 1000},
     ConfigKey{

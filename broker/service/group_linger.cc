@@ -6,12 +6,12 @@
 namespace millrace::service {
 namespace {
 
-constexpr std::chrono::milliseconds kWait{1};
+constexpr std::chrono::microseconds kWait{500};
 constexpr std::chrono::milliseconds kWindow{16};
-/// Two in each wait: fewer would seldom meet.
-constexpr std::uint32_t kBusyCount = 2 * (kWindow / kWait);
+/// As many as make two in each wait, with the one that begins it: fewer would seldom meet.
+constexpr std::uint32_t kBusyCount = kWindow / kWait;
 constexpr std::uint32_t kWaitsPerJudgement = 8;
-constexpr std::uint32_t kWorthwhileCount = 2 * kWaitsPerJudgement;
+constexpr std::uint32_t kWorthwhileCount = 3 * kWaitsPerJudgement / 2;
 constexpr std::chrono::seconds kRest{1};
 
 }  // namespace

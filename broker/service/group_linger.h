@@ -10,10 +10,10 @@
 
 namespace millrace::service {
 
-/// Adaptive as long as nobody sets a time: records wait for a millisecond while so many come that
-/// several go together each time, and not at all otherwise. One client that commits again as soon
-/// as it is answered looks busy too, but nobody joins it: this is noticed after a few waits, and
-/// tried again only after a while.
+/// Adaptive as long as nobody sets a time: records wait for half a millisecond while so many come
+/// that several go together each time, and not at all otherwise. One client that commits again as
+/// soon as it is answered looks busy too, but nobody joins it: this is noticed after a few waits,
+/// and tried again only after a while.
 class GroupLinger {
  public:
   /// group.coordinator.append.linger.ms. -1: adaptive.
