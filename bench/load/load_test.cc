@@ -80,7 +80,7 @@ Buffer fetch_answer() {
     Buffer batch;
     append_batch(batch, {.records = 3, .record_bytes = 50}, Producer{});
     common::store_big<std::int64_t>(batch.data(), base);
-    if (base == 16) batch.resize(batch.size() - 7);
+    if (base == 16) batch.erase(batch.end() - 7, batch.end());
     records.insert(records.end(), batch.begin(), batch.end());
   }
   Buffer answer;

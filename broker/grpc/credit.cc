@@ -17,8 +17,8 @@ common::Result<void> Credit::give(Amount amount) {
   if (amount.records < 0 || amount.bytes < 0)
     return common::Error{ErrorCode::kInvalidRequest, "credit must not be negative"};
   // What comes back with the records that are done moves from used to left.
-  const std::int64_t records_after = left_.records + std::max(amount.records, outstanding_);
-  if (amount.records > kCreditRecordsMax || records_after > kCreditRecordsMax) {
+  if (amount.records > kCreditRecordsMax ||
+      left_.records + std::max(amount.records, outstanding_) > kCreditRecordsMax) {
     return common::Error{
         ErrorCode::kInvalidRequest,
         fmt::format("more than {} records of credit: {} are unused, {} were sent and not given "
