@@ -178,3 +178,16 @@ def test_client_metrics_make_list_describe_delete(tool, topic):
 def test_acls_says_that_there_is_no_authorizer(tool):
     code, printed = tool("org.apache.kafka.tools.AclCommand", "--list", check=False)
     assert code != 0 and "No Authorizer is configured" in printed
+
+
+@pytest.mark.parametrize("formatter", ["OffsetsMessageFormatter", "GroupMetadataMessageFormatter"])
+def test_kafkas_formatters_read_the_offsets_topic(tool, clients, topic, formatter):
+    """What is kept of groups has Kafka's layouts: its own tools show it (A34)."""
+    clients("java").create_topic(topic=topic)
+    clients("java").produce(topic=topic, records=[record("one")])
+    group = "formatted-" + topic
+    tool(TOOLS + "consumer.ConsoleConsumer", "--topic", topic, "--group", group, "--from-beginning", "--max-messages", "1",
+         "--timeout-ms", "20000")
+    _, printed = tool(TOOLS + "consumer.ConsoleConsumer", "--topic", "__consumer_offsets", "--from-beginning", "--timeout-ms", "4000",
+                      "--formatter", TOOLS + "consumer." + formatter, check=False)
+    assert '"group":"%s"' % group in printed
