@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
+#include <string_view>
 #include <utility>
 
+#include "broker/coordinator/names.h"
 #include "broker/grpc/admin.h"
 #include "broker/grpc/utf8.h"
 #include "broker/service/group_lag.h"
@@ -14,42 +17,23 @@ namespace millrace::grpc {
 namespace {
 
 using coordinator::GroupDescription;
-using coordinator::GroupState;
 using coordinator::GroupType;
 using model::ErrorCode;
 using service::OffsetMove;
 
-constexpr GroupState kStates[] = {GroupState::kEmpty,
-                                  GroupState::kPreparingRebalance,
-                                  GroupState::kCompletingRebalance,
-                                  GroupState::kStable,
-                                  GroupState::kDead,
-                                  GroupState::kAssigning,
-                                  GroupState::kReconciling};
-constexpr GroupType kTypes[] = {GroupType::kClassic, GroupType::kConsumer};
-
-bool same_word(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
-    return std::tolower(static_cast<unsigned char>(x)) ==
-           std::tolower(static_cast<unsigned char>(y));
-  });
-}
-
 /// The values that the words name; kInvalidRequest for a word that names none.
-template <typename Value, std::size_t n>
+template <typename Value>
 common::Result<std::vector<Value>> values_of(
-    const ::google::protobuf::RepeatedPtrField<std::string>& words, const Value (&all)[n],
-    const char* what) {
+    const ::google::protobuf::RepeatedPtrField<std::string>& words,
+    std::optional<Value> (*by_name)(std::string_view), const char* what) {
   std::vector<Value> values;
   for (const std::string& word : words) {
-    const auto found = std::find_if(std::begin(all), std::end(all), [&](Value value) {
-      return same_word(coordinator::name_of(value), word);
-    });
-    if (found == std::end(all)) {
+    const auto value = by_name(word);
+    if (!value) {
       return common::Error{ErrorCode::kInvalidRequest,
                            fmt::format("{} is no {} of a group", word, what)};
     }
-    values.push_back(*found);
+    values.push_back(*value);
   }
   return values;
 }
@@ -219,9 +203,9 @@ void fill(v1::OffsetReset& out, const service::OffsetResetRow& row) {
                                               const v1::ListGroupsRequest* request,
                                               v1::ListGroupsResponse* response) {
   return on_shard(context, dealer_, [request, response](service::Shard& shard, UnaryAnswer answer) {
-    const auto states = values_of(request->states(), kStates, "state");
+    const auto states = values_of(request->states(), coordinator::state_named, "state");
     if (!states.ok()) return answer.fail(states.error());
-    const auto types = values_of(request->types(), kTypes, "type");
+    const auto types = values_of(request->types(), coordinator::type_named, "type");
     if (!types.ok()) return answer.fail(types.error());
     const service::GroupFilter filter{.states = *states, .types = *types};
     if (request->with_lag()) {

@@ -1,31 +1,23 @@
 // service_group_bench COMMITS GROUPS PARTITIONS: what commits cost below the doors, and how long a
 // start takes after so many of them. On a simulated disk: CPU seconds count, time does not.
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <cstdlib>
 #include <string>
 
 #include "broker/service/group_coordinators.h"
 #include "broker/service/testing/group_clients.h"
+#include "common/testing/cpu_time.h"
 
 namespace millrace::service {
 namespace {
 
+using common::testing::cpu_seconds;
 using testing::GroupClients;
 using testing::Node;
 
 constexpr std::uint32_t kShards = 2;
 constexpr std::int64_t kInFlight = 64;
-
-double cpu_seconds() {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& t) {
-    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
 
 struct Load {
   std::int64_t commits = 1'000'000;

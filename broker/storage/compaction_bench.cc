@@ -3,7 +3,6 @@
 // then appends to other logs as fast as they take it, without, with and again without a compaction
 // of the second one beside it, and prints how throughput compares.
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <atomic>
@@ -17,9 +16,12 @@
 #include "broker/model/record.h"
 #include "broker/storage/store.h"
 #include "common/random.h"
+#include "common/testing/cpu_time.h"
 
 namespace millrace::storage {
 namespace {
+
+using common::testing::cpu_seconds;
 
 constexpr std::size_t kValueBytes = 500;
 constexpr std::size_t kKeyBytes = 8;
@@ -28,15 +30,6 @@ constexpr int kLoadLogs = 4;
 constexpr int kInFlight = 16;
 constexpr int kInFlightFilling = 128;
 constexpr auto kPhase = std::chrono::seconds(5);
-
-double cpu_seconds() {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& t) {
-    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
 
 double resident_mib() {
   std::ifstream status("/proc/self/status");

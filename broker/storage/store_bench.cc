@@ -7,7 +7,6 @@
 //   once; what the next one prints
 //            first is how start-up went
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -17,18 +16,12 @@
 #include "broker/env/real_disk.h"
 #include "broker/model/record.h"
 #include "broker/storage/store.h"
+#include "common/testing/cpu_time.h"
 
 namespace millrace::storage {
 namespace {
 
-double cpu_seconds() {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& t) {
-    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
+using common::testing::cpu_seconds;
 
 std::size_t resident_kib() {
   std::ifstream status("/proc/self/status");
