@@ -28,6 +28,7 @@ OffsetCommitOutcome decide_commit(const OffsetCommit& request, const Settings& s
                                   Outbox& out) {
   OffsetCommitOutcome outcome;
   outcome.partitions.reserve(request.partitions.size());
+  out.records.reserve(out.records.size() + request.partitions.size());
   for (const OffsetCommit::Partition& partition : request.partitions) {
     if (partition.topic.name.empty()) {
       outcome.partitions.push_back(ErrorCode::kUnknownTopicId);

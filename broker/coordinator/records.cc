@@ -41,15 +41,12 @@ std::optional<std::string> null_if_empty(const std::string& text) {
   return text.empty() ? std::nullopt : std::optional(text);
 }
 
+}  // namespace
+
 /// Writes records one behind the other; says where each key and value ended up.
-class Encoder {
+class RecordEncoder {
  public:
-  struct Extent {
-    std::size_t key = 0;
-    std::size_t value = 0;
-    std::size_t end = 0;
-    bool tombstone = false;
-  };
+  using Extent = EncodedRecords::Extent;
 
   Extent write(const Record& record) {
     extent_.key = out_.size();
@@ -198,6 +195,8 @@ class Encoder {
   wire::Writer out_;
   Extent extent_;
 };
+
+namespace {
 
 // ---- Decoding
 
@@ -444,13 +443,22 @@ Result<std::optional<Record>> Decoder::decode(std::int16_t type) const {
 
 }  // namespace
 
-KeyValue encode(const Record& record) {
-  Encoder encoder;
-  const Encoder::Extent extent = encoder.write(record);
-  const Bytes all = encoder.take();
-  KeyValue encoded{all.slice(0, extent.value), {}};
-  if (!extent.tombstone) encoded.value = all.slice(extent.value, extent.end - extent.value);
-  return encoded;
+EncodedRecords::EncodedRecords(std::span<const Record> records) {
+  RecordEncoder encoder;
+  extents_.reserve(records.size());
+  for (const Record& record : records) extents_.push_back(encoder.write(record));
+  bytes_ = encoder.take();
+}
+
+ByteView EncodedRecords::key(std::size_t i) const {
+  const Extent& at = extents_[i];
+  return bytes_.view().subspan(at.key, at.value - at.key);
+}
+
+std::optional<ByteView> EncodedRecords::value(std::size_t i) const {
+  const Extent& at = extents_[i];
+  if (at.tombstone) return std::nullopt;
+  return bytes_.view().subspan(at.value, at.end - at.value);
 }
 
 Result<std::optional<Record>> decode(ByteView key, std::optional<ByteView> value) {
@@ -466,20 +474,11 @@ Result<std::optional<Record>> decode(ByteView key, std::optional<ByteView> value
 
 Bytes to_batch(std::span<const Record> records, Timestamp now) {
   CHECK(!records.empty());
-  Encoder encoder;
-  std::vector<Encoder::Extent> extents;
-  extents.reserve(records.size());
-  for (const Record& record : records) extents.push_back(encoder.write(record));
-  const Bytes all = encoder.take();
+  const EncodedRecords encoded(records);
   model::BatchBuilder builder;
-  for (const Encoder::Extent& extent : extents) {
-    model::NewRecord record;
-    record.timestamp = now;
-    record.key = all.view().subspan(extent.key, extent.value - extent.key);
-    if (!extent.tombstone)
-      record.value = all.view().subspan(extent.value, extent.end - extent.value);
-    builder.append(record);
-  }
+  for (std::size_t i = 0; i < encoded.size(); ++i)
+    builder.append(
+        {.timestamp = now, .key = encoded.key(i), .value = encoded.value(i), .headers = {}});
   return builder.build();
 }
 

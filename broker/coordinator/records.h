@@ -144,14 +144,30 @@ using Record =
     std::variant<OffsetRecord, ClassicGroupRecord, ConsumerGroupRecord, ConsumerMemberRecord,
                  TargetEpochRecord, TargetRecord, CurrentRecord, RegexRecord>;
 
-/// Key and value as they stand in the log; a tombstone has no value.
-struct KeyValue {
-  common::Bytes key;
-  std::optional<common::Bytes> value;
+/// Keys and values as they stand in the log, in the value versions that Kafka 4.3 writes.
+class EncodedRecords {
+ public:
+  /// Requires texts of at most 32,767 bytes, as all that come from a Kafka client are.
+  explicit EncodedRecords(std::span<const Record> records);
+  std::size_t size() const { return extents_.size(); }
+  common::ByteView key(std::size_t i) const;
+  /// nullopt: a tombstone.
+  std::optional<common::ByteView> value(std::size_t i) const;
+  /// Of all keys and values.
+  std::size_t bytes() const { return bytes_.size(); }
+
+ private:
+  struct Extent {
+    std::size_t key = 0;
+    std::size_t value = 0;
+    std::size_t end = 0;
+    bool tombstone = false;
+  };
+  friend class RecordEncoder;
+
+  common::Bytes bytes_;
+  std::vector<Extent> extents_;
 };
-/// In the value versions that Kafka 4.3 writes. Requires texts of at most 32,767 bytes, as all that
-/// come from a Kafka client are.
-KeyValue encode(const Record& record);
 /// nullopt: a key type of Kafka's that this broker has no use for (share and streams groups), to be
 /// skipped. kCorruptMessage: not a record of this topic. kUnsupportedVersion: made by a newer
 /// broker. Safe on any bytes.

@@ -34,6 +34,18 @@ Bytes unhex(std::string_view text) {
   return Bytes::copy_of(common::ByteView(bytes));
 }
 
+struct KeyValue {
+  common::Bytes key;
+  std::optional<common::Bytes> value;
+};
+
+KeyValue encode(const Record& record) {
+  const EncodedRecords encoded({&record, 1});
+  KeyValue stored{common::Bytes::copy_of(encoded.key(0)), {}};
+  if (const auto value = encoded.value(0)) stored.value = common::Bytes::copy_of(*value);
+  return stored;
+}
+
 model::Result<std::optional<Record>> decoded(const KeyValue& stored) {
   return decode(stored.key, stored.value ? std::optional(stored.value->view()) : std::nullopt);
 }

@@ -77,11 +77,6 @@ std::optional<RecordView> read_record(ByteView bytes) {
   return record;
 }
 
-void put_varint(std::vector<std::uint8_t>& out, std::int64_t value) {
-  std::uint8_t buffer[common::kVarintBytesMax];
-  const std::size_t size = common::write_varint(buffer, common::zigzag(value));
-  out.insert(out.end(), buffer, buffer + size);
-}
 std::size_t int_size(std::int64_t value) {
   return common::varint_size(common::zigzag(value));
 }
@@ -90,9 +85,14 @@ std::size_t field_size(const std::optional<ByteView>& field) {
   if (!field) return int_size(-1);
   return int_size(static_cast<std::int64_t>(field->size())) + field->size();
 }
-void put_field(std::vector<std::uint8_t>& out, const std::optional<ByteView>& field) {
-  put_varint(out, field ? static_cast<std::int64_t>(field->size()) : -1);
-  if (field) out.insert(out.end(), field->begin(), field->end());
+
+/// These write to `out`, where there is room, and answer what is behind it.
+std::uint8_t* put_varint(std::uint8_t* out, std::int64_t value) {
+  return out + common::write_varint(out, common::zigzag(value));
+}
+std::uint8_t* put_field(std::uint8_t* out, const std::optional<ByteView>& field) {
+  out = put_varint(out, field ? static_cast<std::int64_t>(field->size()) : -1);
+  return field ? std::copy(field->begin(), field->end(), out) : out;
 }
 
 /// The sum as 64-bit numbers add on the wire: a hostile delta may overflow and must not be
@@ -177,20 +177,21 @@ void BatchBuilder::append(const NewRecord& record) {
   for (const HeaderView& header : record.headers) {
     size += field_size(common::as_bytes(header.key)) + field_size(header.value);
   }
-  put_varint(records_, static_cast<std::int64_t>(size));
   const std::size_t start = records_.size();
-  records_.push_back(0);
-  put_varint(records_, timestamp_delta);
-  put_varint(records_, count_);
-  put_field(records_, record.key);
-  put_field(records_, record.value);
-  put_varint(records_, static_cast<std::int64_t>(record.headers.size()));
+  const std::size_t end = start + int_size(static_cast<std::int64_t>(size)) + size;
+  records_.resize(end);
+  std::uint8_t* out = put_varint(records_.data() + start, static_cast<std::int64_t>(size));
+  *out++ = 0;  // attributes
+  out = put_varint(out, timestamp_delta);
+  out = put_varint(out, count_);
+  out = put_field(out, record.key);
+  out = put_field(out, record.value);
+  out = put_varint(out, static_cast<std::int64_t>(record.headers.size()));
   for (const HeaderView& header : record.headers) {
-    put_field(records_, common::as_bytes(header.key));
-    put_field(records_, header.value);
+    out = put_field(out, common::as_bytes(header.key));
+    out = put_field(out, header.value);
   }
-  CHECK(records_.size() - start == size, "a record was announced with {} bytes and took {}", size,
-        records_.size() - start);
+  CHECK(out == records_.data() + end, "a record was announced with {} bytes", size);
   ++count_;
 }
 

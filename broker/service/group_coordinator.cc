@@ -31,16 +31,9 @@ constexpr std::uint64_t kRewriteBytesMin = 1 << 20;
 constexpr std::uint64_t kRewriteFactor = 3;
 constexpr auto kTickMin = std::chrono::milliseconds(1);
 
-model::NewRecord as_new(const coordinator::KeyValue& record, common::Timestamp now) {
-  model::NewRecord out;
-  out.timestamp = now;
-  out.key = record.key.view();
-  if (record.value) out.value = record.value->view();
-  return out;
-}
-
-std::size_t bytes_of(const coordinator::KeyValue& record) {
-  return kRecordFrameBytes + record.key.size() + (record.value ? record.value->size() : 0);
+model::NewRecord as_new(const coordinator::EncodedRecords& records, std::size_t i,
+                        common::Timestamp now) {
+  return {.timestamp = now, .key = records.key(i), .value = records.value(i), .headers = {}};
 }
 
 }  // namespace
@@ -173,13 +166,9 @@ void GroupCoordinator::perform(coordinator::Effects effects) {
 /// Keeps the records for the next flush(), which comes soon; the machine stands on them from here
 /// on. False: the log would refuse them, and the machine knows.
 bool GroupCoordinator::take(coordinator::Effects& effects) {
-  std::vector<coordinator::KeyValue> encoded;
-  encoded.reserve(effects.records.size());
-  std::size_t bytes = model::kBatchHeaderBytes;
-  for (const Record& record : effects.records) {
-    encoded.push_back(coordinator::encode(record));
-    bytes += bytes_of(encoded.back());
-  }
+  const coordinator::EncodedRecords encoded(effects.records);
+  std::size_t bytes =
+      model::kBatchHeaderBytes + encoded.bytes() + kRecordFrameBytes * encoded.size();
   if (pending_) bytes += pending_->records_bytes();
   if (const auto why = partition_.refusal(bytes)) {
     machine_->refused(std::move(effects), why->code, now());
@@ -192,7 +181,7 @@ bool GroupCoordinator::take(coordinator::Effects& effects) {
   }
   const common::Timestamp wall = loop_.clock().wall();
   for (std::size_t i = 0; i < encoded.size(); ++i) {
-    pending_->append(as_new(encoded[i], wall));
+    pending_->append(as_new(encoded, i, wall));
     count(effects.records[i]);
   }
   CHECK(effects.batch > taken_, "{}: batch {} follows {}", name(), effects.batch, taken_);
@@ -370,7 +359,7 @@ void GroupCoordinator::rewrite() {
   for (const Record& record : state) {
     if (batch.records_bytes() >= kRewriteBatchBytes)
       append(std::exchange(batch, model::BatchBuilder{}).build(), false);
-    batch.append(as_new(coordinator::encode(record), wall));
+    batch.append(as_new(coordinator::EncodedRecords({&record, 1}), 0, wall));
   }
   if (batch.count() > 0) return append(batch.build(), true);
   rewriting_ = false;

@@ -150,16 +150,31 @@ std::shared_ptr<const coordinator::Topics> GroupCoordinators::topics() {
 
 // ---- The log
 
+void GroupCoordinators::records_came() {
+  linger_.came(loop().clock().now());
+  // Enough may be there now.
+  if (flush_timer_ != env::TimerId::kNone) flush_when_due();
+}
+
 void GroupCoordinators::flush_soon(GroupCoordinator& coordinator) {
   unflushed_.push_back(coordinator.weak_from_this());
-  if (unflushed_.size() > 1) return;
+  if (unflushed_.size() == 1) flush_when_due();
+}
+
+void GroupCoordinators::flush_when_due() {
   const common::Duration wait = linger_.wait(loop().clock().now());
-  auto flush = lifeline_.guard([this] { flush_all(); });
   if (wait > common::Duration{}) {
-    loop().after(wait, std::move(flush));
-  } else {
-    loop().post(std::move(flush));
+    // One that is too early looks again, which is cheaper than setting it anew for each request.
+    if (flush_timer_ != env::TimerId::kNone) return;
+    flush_timer_ = loop().after(wait, lifeline_.guard([this] {
+      flush_timer_ = env::TimerId::kNone;
+      flush_when_due();
+    }));
+    return;
   }
+  if (flush_timer_ != env::TimerId::kNone)
+    loop().cancel(std::exchange(flush_timer_, env::TimerId::kNone));
+  loop().post(lifeline_.guard([this] { flush_all(); }));
 }
 
 void GroupCoordinators::flush_all() {

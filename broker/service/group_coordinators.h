@@ -70,7 +70,7 @@ class GroupCoordinators {
   /// As the image says now.
   std::shared_ptr<const coordinator::Topics> topics();
   /// Some request's records came, which flush_soon() is called for or was.
-  void records_came() { linger_.came(loop().clock().now()); }
+  void records_came();
   /// flush() in this turn of the loop, or a little later together with others; rewrite() soon, one
   /// after the other.
   void flush_soon(GroupCoordinator& coordinator);
@@ -83,6 +83,7 @@ class GroupCoordinators {
  private:
   void read_settings();
   void tell_topics();
+  void flush_when_due();
   void flush_all();
   void arm_rewrites();
 
@@ -96,6 +97,7 @@ class GroupCoordinators {
   env::TimerId topics_timer_ = env::TimerId::kNone;
   GroupLinger linger_;
   std::vector<std::weak_ptr<GroupCoordinator>> unflushed_;
+  env::TimerId flush_timer_ = env::TimerId::kNone;
   std::deque<std::weak_ptr<GroupCoordinator>> rewrites_;
   bool rewrites_armed_ = false;
   GroupCounters counters_;

@@ -1,15 +1,21 @@
 #include "broker/service/group_linger.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
 namespace millrace::service {
 namespace {
 
-constexpr std::chrono::microseconds kWait{500};
+/// A write costs as much as a dozen requests do.
+constexpr std::uint32_t kEnough = 16;
+constexpr std::chrono::milliseconds kWaitMax{4};
+/// Nobody came for so many times the mean distance: the bunch is over.
+constexpr int kQuietGaps = 3;
+constexpr std::chrono::microseconds kQuietMin{500};
 constexpr std::chrono::milliseconds kWindow{16};
-/// As many as make two in each wait, with the one that begins it: fewer would seldom meet.
-constexpr std::uint32_t kBusyCount = kWindow / kWait;
+/// As many as meet within half a millisecond: fewer would be kept waiting for little.
+constexpr std::uint32_t kBusyCount = kWindow / kQuietMin;
 constexpr std::uint32_t kWaitsPerJudgement = 8;
 constexpr std::uint32_t kWorthwhileCount = 3 * kWaitsPerJudgement / 2;
 constexpr std::chrono::seconds kRest{1};
@@ -24,7 +30,8 @@ void GroupLinger::came(common::Instant now) {
     window_began_ = now;
   }
   ++window_count_;
-  ++gathered_;
+  if (gathered_++ == 0) first_came_ = now;
+  last_came_ = now;
 }
 
 bool GroupLinger::busy(common::Instant now) const {
@@ -32,9 +39,17 @@ bool GroupLinger::busy(common::Instant now) const {
 }
 
 common::Duration GroupLinger::wait(common::Instant now) {
-  if (fixed_ms_ >= 0) return std::chrono::milliseconds(fixed_ms_);
-  waits_ = busy(now);
-  return waits_ ? common::Duration(kWait) : common::Duration{};
+  common::Instant until = first_came_;
+  if (fixed_ms_ >= 0) {
+    until += std::chrono::milliseconds(fixed_ms_);
+  } else if (gathered_ < kEnough && (waits_ || busy(now))) {
+    waits_ = true;
+    // The window before may have been empty by now, and then nobody is waited for.
+    const common::Duration gap = kWindow / std::max(last_count_, 1U);
+    const common::Duration quiet = std::max<common::Duration>(kQuietGaps * gap, kQuietMin);
+    until = std::min<common::Instant>(first_came_ + kWaitMax, last_came_ + quiet);
+  }
+  return std::max(until - now, common::Duration{});
 }
 
 void GroupLinger::went(common::Instant now) {

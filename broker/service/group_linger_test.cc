@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "common/clock.h"
@@ -16,29 +17,24 @@ using std::chrono::seconds;
 
 constexpr common::Duration kNone{};
 
-/// What a shard does: the first records of a batch ask how long, the batch goes when that is over.
+/// What a shard does: it asks when the first records of a batch come, when the time it was told is
+/// over, and at once when more come.
 class Shore {
  public:
   GroupLinger linger;
 
-  /// Records come. Answers how long their batch waits from now on.
+  /// Records come. Answers how long their batch waits from now on, if nobody else comes.
   common::Duration come() {
-    send_if_due();
     linger.came(now_);
     ++came_;
-    if (!waiting_) {
-      waiting_ = true;
-      due_ = now_ + linger.wait(now_);
-    }
-    const common::Duration left = due_ - now_;
-    send_if_due();
-    return left;
+    waiting_ = true;
+    return ask();
   }
   void pass(common::Duration time) {
     const common::Instant end = now_ + time;
-    if (waiting_ && due_ <= end) {
+    while (waiting_ && due_ <= end) {
       now_ = due_;
-      send_if_due();
+      ask();
     }
     now_ = end;
   }
@@ -49,13 +45,32 @@ class Shore {
       pass(distance);
     }
   }
+  /// Until the batch that waits is gone.
+  common::Duration wait_until_gone() {
+    const common::Instant begin = now_;
+    while (waiting_) pass(due_ - now_);
+    return now_ - begin;
+  }
+  /// So many clients come again, one shortly after the other, so long after their batch went.
+  /// Answers the longest time that a batch waited.
+  common::Duration bunches(int clients, common::Duration answer, int times) {
+    common::Duration longest{};
+    for (int i = 0; i < times; ++i) {
+      for (int client = 0; client < clients; ++client) {
+        come();
+        pass(microseconds(20));
+      }
+      longest = std::max(longest, wait_until_gone());
+      pass(answer);
+    }
+    return longest;
+  }
   /// One client: comes again so long after its batch went.
   int waits_of_one_client(common::Duration answer, int times) {
     int waits = 0;
     for (int i = 0; i < times; ++i) {
-      const common::Duration wait = come();
-      waits += wait > kNone ? 1 : 0;
-      pass(wait);
+      waits += come() > kNone ? 1 : 0;
+      wait_until_gone();
       pass(answer);
     }
     return waits;
@@ -64,11 +79,14 @@ class Shore {
   void forget_counts() { came_ = batches_ = 0; }
 
  private:
-  void send_if_due() {
-    if (!waiting_ || due_ > now_) return;
+  common::Duration ask() {
+    const common::Duration left = linger.wait(now_);
+    due_ = now_ + left;
+    if (left > kNone) return left;
     waiting_ = false;
     ++batches_;
     linger.went(now_);
+    return left;
   }
 
   common::Instant now_{seconds(100)};
@@ -89,9 +107,23 @@ TEST(GroupLinger, WhatComesOftenGoesTogether) {
   shore.come_every(microseconds(200), 200);
   shore.forget_counts();
   shore.come_every(microseconds(200), 1000);
-  EXPECT_GE(shore.per_batch(), 3);
+  EXPECT_NEAR(shore.per_batch(), 16, 0.5) << "enough for one write";
+  shore.come_every(microseconds(400), 200);
+  shore.forget_counts();
+  shore.come_every(microseconds(400), 1000);
+  EXPECT_GE(shore.per_batch(), 10) << "four milliseconds at most";
+  EXPECT_LE(shore.per_batch(), 11);
   shore.pass(seconds(1));
   EXPECT_EQ(shore.come(), kNone) << "the first after a pause is alone";
+}
+
+TEST(GroupLinger, ABunchOfClientsWaitsForItselfOnly) {
+  for (const int clients : {4, 8, 15}) {
+    Shore shore;
+    shore.bunches(clients, microseconds(300), 50);
+    EXPECT_LE(shore.bunches(clients, microseconds(300), 500), milliseconds(2)) << clients;
+    EXPECT_GT(shore.per_batch(), clients / 2.0) << clients;
+  }
 }
 
 TEST(GroupLinger, OneClientThatNobodyJoinsIsNotKeptWaiting) {

@@ -303,11 +303,12 @@ TEST_F(GroupsCrashTest, ARecordThatIsNoneIsNamedAndLeftOut) {
 TEST_F(GroupsCrashTest, ARecordOfANewerBrokerStopsThePartition) {
   ASSERT_TRUE(clients_.commit(GroupClients::simple_commit("app", "orders", 0, 5)).status.ok());
   // An offset (key version 1) with a value version that does not exist yet.
-  const auto one = coordinator::encode(coordinator::OffsetRecord{
-      .group = "app", .topic = "orders", .partition = 0, .value = coordinator::CommittedOffset{}});
-  common::Bytes value = common::Bytes::copy_of(one.value->view());
+  const coordinator::Record record = coordinator::OffsetRecord{
+      .group = "app", .topic = "orders", .partition = 0, .value = coordinator::CommittedOffset{}};
+  const coordinator::EncodedRecords one({&record, 1});
+  common::Bytes value = common::Bytes::copy_of(*one.value(0));
   value.mutable_data()[0] = 0x7F;
-  append_foreign("app", one.key, value);
+  append_foreign("app", common::Bytes::copy_of(one.key(0)), value);
   node_.crash();
   node_.start();
   clients_.wait_until_loaded("app");
@@ -318,14 +319,9 @@ TEST_F(GroupsCrashTest, ARecordOfANewerBrokerStopsThePartition) {
 }
 
 TEST(GroupLog, ADamagedBatchIsNeverLeftOut) {
-  const auto record = coordinator::encode(coordinator::OffsetRecord{
-      .group = "app", .topic = "orders", .partition = 0, .value = coordinator::CommittedOffset{}});
-  model::BatchBuilder builder;
-  builder.append({.timestamp = common::Timestamp{1},
-                  .key = record.key.view(),
-                  .value = record.value->view(),
-                  .headers = {}});
-  const common::Bytes good = builder.build();
+  const coordinator::Record record = coordinator::OffsetRecord{
+      .group = "app", .topic = "orders", .partition = 0, .value = coordinator::CommittedOffset{}};
+  const common::Bytes good = coordinator::to_batch({&record, 1}, common::Timestamp{1});
   {
     coordinator::Machine machine{coordinator::Settings{}};
     GroupLogReport report;

@@ -22,13 +22,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   if (!record->has_value()) return 0;
-  const coordinator::KeyValue stored = coordinator::encode(**record);
-  CHECK(stored.value.has_value() == value.has_value(), "a tombstone came or went");
-  const auto again = coordinator::decode(
-      stored.key, stored.value ? std::optional(stored.value->view()) : std::nullopt);
+  const coordinator::EncodedRecords stored({&**record, 1});
+  CHECK(stored.value(0).has_value() == value.has_value(), "a tombstone came or went");
+  const auto again = coordinator::decode(stored.key(0), stored.value(0));
   CHECK(again.ok() && again->has_value(), "our own bytes are refused");
-  const coordinator::KeyValue twice = coordinator::encode(**again);
-  CHECK(twice.key == stored.key && twice.value == stored.value, "the second way changed something");
+  const coordinator::EncodedRecords twice({&**again, 1});
+  CHECK(std::ranges::equal(twice.key(0), stored.key(0)), "the second way changed the key");
+  CHECK(!value || std::ranges::equal(*twice.value(0), *stored.value(0)),
+        "the second way changed the value");
   const std::vector<coordinator::Record> records{**record};
   CHECK(!coordinator::to_batch(records, common::Timestamp{1}).empty());
   return 0;
