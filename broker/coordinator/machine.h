@@ -58,7 +58,7 @@ class Machine {
   void heartbeat(Ticket ticket, const Heartbeat& request, Now now);
   void leave(Ticket ticket, const LeaveGroup& request, Now now);
   void consumer_heartbeat(Ticket ticket, const ConsumerHeartbeat& request, Now now);
-  void commit(Ticket ticket, const OffsetCommit& request, Now now);
+  void commit(Ticket ticket, OffsetCommit request, Now now);
   void delete_offsets(Ticket ticket, const OffsetDelete& request, Now now);
   /// Answers with a Status. kNonEmptyGroup, kGroupIdNotFound.
   void delete_group(Ticket ticket, const std::string& group, Now now);

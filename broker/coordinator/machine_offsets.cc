@@ -24,12 +24,12 @@ common::Timestamp expiry(common::Timestamp now, std::int64_t retention_ms) {
 }
 
 /// The member may commit: what is to be stored, and what each partition is told.
-OffsetCommitOutcome decide_commit(const OffsetCommit& request, const Settings& settings, Now now,
+OffsetCommitOutcome decide_commit(OffsetCommit request, const Settings& settings, Now now,
                                   Outbox& out) {
   OffsetCommitOutcome outcome;
   outcome.partitions.reserve(request.partitions.size());
-  out.records.reserve(out.records.size() + request.partitions.size());
-  for (const OffsetCommit::Partition& partition : request.partitions) {
+  if (out.records.empty()) out.records.reserve(request.partitions.size());
+  for (OffsetCommit::Partition& partition : request.partitions) {
     if (partition.topic.name.empty()) {
       outcome.partitions.push_back(ErrorCode::kUnknownTopicId);
       continue;
@@ -40,11 +40,11 @@ OffsetCommitOutcome decide_commit(const OffsetCommit& request, const Settings& s
     }
     CommittedOffset committed{.offset = partition.offset,
                               .leader_epoch = partition.leader_epoch,
-                              .metadata = partition.metadata,
+                              .metadata = std::move(partition.metadata),
                               .committed = now.wall};
     if (request.retention_ms >= 0) committed.expires = expiry(now.wall, request.retention_ms);
     out.records.emplace_back(OffsetRecord{.group = request.group,
-                                          .topic = partition.topic.name,
+                                          .topic = std::move(partition.topic.name),
                                           .partition = partition.partition,
                                           .value = std::move(committed),
                                           .topic_id = partition.topic.id});
@@ -57,7 +57,7 @@ OffsetCommitOutcome decide_commit(const OffsetCommit& request, const Settings& s
 
 // ---- Requests.
 
-void Machine::commit(Ticket ticket, const OffsetCommit& request, Now now) {
+void Machine::commit(Ticket ticket, OffsetCommit request, Now now) {
   State& state = *state_;
   state.begin(State::Gather::kWithCommits);
   Group* group = state.find(request.group);
@@ -73,7 +73,8 @@ void Machine::commit(Ticket ticket, const OffsetCommit& request, Now now) {
   if (!status.ok()) {
     return state.outbox.answer(ticket, OffsetCommitOutcome{.status = std::move(status)});
   }
-  state.outbox.answer(ticket, decide_commit(request, state.shared.settings, now, state.outbox));
+  state.outbox.answer(ticket,
+                      decide_commit(std::move(request), state.shared.settings, now, state.outbox));
 }
 
 void Machine::delete_offsets(Ticket ticket, const OffsetDelete& request, Now) {

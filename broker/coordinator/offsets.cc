@@ -11,7 +11,8 @@ void Offsets::apply(const OffsetRecord& record) {
   if (record.value.has_value()) {
     const auto [at, is_new] = topics_[record.topic].try_emplace(record.partition);
     if (is_new) ++size_;
-    at->second = Entry{.committed = *record.value, .topic = record.topic_id};
+    at->second.committed = *record.value;
+    at->second.topic = record.topic_id;
     return;
   }
   const auto topic = topics_.find(record.topic);

@@ -72,17 +72,20 @@ class RecordEncoder {
   }
 
   void put(const OffsetRecord& r) {
-    key(wire::OffsetCommitKey{.group = r.group, .topic = r.topic, .partition = r.partition});
+    // Offsets come in numbers: their texts are copied into the same memory each time.
+    offset_key_.group = r.group;
+    offset_key_.topic = r.topic;
+    offset_key_.partition = r.partition;
+    key(offset_key_);
     if (!r.value) return;
-    wire::OffsetCommitValue stored;
-    stored.offset = r.value->offset.value();
-    stored.leader_epoch = r.value->leader_epoch;
-    stored.metadata = r.value->metadata;
-    stored.commit_timestamp = r.value->committed.value();
-    stored.expire_timestamp = r.value->expires.value();
-    stored.topic_id = r.topic_id;
+    offset_value_.offset = r.value->offset.value();
+    offset_value_.leader_epoch = r.value->leader_epoch;
+    offset_value_.metadata = r.value->metadata;
+    offset_value_.commit_timestamp = r.value->committed.value();
+    offset_value_.expire_timestamp = r.value->expires.value();
+    offset_value_.topic_id = r.topic_id;
     const bool expires = r.value->expires.value() >= 0;
-    value(stored, expires ? kExpiringOffsetVersion : kOffsetVersion);
+    value(offset_value_, expires ? kExpiringOffsetVersion : kOffsetVersion);
   }
 
   void put(const ClassicGroupRecord& r) {
@@ -194,6 +197,8 @@ class RecordEncoder {
 
   wire::Writer out_;
   Extent extent_;
+  wire::OffsetCommitKey offset_key_;
+  wire::OffsetCommitValue offset_value_;
 };
 
 namespace {

@@ -63,16 +63,15 @@ std::int32_t java_hash(std::string_view text) {
 }
 
 /// Hands a request to the machine of its group: (machine.*input)(ticket, request, now).
-template <typename Outcome, typename Request>
-void ask(Shard& here, NoTopic no_topic, Request request,
-         void (Machine::*input)(Ticket, const Request&, Now), common::Reply<Outcome> done) {
+template <typename Outcome, typename Request, typename Input>
+void ask(Shard& here, NoTopic no_topic, Request request, Input input, common::Reply<Outcome> done) {
   std::string group = request.group;
   at_coordinator<Outcome>(
       here, group, no_topic,
       [request = std::move(request), input](Shard&, GroupCoordinator& coordinator,
-                                            common::Reply<Outcome> reply) {
+                                            common::Reply<Outcome> reply) mutable {
         coordinator.ask<Outcome>(std::move(reply), [&](Machine& machine, Ticket ticket, Now now) {
-          (machine.*input)(ticket, request, now);
+          (machine.*input)(ticket, std::move(request), now);
         });
       },
       std::move(done));

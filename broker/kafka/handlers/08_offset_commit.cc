@@ -29,12 +29,17 @@ std::vector<coordinator::OffsetCommit::Partition> plan(Request& request,
                                                        const metadata::Image& image,
                                                        std::int16_t version, Work& work) {
   const bool by_id = version >= kTopicIdVersionMin;
+  std::size_t count = 0;
+  for (const Request::Topic& wanted : request.topics) count += wanted.partitions.size();
   std::vector<coordinator::OffsetCommit::Partition> commits;
+  commits.reserve(count);
+  work.places.reserve(count);
   for (Request::Topic& wanted : request.topics) {
     const auto topic = named_topic(image, wanted, by_id);
     Response::Topic& answers = work.response.topics.emplace_back();
     answers.name = wanted.name;
     answers.topic_id = wanted.topic_id;
+    answers.partitions.reserve(wanted.partitions.size());
     for (Request::Partition& partition : wanted.partitions) {
       const std::int32_t index = partition.partition_index;
       Response::Partition& answer = answers.partitions.emplace_back();
