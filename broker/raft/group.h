@@ -48,7 +48,7 @@ enum class Refusal : std::uint8_t {
   kUnknownReplica,
   kAlreadySo,
   kSelf,             // a leader does not take its own vote away: transfer first
-  kLastVoter,
+  kTooFewHeard,      // of the voters that would be left, a majority does not answer
   kTooMany,
   kBusy,             // leadership is being handed over
 };
@@ -88,7 +88,8 @@ enum class Oddity : std::uint8_t {
 /// - An effect that depends on an undurable hard state is held back here until persisted().
 /// - Liveness of brokers comes from outside, as transitions: suspect() when a broker was silent for
 ///   the election timeout or refuses connections, alive() when it is heard again, restarted() when
-///   a new process answers. They are told to every group that has the broker as a replica, and to a
+///   a new process answers, or the broker says that it has the replica no more; nothing of the old
+///   process is given to step() after that. They are told to every group that has the broker as a replica, and to a
 ///   new group for those suspected at that time. Whatever a broker sends shows that it is alive, so
 ///   alive() comes before step() of its message. A quiet group has no deadline and sends nothing.
 /// - Messages may get lost at any time; the group asks again. Where a connection broke, alive()
@@ -268,6 +269,7 @@ class Group {
   void adopt(const VoterSet& config);
   Refusal check_change(Change change, const ReplicaId& replica) const;
   Refusal check_conditions() const;
+  std::size_t heard_of(const VoterSet& config) const;
   VoterSet changed_config(Change change, const ReplicaId& replica) const;
   template <typename Predicate>
   std::size_t count_voters(Predicate&& holds) const;

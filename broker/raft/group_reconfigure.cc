@@ -88,6 +88,16 @@ VoterSet Group::changed_config(Change change, const ReplicaId& replica) const {
   return config;
 }
 
+/// How many of these voters answer.
+std::size_t Group::heard_of(const VoterSet& config) const {
+  std::size_t heard = config.is_voter(self_) ? 1 : 0;
+  for (const Progress& peer : peers_) {
+    const bool answers = !suspected(peer.id.node) && !peer.silent && peer.in_term;
+    heard += config.is_voter(peer.id) && answers ? 1 : 0;
+  }
+  return heard;
+}
+
 Refusal Group::reconfigure(Change change, const ReplicaId& replica, Instant now, Ready& ready) {
   const Turn turn(*this, now, ready);
   if (role_ != Role::kLeader) return Refusal::kNotLeader;
@@ -96,6 +106,7 @@ Refusal Group::reconfigure(Change change, const ReplicaId& replica, Instant now,
     return refused;
   if (const Refusal refused = check_conditions(); refused != Refusal::kNone) return refused;
   VoterSet config = changed_config(change, replica);
+  if (heard_of(config) < config.majority()) return Refusal::kTooFewHeard;
   CHECK(config.is_sound());
   CHECK(voters_changed(config, hard_.config) <= 1 || mutated(Mutation::kChangeTwoVoters));
   hard_.config = std::move(config);
