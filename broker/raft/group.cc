@@ -74,12 +74,12 @@ void Group::report(Ready& ready) {
     reported_acknowledged_ = acknowledged_;
     ready.acknowledged = acknowledged_;
   }
-  const RoleChange role{role_, hard_.term, leader_, confirmed()};
+  const RoleChange role{role_, hard_.term, leader_, role_ == Role::kLeader && confirmed_};
   if (role != reported_role_) {
     reported_role_ = role;
     ready.role = role;
   }
-  const Offset trim_to = std::min(leader_log_start_, commit_);
+  const Offset trim_to = std::min(leader_log_start_, reported_commit_);
   if (trim_to > log_.start()) ready.trim_to = trim_to;
 }
 
@@ -256,7 +256,7 @@ void Group::persisted(std::uint32_t ticket, Instant now, Ready& ready) {
 }
 
 void Group::trimmed(Offset start) {
-  CHECK(start <= commit_, "trimmed to {}, committed is {}", start, commit_);
+  CHECK(start <= reported_commit_, "trimmed to {}, committed is {}", start, reported_commit_);
   log_.trim(start);
 }
 

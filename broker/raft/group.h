@@ -162,9 +162,11 @@ class Group {
   const Outline& log() const { return log_; }
   Offset log_start() const { return log_.start(); }
   Offset log_end() const { return log_.end(); }
-  Offset commit() const { return commit_; }
-  /// A leader whose commit offset is at least all that was ever shown to anybody.
-  bool confirmed() const { return role_ == Role::kLeader && confirmed_; }
+  /// As last told in Ready::commit.
+  Offset commit() const { return reported_commit_; }
+  /// As last told in Ready::role: a leader whose commit offset is at least all that was ever shown
+  /// to anybody.
+  bool confirmed() const { return role_ == Role::kLeader && reported_role_.confirmed; }
   bool unclean() const { return hard_.unclean; }
   /// Nothing is under way: no deadline, nothing to send, nothing unacknowledged.
   bool quiet() const { return next_deadline() == kNever && !holding(); }

@@ -167,9 +167,9 @@ bool Group::install_ready(const Fetch& fetch, Offset at, Instant now, Ready& rea
   peer->asked = true;
   Message message = message_to(peer->id);
   if (peer->config_known < hard_.config.id) message.config = hard_.config;
-  message.body = Install{.at = log_.at(log_.start()),
-                         .first = log_.starts().front(),
-                         .loss_term = hard_.loss_term};
+  const Position begin = log_.at(log_.start());
+  message.body = Install{
+      .at = begin, .first = log_.start_of(begin.term), .loss_term = hard_.loss_term};
   peer->config_sent = hard_.config.id;
   send(std::move(message));
   wait_for(*peer);

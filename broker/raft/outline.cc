@@ -51,6 +51,12 @@ std::optional<Position> Outline::before_last_start() const {
   return std::nullopt;
 }
 
+TermStart Outline::start_of(Term term) const {
+  const std::size_t index = index_of(term);
+  CHECK(index != kNone, "term {} is not here", term);
+  return starts_[index];
+}
+
 std::optional<Position> Outline::before(Term term) const {
   for (std::size_t i = starts_.size(); i-- > 0;) {
     if (starts_[i].term >= term) continue;

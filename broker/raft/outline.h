@@ -40,6 +40,8 @@ class Outline {
   Position at(Offset offset) const;
   /// Requires contains(position).
   Stretch after(Position position) const;
+  /// Requires that the term wrote something here, or started.
+  TermStart start_of(Term term) const;
   /// The last position of a term older than this one; nullopt: none in this log.
   std::optional<Position> before(Term term) const;
   /// Of the stretch of `term` up to `to` behind `prev`: how far this log has the same.

@@ -84,6 +84,11 @@ void Oracle::check_commit(const Shell& shell, Offset commit) {
     fail(fmt::format("the high watermark of {} falls from {} to {}", to_text(shell.id()), shown,
                      commit));
   }
+  // Who has not heard of an unclean election yet still goes by what was committed before it.
+  if (shell.group().log().last().term < loss_term_) {
+    shown = commit;
+    return;
+  }
   const LogImage& log = shell.log();
   for (Offset offset = std::max(shown, log.start); offset < commit; ++offset) {
     const std::uint64_t chain = log.chain_at(offset + 1);
@@ -103,8 +108,8 @@ void Oracle::check_commit(const Shell& shell, Offset commit) {
 }
 
 void Oracle::check_majority(const Shell& shell, Offset end, std::size_t wanted, const char* what) {
-  if (!shell.log().holds(end, 0) && end < shell.log().start) return;
-  const std::uint64_t chain = end >= shell.log().start ? shell.log().chain_at(end) : 0;
+  if (end > committed()) return fail(fmt::format("{} {} {}", to_text(shell.id()), what, end));
+  const std::uint64_t chain = committed_chain(end);
   std::size_t holders = 0;
   for (const ReplicaId& voter : shell.group().config().voters) {
     const Shell* replica = replicas_.find(voter);
@@ -137,6 +142,7 @@ void Oracle::check_config(const Shell& shell) {
 /// furthest log has.
 void Oracle::note_lossy_election(const Shell& shell) {
   ++lossy_elections_;
+  loss_term_ = std::max(loss_term_, shell.group().term());
   const VoterSet& config = shell.group().config();
   std::size_t clean = 0;
   for (const ReplicaId& voter : config.voters) {

@@ -63,6 +63,7 @@ class Oracle {
   std::vector<std::uint64_t> committed_;  // chains
   std::map<ReplicaId, Offset> shown_;
   Term newest_confirmed_;
+  Term loss_term_;
   std::size_t lossy_elections_ = 0;
 };
 
