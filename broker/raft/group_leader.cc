@@ -159,7 +159,7 @@ bool Group::install_ready(const Fetch& fetch, Offset at, Instant now, Ready& rea
     return false;
   peer->fetching = false;
   if (holding()) return false;
-  if (at != log_.start() || log_.starts().empty()) {
+  if (at != log_.start()) {
     // Trimmed meanwhile: again.
     push(*peer);
     return false;
@@ -167,9 +167,9 @@ bool Group::install_ready(const Fetch& fetch, Offset at, Instant now, Ready& rea
   peer->asked = true;
   Message message = message_to(peer->id);
   if (peer->config_known < hard_.config.id) message.config = hard_.config;
-  const Position begin = log_.at(log_.start());
-  message.body = Install{
-      .at = begin, .first = log_.start_of(begin.term), .loss_term = hard_.loss_term};
+  message.body = Install{.at = {log_.first().term, at},
+                         .first = log_.first(),
+                         .loss_term = hard_.loss_term};
   peer->config_sent = hard_.config.id;
   send(std::move(message));
   wait_for(*peer);
@@ -247,7 +247,7 @@ void Group::on_match(Progress& peer, const AppendReply& reply) {
       replicate_from(peer, has);
       break;
     case Progress::State::kInstall:
-      if (has != Position{}) replicate_from(peer, has);
+      if (has != Position{} || log_.start() == Offset{0}) replicate_from(peer, has);
       break;
     case Progress::State::kReplicate:
       if (peer.next < has) replicate_from(peer, has);

@@ -51,12 +51,6 @@ std::optional<Position> Outline::before_last_start() const {
   return std::nullopt;
 }
 
-TermStart Outline::start_of(Term term) const {
-  const std::size_t index = index_of(term);
-  CHECK(index != kNone, "term {} is not here", term);
-  return starts_[index];
-}
-
 std::optional<Position> Outline::before(Term term) const {
   for (std::size_t i = starts_.size(); i-- > 0;) {
     if (starts_[i].term >= term) continue;
@@ -145,13 +139,20 @@ void Outline::reset(Position position, TermStart first) {
   CHECK(first.term == position.term && first.offset <= position.offset);
   start_ = position.offset;
   end_ = position.offset;
-  starts_.assign(1, first);
+  starts_.clear();
+  if (position != Position{}) starts_.push_back(first);
 }
 
 void Outline::trim(Offset start) {
   CHECK(start_ <= start && start <= end_, "{} is not in [{}, {}]", start, start_, end_);
   start_ = start;
-  while (starts_.size() > 1 && starts_[1].offset <= start) starts_.erase(starts_.begin());
+  while (starts_.size() > 1 && starts_[1].offset < start) starts_.erase(starts_.begin());
+}
+
+TermStart Outline::first() const {
+  if (start_ == Offset{0}) return {};
+  CHECK(!starts_.empty());
+  return starts_.front();
 }
 
 }  // namespace millrace::raft

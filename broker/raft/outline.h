@@ -19,9 +19,11 @@ struct Stretch {
   bool operator==(const Stretch&) const = default;
 };
 
-/// Invariants: start() <= end(); terms and offsets of starts() both grow; only the first start may
-/// lie in front of start(), none lies behind end(). A term that wrote nothing is forgotten when the
-/// next one starts at the same offset: a log that has the later start has had the earlier one.
+/// Invariants: start() <= end(); terms and offsets of starts() both grow; only the first start lies
+/// in front of start(), where that is not 0, and none behind end(). So the term of the last record
+/// in front of start() is known: a term that starts there may still be cut off. A term that wrote
+/// nothing is forgotten when the next one starts at the same offset: a log that has the later start
+/// has had the earlier one.
 class Outline {
  public:
   Outline() = default;
@@ -40,8 +42,6 @@ class Outline {
   Position at(Offset offset) const;
   /// Requires contains(position).
   Stretch after(Position position) const;
-  /// Requires that the term wrote something here, or started.
-  TermStart start_of(Term term) const;
   /// The last position of a term older than this one; nullopt: none in this log.
   std::optional<Position> before(Term term) const;
   /// Of the stretch of `term` up to `to` behind `prev`: how far this log has the same.
@@ -61,6 +61,9 @@ class Outline {
   void cut(Position position);
   /// The log is empty and begins here, with everything in front of it known to be in `position`.
   void reset(Position position, TermStart first);
+  /// The term that another log is to be reset to that goes on from start(): of the last record in
+  /// front of it. {0, 0}: start() is 0.
+  TermStart first() const;
   /// What lies in front of `start` is gone. Requires start() <= start <= end().
   void trim(Offset start);
 

@@ -29,7 +29,8 @@ struct LogWrite {
     kTruncate,   // take away what lies at and behind `to`, and term starts at or behind `to`
     kTermStart,  // write down the start of `start.term` at the log's end
     kAppend,     // append [from, to) of the data that came with the message just stepped
-    kReset,      // empty the log, which then begins and ends at `to`, in `start`
+    kReset,      // empty the log, which then begins and ends at `to`; {`start`} are its term
+                  // starts, none if that is {0, 0}
   };
   Kind kind;
   Offset from;

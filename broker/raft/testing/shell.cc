@@ -50,7 +50,8 @@ void LogImage::apply(const LogWrite& write, const Entries* data, std::uint64_t c
       entries.clear();
       start = write.to;
       chain_at_start = chain;
-      starts.assign(1, write.start);
+      starts.clear();
+      if (write.start != TermStart{}) starts.push_back(write.start);
       return;
   }
 }
@@ -60,7 +61,7 @@ void LogImage::trim(Offset to) {
   chain_at_start = chain_at(to);
   entries.erase(entries.begin(), entries.begin() + (to - start));
   start = to;
-  while (starts.size() > 1 && starts[1].offset <= start) starts.erase(starts.begin());
+  while (starts.size() > 1 && starts[1].offset < start) starts.erase(starts.begin());
 }
 
 void Shell::Output::clear() {
