@@ -231,8 +231,7 @@ void Group::observe_term(Term term, Instant now, Ready& ready) {
 
 void Group::durable(LogMark mark, Instant now, Ready& ready) {
   const Turn turn(*this, now, ready);
-  if (mark.cuts != cuts_ && !mutated(Mutation::kDurableAcrossCut)) return;
-  if (mutated(Mutation::kDurableAcrossCut)) mark.end = std::min(mark.end, log_.last());
+  if (mark.cuts != cuts_) return;
   CHECK(mark.end <= log_.last(), "durable is what was never written");
   const Position before = verified_end();
   durable_ = std::max(durable_, mark.end);

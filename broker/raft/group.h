@@ -43,7 +43,6 @@ enum class Refusal : std::uint8_t {
   kNotConfirmed,     // nothing is committed in this term yet (condition 2 of arXiv 2102.11960)
   kConfigNotKnown,   // a majority does not have the newest voter set yet (condition 1)
   kNotCommitted,     // a majority of this set does not have all that is committed (condition 2)
-  kTermNotKnown,     // a majority is not known to be in this term (condition 3)
   kNotCaughtUp,      // too far behind to become a voter or leader
   kUnknownReplica,
   kAlreadySo,

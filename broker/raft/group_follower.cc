@@ -107,8 +107,7 @@ bool Group::make_room(Position agreed, Term next) {
   // an earlier term than that election.
   const bool lost = log_.last().term < hard_.loss_term;
   if (agreed.offset < commit_) {
-    if (!lost && !mutated(Mutation::kTruncateCommitted) && !mutated(Mutation::kTruncateOnRepeat) &&
-        !mutated(Mutation::kVoteForShorterLog)) {
+    if (!lost && !mutated(Mutation::kTruncateOnRepeat)) {
       odd(Oddity::kCutsCommitted);
       return false;
     }

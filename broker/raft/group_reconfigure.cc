@@ -70,9 +70,9 @@ Refusal Group::check_conditions() const {
   const auto held = quorum_offset(majority);
   if ((!held.has_value() || *held < commit_) && !mutated(Mutation::kSkipConfigCommitted))
     return Refusal::kNotCommitted;
+  // Condition 3 follows: only replies in this term tell of a set that has this term in its name.
   const std::size_t in_term = count_voters([](const Progress& peer) { return peer.in_term; });
-  if (in_term + self < majority && !mutated(Mutation::kSkipConfigTerm))
-    return Refusal::kTermNotKnown;
+  CHECK(in_term + self >= majority || mutated(Mutation::kSkipConfigKnown));
   return Refusal::kNone;
 }
 

@@ -20,7 +20,6 @@ enum class Mutation : std::uint8_t {
   kAckUnverified,         // a follower acknowledges its whole log, fitting or not
   kForgetTermStart,       // a follower does not write term starts down before it acknowledges
   kTruncateOnRepeat,      // a repeated message cuts off what came after it
-  kTruncateCommitted,     // what is committed may be cut off by a message that does not fit
   kCommitUnverified,      // a follower takes the leader's commit offset for its own log, as it is
   kHighWatermarkFalls,    // a late message moves the commit offset back
   kServeUnconfirmed,      // a new leader calls itself confirmed at once
@@ -30,11 +29,9 @@ enum class Mutation : std::uint8_t {
   kChangeTwoVoters,       // a change takes one voter in and another out at once
   kSkipConfigKnown,       // condition 1 of reconfiguration
   kSkipConfigCommitted,   // condition 2
-  kSkipConfigTerm,        // condition 3
   kUncleanVotes,          // who lost something votes as if it had not
   kIgnoreIncarnation,     // acknowledgements from before the loss still count
   kReadmitEarly,          // who lost something counts again before it has caught up
-  kDurableAcrossCut,      // what was durable before a cut counts for what came behind it
   kInsyncIgnored,         // min.insync.replicas does not matter
   kCount,
 };

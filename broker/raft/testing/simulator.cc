@@ -41,7 +41,7 @@ void Simulator::draw_faults() {
   voter_count_ = voter_count_ <= 6 ? 3 : voter_count_ <= 8 ? 5 : voter_count_ == 9 ? 4 : 2;
   node_count_ = std::min<int>(kNodesMax, voter_count_ + static_cast<int>(random_.between(0, 2)));
   if (random_.chance(1, 4)) group_settings_.flush = FlushMode::kRelaxed;
-  if (random_.chance(1, 4))
+  if (random_.chance(1, 4) && voter_count_ > 1)
     group_settings_.min_insync = static_cast<std::uint32_t>(random_.between(2, voter_count_));
   faults_.drop_percent = maybe(50, 1, 20);
   faults_.repeat_percent = maybe(50, 1, 20);
@@ -56,6 +56,14 @@ void Simulator::draw_faults() {
   faults_.trim_permille = maybe(50, 10, 60);
   faults_.campaign_permille = maybe(30, 5, 40);
   faults_.sync_us_max = static_cast<int>(random_.between(200, random_.chance(1, 4) ? 200'000 : 5000));
+  faults_.crash_unsynced_permille = maybe(30, 5, 100);
+  faults_.starve_permille = maybe(50, 5, 40);
+  if (random_.chance(1, 4)) {
+    // Few voters, and a set that never rests.
+    faults_.reconfigure_permille = 400;
+    voter_count_ = static_cast<int>(random_.between(1, 3));
+    node_count_ = 4;
+  }
   settings_.election_timeout = milliseconds(300);
   settings_.election_spread = milliseconds(100);
   settings_.retry = milliseconds(60);
@@ -108,6 +116,10 @@ void Simulator::handle(const Event& event) {
   Node& node = at(event.node);
   const bool network = event.kind == EventKind::kDeliver || event.kind == EventKind::kHeartbeat;
   if (event.kind == EventKind::kAct) return act();
+  if (event.kind == EventKind::kBoot) {
+    if (!node.shell->running()) boot(event.node);
+    return;
+  }
   if (event.life != 0 && event.life != node.life) return;
   if (node.shell->running() && now_ < node.paused_until) {
     // A paused process sees everything later.
@@ -137,6 +149,12 @@ void Simulator::handle(const Event& event) {
       node.fetch_due = false;
       node.shell->answer_fetch(random_.chance(1, 10) ? random_.between(0, 2) : 20, now_);
       break;
+    case EventKind::kCrash:
+      crash(event.node);
+      if (event.letter == 0) return;
+      events_.push({now_ + microseconds(event.letter), ++sequence_, EventKind::kBoot, event.node, 0, 0});
+      return;
+    case EventKind::kBoot:
     case EventKind::kAct:
       break;
   }
@@ -204,6 +222,7 @@ void Simulator::send(Letter letter) {
   const int to = letter.message.to.node.value();
   const int from = letter.message.from.node.value();
   if (to >= node_count_ || !linked(from, to)) return;
+  if (letter.data != nullptr && now_ < at(to).starved_until) return;
   if (random_.chance(static_cast<std::uint64_t>(faults_.drop_percent), 100)) return;
   const int copies = random_.chance(static_cast<std::uint64_t>(faults_.repeat_percent), 100) ? 2 : 1;
   for (int i = 0; i < copies; ++i) {
@@ -241,6 +260,13 @@ void Simulator::after(int index) {
   if (output.commit.has_value())
     digest_ = digest_ * 31 + static_cast<std::uint64_t>(output.commit->value());
   std::vector<Letter> letters = std::move(output.letters);
+  if (!letters.empty() && (shell.unsynced() || !output.hard_states.empty()) &&
+      random_.chance(static_cast<std::uint64_t>(faults_.crash_unsynced_permille), 1000)) {
+    // It stays away for a moment or for long.
+    const bool soon = random_.chance(2, 3);
+    push(now_ + microseconds(1), EventKind::kCrash, index,
+         soon ? static_cast<std::uint32_t>(random_.between(1, 3000)) : 0);
+  }
   const std::optional<Offset> trim_to = output.trim_to;
   output.clear();
   for (Letter& letter : letters) send(std::move(letter));
@@ -371,6 +397,10 @@ void Simulator::act_fault() {
     trace("{} pauses", index);
   }
   if (happens(faults_.wipe_permille)) wipe(index);
+  if (happens(faults_.starve_permille)) {
+    at(index).starved_until = now_ + milliseconds(random_.between(10, 1500));
+    trace("{} gets no data", index);
+  }
   if (happens(faults_.part_permille)) {
     const int other = static_cast<int>(random_.below(static_cast<std::uint64_t>(node_count_)));
     cut_[static_cast<std::size_t>(index)][static_cast<std::size_t>(other)] = true;
@@ -396,6 +426,11 @@ void Simulator::act_admin() {
   if (happens(faults_.campaign_permille) && up(index) && at(index).paused_until <= now_) {
     at(index).shell->campaign(now_);
     after(index);
+    const int rival = static_cast<int>(random_.below(static_cast<std::uint64_t>(node_count_)));
+    if (up(rival) && at(rival).paused_until <= now_) {
+      at(rival).shell->campaign(now_);
+      after(rival);
+    }
   }
   if (leader < 0) return;
   Shell& shell = *at(leader).shell;
@@ -449,6 +484,7 @@ void Simulator::heal() {
   faults_ = {};
   for (int i = 0; i < node_count_; ++i) {
     at(i).paused_until = now_;
+    at(i).starved_until = now_;
     if (!up(i)) boot(i);
   }
 }

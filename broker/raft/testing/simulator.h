@@ -45,7 +45,7 @@ class Simulator final : public Replicas {
 
  private:
   static constexpr int kNodesMax = 7;
-  enum class EventKind : std::uint8_t { kDeliver, kTick, kSyncLog, kSyncHard, kFetch, kHeartbeat, kAct };
+  enum class EventKind : std::uint8_t { kDeliver, kTick, kSyncLog, kSyncHard, kFetch, kHeartbeat, kAct, kCrash, kBoot };
   struct Event {
     Instant at;
     std::uint64_t sequence;
@@ -65,6 +65,7 @@ class Simulator final : public Replicas {
     std::uint64_t life = 1;  // counts processes
     bool relaxed_died = false;
     Instant paused_until{};
+    Instant starved_until{};
     Instant tick_at = Instant::max();
     bool log_syncing = false;
     bool hard_syncing = false;
@@ -88,6 +89,10 @@ class Simulator final : public Replicas {
     int trim_permille = 0;
     int campaign_permille = 0;
     int sync_us_max = 2000;
+    /// A process dies right after it said something that is not on its disk.
+    int crash_unsynced_permille = 0;
+    /// All data for one broker is lost for a while.
+    int starve_permille = 0;
   };
 
   void set_up();

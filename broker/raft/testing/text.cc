@@ -130,7 +130,7 @@ std::string to_text(Notice notice) {
 std::string to_text(Refusal refusal) {
   static constexpr const char* kNames[] = {
       "ok",           "not the leader",  "nothing committed in this term",
-      "voter set not known to a majority", "committed is not in this set", "term not known to a majority",
+      "voter set not known to a majority", "committed is not in this set",
       "not caught up", "unknown replica", "is so already",
       "itself",       "too few left that answer",      "too many",
       "handing over"};
