@@ -265,7 +265,7 @@ void Group::replicate_from(Progress& peer, Position from) {
 
 void Group::on_mismatch(Progress& peer, const AppendReply::Mismatch& mismatch) {
   if (peer.state == Progress::State::kInstall) return;
-  if (mismatch.prev <= peer.acked) return;  // old: it has that by now
+  if (mismatch.prev <= peer.acked && peer.acked != Position{}) return;  // old: it has that by now
   const bool answered = peer.state == Progress::State::kProbe;
   if (answered && mismatch.prev != peer.next) return;  // an answer to something older
   const auto common = log_.fork(mismatch.starts, mismatch.log_end, mismatch.log_start);
