@@ -100,8 +100,9 @@ void Group::step(const Message& message, Instant now, Ready& ready) {
       !(mutated(Mutation::kAcceptOldLeader) && std::holds_alternative<Append>(message.body))) {
     return step_stale(message);
   }
-  if (message.term > hard_.term) become_follower(message.term, ReplicaId{});
-  if (message.config.has_value()) adopt(*message.config);
+  // A pre-ballot changes nothing: who asks may be the only one that its term means anything to.
+  if (message.term > hard_.term && !is_pre) become_follower(message.term, ReplicaId{});
+  if (message.config.has_value() && message.config->id.term <= hard_.term) adopt(*message.config);
   dispatch(message);
 }
 

@@ -153,6 +153,10 @@ bool Group::would_vote(const Message& message, const VoteRequest& request) const
     if (request.candidate_term == hard_.term) return false;
     const bool has_leader = !leader_.is_none() && !suspected(leader_.node);
     if (has_leader && leader_ != message.from) return false;
+    // Of two that stand at once one gives way, so that they do not take each other's votes.
+    const bool first = log_.last() > request.last ||
+                       (log_.last() == request.last && self_ < message.from);
+    if (role_ == Role::kPreCandidate && first && !hard_.unclean) return false;
   } else if (!hard_.vote.is_none() && !same_replica(hard_.vote, message.from) &&
              !mutated(Mutation::kVoteTwice)) {
     return false;
@@ -171,6 +175,10 @@ void Group::on_vote_request(const Message& message, const VoteRequest& request) 
   } else if (leader_ == message.from && request.candidate_term > hard_.term) {
     // A leader that stands again leads no more.
     lost_leader();
+  }
+  if (granted && role_ == Role::kPreCandidate) {
+    become_follower(hard_.term, leader_);
+    arm_election(settings_->election_timeout / 2, settings_->election_timeout / 2);
   }
   if (granted && request.ballot == Ballot::kReal) {
     CHECK(request.candidate_term == hard_.term);

@@ -96,11 +96,19 @@ void Shell::boot(Instant now, bool lost_suffix) {
 }
 
 void Shell::crash(common::Random& random) {
-  CHECK(running());
   const std::size_t log_kept = random.below(log_changes_.size() + 1);
+  end(log_kept, random.below(hard_changes_.size() + 1));
+}
+
+void Shell::die(Unsynced unsynced) {
+  const bool kept = unsynced == Unsynced::kKept;
+  end(kept ? log_changes_.size() : 0, kept ? hard_changes_.size() : 0);
+}
+
+void Shell::end(std::size_t log_kept, std::size_t hard_kept) {
+  CHECK(running());
   for (std::size_t i = 0; i < log_kept; ++i)
     disk_log_.apply(log_changes_[i].write, &log_changes_[i].data, log_changes_[i].chain);
-  const std::size_t hard_kept = random.below(hard_changes_.size() + 1);
   if (hard_kept > 0) disk_hard_ = hard_changes_[hard_kept - 1].state;
   log_changes_.clear();
   hard_changes_.clear();

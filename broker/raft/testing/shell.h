@@ -63,6 +63,9 @@ class Shell {
   /// Ends the process. A drawn number of the changes that are not synced gets to the disk all the
   /// same; of the log and of the hard state each for itself.
   void crash(common::Random& random);
+  /// The same, and all of it gets there, or nothing.
+  enum class Unsynced : std::uint8_t { kLost, kKept };
+  void die(Unsynced unsynced);
   bool running() const { return group_ != nullptr; }
   /// What the replica of a new group, or one that is given a log to begin with, finds on its disk.
   void format(HardState hard, LogImage log);
@@ -129,6 +132,7 @@ class Shell {
     std::uint32_t ticket;
   };
   void absorb(const Letter* input);
+  void end(std::size_t log_kept, std::size_t hard_kept);
 
   ReplicaId id_;
   GroupSettings group_settings_;

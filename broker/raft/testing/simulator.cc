@@ -58,6 +58,8 @@ void Simulator::draw_faults() {
   faults_.sync_us_max = static_cast<int>(random_.between(200, random_.chance(1, 4) ? 200'000 : 5000));
   faults_.crash_unsynced_permille = maybe(30, 5, 100);
   faults_.starve_permille = maybe(50, 5, 40);
+  faults_.split_permille = maybe(40, 2, 20);
+  if (random_.chance(1, 3)) faults_.write_percent = 1;
   if (random_.chance(1, 4)) {
     // Few voters, and a set that never rests.
     faults_.reconfigure_permille = 400;
@@ -379,7 +381,8 @@ void Simulator::act_client() {
   const int leader = pick_leader();
   if (leader < 0) return;
   Shell& shell = *at(leader).shell;
-  if (random_.chance(1, 3) && shell.propose(random_.between(1, 5), now_)) {
+  if (random_.chance(static_cast<std::uint64_t>(faults_.write_percent), 100) &&
+      shell.propose(random_.between(1, 5), now_)) {
     trace("{} appends up to {}", leader, shell.log().end());
     after(leader);
   }
@@ -413,6 +416,13 @@ void Simulator::act_fault() {
       }
     }
     trace("links of {} are cut", index);
+  }
+  if (happens(faults_.split_permille)) {
+    const std::uint64_t side = random_.next();
+    for (std::size_t i = 0; i < nodes_.size(); ++i) {
+      for (std::size_t j = 0; j < nodes_.size(); ++j) cut_[i][j] = ((side >> i) & 1) != ((side >> j) & 1);
+    }
+    trace("split {:b}", side % (1U << nodes_.size()));
   }
   if (random_.chance(1, 60)) cut_ = {};
 }

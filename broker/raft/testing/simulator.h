@@ -93,6 +93,9 @@ class Simulator final : public Replicas {
     int crash_unsynced_permille = 0;
     /// All data for one broker is lost for a while.
     int starve_permille = 0;
+    /// Of two halves neither hears the other.
+    int split_permille = 0;
+    int write_percent = 33;
   };
 
   void set_up();
