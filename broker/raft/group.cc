@@ -100,9 +100,10 @@ void Group::step(const Message& message, Instant now, Ready& ready) {
       !(mutated(Mutation::kAcceptOldLeader) && std::holds_alternative<Append>(message.body))) {
     return step_stale(message);
   }
-  // A pre-ballot changes nothing: who asks may be the only one that its term means anything to.
-  if (message.term > hard_.term && !is_pre) become_follower(message.term, ReplicaId{});
-  if (message.config.has_value() && message.config->id.term <= hard_.term) adopt(*message.config);
+  // Also with a pre-ballot: a follower sends no heartbeats here and gets none, so this may be how it
+  // learns that its leader leads no more; and a leader of an earlier term would hear of it anyway.
+  if (message.term > hard_.term) become_follower(message.term, ReplicaId{});
+  if (message.config.has_value()) adopt(*message.config);
   dispatch(message);
 }
 

@@ -15,7 +15,7 @@ namespace millrace::raft {
 inline constexpr std::size_t kStartsPerReply = 32;
 
 enum class Ballot : std::uint8_t {
-  kPre,   // would you vote for me? Changes nothing on either side
+  kPre,   // would you vote for me? Takes no term and no vote
   kReal,  // vote for me
 };
 
