@@ -90,18 +90,17 @@ bool Group::same_replica(const ReplicaId& left, const ReplicaId& right) const {
 
 void Group::step(const Message& message, Instant now, Ready& ready) {
   const Turn turn(*this, now, ready);
-  if (!same_replica(message.to, self_) || message.from == self_)
-    return odd(Oddity::kWrongReplica);
+  if (!same_replica(message.to, self_) || message.from == self_) return odd(Oddity::kWrongReplica);
   if (!raft::is_sound(message)) return odd(Oddity::kUnsound);
-  const bool is_pre =
-      std::holds_alternative<VoteRequest>(message.body) &&
-      std::get<VoteRequest>(message.body).ballot == Ballot::kPre;
+  const bool is_pre = std::holds_alternative<VoteRequest>(message.body) &&
+                      std::get<VoteRequest>(message.body).ballot == Ballot::kPre;
   if (message.term < hard_.term && !std::holds_alternative<VoteReply>(message.body) && !is_pre &&
       !(mutated(Mutation::kAcceptOldLeader) && std::holds_alternative<Append>(message.body))) {
     return step_stale(message);
   }
-  // Also with a pre-ballot: a follower sends no heartbeats here and gets none, so this may be how it
-  // learns that its leader leads no more; and a leader of an earlier term would hear of it anyway.
+  // Also with a pre-ballot: a follower sends no heartbeats here and gets none, so this may be how
+  // it learns that its leader leads no more; and a leader of an earlier term would hear of it
+  // anyway.
   if (message.term > hard_.term) become_follower(message.term, ReplicaId{});
   if (message.config.has_value()) adopt(*message.config);
   dispatch(message);

@@ -40,16 +40,16 @@ struct Start {
 enum class Refusal : std::uint8_t {
   kNone,
   kNotLeader,
-  kNotConfirmed,     // nothing is committed in this term yet (condition 2 of arXiv 2102.11960)
-  kConfigNotKnown,   // a majority does not have the newest voter set yet (condition 1)
-  kNotCommitted,     // a majority of this set does not have all that is committed (condition 2)
-  kNotCaughtUp,      // too far behind to become a voter or leader
+  kNotConfirmed,    // nothing is committed in this term yet (condition 2 of arXiv 2102.11960)
+  kConfigNotKnown,  // a majority does not have the newest voter set yet (condition 1)
+  kNotCommitted,    // a majority of this set does not have all that is committed (condition 2)
+  kNotCaughtUp,     // too far behind to become a voter or leader
   kUnknownReplica,
   kAlreadySo,
-  kSelf,             // a leader does not take its own vote away: transfer first
-  kTooFewHeard,      // of the voters that would be left, a majority does not answer
+  kSelf,         // a leader does not take its own vote away: transfer first
+  kTooFewHeard,  // of the voters that would be left, a majority does not answer
   kTooMany,
-  kBusy,             // leadership is being handed over
+  kBusy,  // leadership is being handed over
 };
 
 enum class Change : std::uint8_t {
@@ -88,9 +88,10 @@ enum class Oddity : std::uint8_t {
 /// - Liveness of brokers comes from outside, as transitions: suspect() when a broker was silent for
 ///   the election timeout or refuses connections, alive() when it is heard again, restarted() when
 ///   a new process answers, or the broker says that it has the replica no more; nothing of the old
-///   process is given to step() after that. They are told to every group that has the broker as a replica, and to a
-///   new group for those suspected at that time. Whatever a broker sends shows that it is alive, so
-///   alive() comes before step() of its message. A quiet group has no deadline and sends nothing.
+///   process is given to step() after that. They are told to every group that has the broker as a
+///   replica, and to a new group for those suspected at that time. Whatever a broker sends shows
+///   that it is alive, so alive() comes before step() of its message. A quiet group has no deadline
+///   and sends nothing.
 /// - Messages may get lost at any time; the group asks again. Where a connection broke, alive()
 ///   makes that quicker.
 ///
@@ -138,8 +139,8 @@ class Group {
   /// the last of ready.messages. False: they are of no use any more. to == from: they could not be
   /// read; the group asks again later.
   bool fetched(const Fetch& fetch, Offset to, std::uint32_t bytes, Instant now, Ready& ready);
-  /// Answers a Fetch with `install`: a snapshot of the producers at `at` <= commit() is there. True:
-  /// the message it goes with is the last of ready.messages. Requires at == log_start().
+  /// Answers a Fetch with `install`: a snapshot of the producers at `at` <= commit() is there.
+  /// True: the message it goes with is the last of ready.messages. Requires at == log_start().
   bool install_ready(const Fetch& fetch, Offset at, Instant now, Ready& ready);
   /// The caller has moved its log's start. Requires log_start() <= start <= commit().
   void trimmed(Offset start);

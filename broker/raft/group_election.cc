@@ -118,7 +118,8 @@ void Group::count_votes() {
     return become_leader(clean < majority);
   }
   if (votes_in(votes_.rejected) <= voters - majority) return;
-  // It cannot win any more. Its old leader is still remembered after a pre-ballot: that may be well.
+  // It cannot win any more. Its old leader is still remembered after a pre-ballot: that may be
+  // well.
   const ReplicaId leader = role_ == Role::kPreCandidate ? leader_ : ReplicaId{};
   become_follower(hard_.term, leader);
   if (leader.is_none() || suspected(leader.node))
@@ -154,8 +155,8 @@ bool Group::would_vote(const Message& message, const VoteRequest& request) const
     const bool has_leader = !leader_.is_none() && !suspected(leader_.node);
     if (has_leader && leader_ != message.from) return false;
     // Of two that stand at once one gives way, so that they do not take each other's votes.
-    const bool first = log_.last() > request.last ||
-                       (log_.last() == request.last && self_ < message.from);
+    const bool first =
+        log_.last() > request.last || (log_.last() == request.last && self_ < message.from);
     if (role_ == Role::kPreCandidate && first && !hard_.unclean) return false;
   } else if (!hard_.vote.is_none() && !same_replica(hard_.vote, message.from) &&
              !mutated(Mutation::kVoteTwice)) {
@@ -192,9 +193,8 @@ void Group::on_vote_request(const Message& message, const VoteRequest& request) 
   }
   Message answer = message_to(message.from);
   if (hard_.config.id > message.config_id) answer.config = hard_.config;
-  answer.body =
-      VoteReply{request.ballot, request.candidate_term, granted,
-                hard_.unclean && !mutated(Mutation::kUncleanVotes)};
+  answer.body = VoteReply{request.ballot, request.candidate_term, granted,
+                          hard_.unclean && !mutated(Mutation::kUncleanVotes)};
   send(std::move(answer));
 }
 

@@ -34,10 +34,8 @@ void Group::on_append(const Message& message, const Append& append) {
   }
   leader_log_start_ = append.log_start;
   if (!log_.contains(append.prev)) {
-    AppendReply::Mismatch mismatch{.prev = append.prev,
-                                   .log_start = log_.start(),
-                                   .log_end = log_.end(),
-                                   .starts = {}};
+    AppendReply::Mismatch mismatch{
+        .prev = append.prev, .log_start = log_.start(), .log_end = log_.end(), .starts = {}};
     // What lies behind the question's term cannot be common to both.
     for (const TermStart& start : log_.starts()) {
       if (start.term > append.prev.term) {
@@ -79,8 +77,8 @@ void Group::on_append(const Message& message, const Append& append) {
   verified_ = std::max(verified_, target);
   note_leaders_commit(append, target);
   readmit_if_caught_up(append);
-  const bool waits = wrote && group_settings_.flush == FlushMode::kStrict &&
-                     !mutated(Mutation::kAckBeforeDurable);
+  const bool waits =
+      wrote && group_settings_.flush == FlushMode::kStrict && !mutated(Mutation::kAckBeforeDurable);
   if (!waits || append.probe) reply(message.from, std::nullopt);
 }
 

@@ -131,8 +131,7 @@ void Group::push_all() {
   for (Progress& peer : peers_) push(peer);
 }
 
-bool Group::fetched(const Fetch& fetch, Offset to, std::uint32_t bytes, Instant now,
-                    Ready& ready) {
+bool Group::fetched(const Fetch& fetch, Offset to, std::uint32_t bytes, Instant now, Ready& ready) {
   const Turn turn(*this, now, ready);
   Progress* peer = role_ == Role::kLeader ? find_peer(fetch.to) : nullptr;
   if (peer == nullptr || !peer->fetching || peer->fetch_id != fetch.id || fetch.install)
@@ -167,9 +166,8 @@ bool Group::install_ready(const Fetch& fetch, Offset at, Instant now, Ready& rea
   peer->asked = true;
   Message message = message_to(peer->id);
   if (peer->config_known < hard_.config.id) message.config = hard_.config;
-  message.body = Install{.at = {log_.first().term, at},
-                         .first = log_.first(),
-                         .loss_term = hard_.loss_term};
+  message.body =
+      Install{.at = {log_.first().term, at}, .first = log_.first(), .loss_term = hard_.loss_term};
   peer->config_sent = hard_.config.id;
   send(std::move(message));
   wait_for(*peer);
@@ -362,9 +360,8 @@ void Group::retry(Progress& peer) {
 /// A leader that cannot reach a majority leads no more (thesis 6.2).
 void Group::check_quorum() {
   if (role_ != Role::kLeader) return;
-  const std::size_t heard = count_voters([&](const Progress& peer) {
-    return !suspected(peer.id.node) && !peer.silent;
-  });
+  const std::size_t heard =
+      count_voters([&](const Progress& peer) { return !suspected(peer.id.node) && !peer.silent; });
   if (heard + (is_own_voter() ? 1 : 0) >= hard_.config.majority()) return;
   become_follower(hard_.term, ReplicaId{});
 }
@@ -404,7 +401,8 @@ std::vector<ReplicaId> Group::in_sync(Instant now) const {
       continue;
     }
     const bool here = !suspected(voter.node) && !peer->silent && !peer->unclean;
-    const bool level = peer->acked == log_.last() || now - peer->caught_up_at <= settings_->in_sync_lag;
+    const bool level =
+        peer->acked == log_.last() || now - peer->caught_up_at <= settings_->in_sync_lag;
     if (here && level) found.push_back(voter);
   }
   return found;

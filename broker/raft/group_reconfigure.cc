@@ -81,7 +81,8 @@ VoterSet Group::changed_config(Change change, const ReplicaId& replica) const {
   config.id = {hard_.term, hard_.config.id.version + 1};
   std::erase(config.voters, replica);
   std::erase(config.learners, replica);
-  if (change == Change::kAddLearner || change == Change::kDemote) config.learners.push_back(replica);
+  if (change == Change::kAddLearner || change == Change::kDemote)
+    config.learners.push_back(replica);
   if (change == Change::kPromote) config.voters.push_back(replica);
   if (mutated(Mutation::kChangeTwoVoters) && change == Change::kPromote && config.voters.size() > 2)
     std::erase(config.voters, config.voters[config.voters[0] == self_ ? 1 : 0]);

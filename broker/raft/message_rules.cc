@@ -29,8 +29,9 @@ struct Judge {
            append.log_start >= Offset{0} && append.loss_term >= Term{0} && append.loss_term <= term;
   }
   bool operator()(const Install& install) const {
-    return can_be(install.at) && install.at.term <= term && install.first.term == install.at.term && install.first.offset <= install.at.offset &&
-           install.first.offset >= Offset{0} && install.loss_term <= term;
+    return can_be(install.at) && install.at.term <= term && install.first.term == install.at.term &&
+           install.first.offset <= install.at.offset && install.first.offset >= Offset{0} &&
+           install.loss_term <= term;
   }
   bool operator()(const AppendReply& reply) const {
     if (!can_be(reply.acked) || !can_be(reply.received)) return false;

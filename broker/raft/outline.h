@@ -1,4 +1,5 @@
-// outline.begin_term(Term{3});  outline.extend(Offset{40});  outline.contains({Term{3}, Offset{20}})
+// outline.begin_term(Term{3});  outline.extend(Offset{40});  outline.contains({Term{3},
+// Offset{20}})
 //
 // A log without its bytes: where it begins and ends, and where its terms start.
 #pragma once

@@ -64,7 +64,8 @@ TEST(Outline, AgreesAsFarAsTheStretchIsTheSame) {
 }
 
 // A log trimmed to where a term starts still knows the term in front of it, so that this start can
-// be cut off again when its leader lost (a found bug: the follower could not be told where to go on).
+// be cut off again when its leader lost (a found bug: the follower could not be told where to go
+// on).
 TEST(Outline, KeepsTheTermInFrontOfItsStart) {
   Outline log;
   log.begin_term(Term{3});

@@ -30,7 +30,7 @@ struct LogWrite {
     kTermStart,  // write down the start of `start.term` at the log's end
     kAppend,     // append [from, to) of the data that came with the message just stepped
     kReset,      // empty the log, which then begins and ends at `to`; {`start`} are its term
-                  // starts, none if that is {0, 0}
+                 // starts, none if that is {0, 0}
   };
   Kind kind;
   Offset from;

@@ -21,16 +21,14 @@ bool VoterSet::is_sound() const {
   all.insert(all.end(), learners.begin(), learners.end());
   std::ranges::sort(all);
   if (std::ranges::adjacent_find(all) != all.end()) return false;
-  return std::ranges::none_of(all, [](const ReplicaId& replica) {
-    return replica.node < model::BrokerId{0};
-  });
+  return std::ranges::none_of(
+      all, [](const ReplicaId& replica) { return replica.node < model::BrokerId{0}; });
 }
 
 std::size_t voters_changed(const VoterSet& left, const VoterSet& right) {
   const auto missing = [](const VoterSet& from, const VoterSet& in) {
-    return std::ranges::count_if(from.voters, [&](const ReplicaId& one) {
-      return !in.is_voter(one);
-    });
+    return std::ranges::count_if(from.voters,
+                                 [&](const ReplicaId& one) { return !in.is_voter(one); });
   };
   return static_cast<std::size_t>(missing(left, right) + missing(right, left));
 }

@@ -26,8 +26,8 @@ void Oracle::observe(Shell& shell) {
   for (const RoleChange& role : output.roles) check_role(shell, role);
   if (output.commit.has_value()) check_commit(shell, *output.commit);
   if (output.acknowledged.has_value() && strict()) {
-    const std::size_t wanted = std::max<std::size_t>(shell.group().config().majority(),
-                                                     group_settings_.min_insync);
+    const std::size_t wanted =
+        std::max<std::size_t>(shell.group().config().majority(), group_settings_.min_insync);
     check_majority(shell, *output.acknowledged, wanted, "acknowledged");
   }
 }
@@ -60,8 +60,8 @@ void Oracle::check_role(const Shell& shell, const RoleChange& role) {
   if (role.role != Role::kLeader) return;
   const auto [known, fresh] = leaders_.emplace(role.term, shell.id());
   if (known->second != shell.id()) {
-    fail(fmt::format("{} and {} both lead in term {}", to_text(known->second),
-                     to_text(shell.id()), role.term));
+    fail(fmt::format("{} and {} both lead in term {}", to_text(known->second), to_text(shell.id()),
+                     role.term));
   }
   // Leader completeness. What leaders of later terms committed since is not its business.
   if (fresh && role.term == leaders_.rbegin()->first &&

@@ -44,7 +44,8 @@ bool has(const common::ScriptCommand& command, const char* word) {
   return std::ranges::find(command.arguments, word) != command.arguments.end();
 }
 
-/// A log whose records are told apart by term and offset, so that scripts that say the same have it.
+/// A log whose records are told apart by term and offset, so that scripts that say the same have
+/// it.
 LogImage make_log(const common::ScriptCommand& command) {
   LogImage log;
   log.start = Offset{number(command, "start", 0)};
@@ -88,7 +89,8 @@ std::string Session::collect(Shell& shell) {
     for (const LogWrite& write : output.writes)
       text += fmt::format("  {}: {}\n", name, to_text(write));
   }
-  for (const RoleChange& role : output.roles) text += fmt::format("  {}: {}\n", name, to_text(role));
+  for (const RoleChange& role : output.roles)
+    text += fmt::format("  {}: {}\n", name, to_text(role));
   for (const Notice what : output.notices) text += fmt::format("  {}: {}\n", name, to_text(what));
   if (output.commit.has_value()) text += fmt::format("  {}: committed {}\n", name, *output.commit);
   if (output.acknowledged.has_value() && output.acknowledged != output.commit)
@@ -122,8 +124,7 @@ std::string Session::add(const common::ScriptCommand& command) {
   GroupSettings group_settings;
   if (has(command, "relaxed")) group_settings.flush = FlushMode::kRelaxed;
   group_settings.min_insync = static_cast<std::uint32_t>(number(command, "insync", 1));
-  auto shell =
-      std::make_unique<Shell>(parse_replica(name), group_settings, settings_, random_);
+  auto shell = std::make_unique<Shell>(parse_replica(name), group_settings, settings_, random_);
   shell->format(std::move(hard), make_log(command));
   replicas_[name] = std::move(shell);
   return start(command);
@@ -197,8 +198,7 @@ std::string Session::advance(const common::ScriptCommand& command) {
     Shell* first = nullptr;
     for (auto& [name, shell] : replicas_) {
       if (!shell->running() || shell->group().next_deadline() > end) continue;
-      if (first == nullptr ||
-          shell->group().next_deadline() < first->group().next_deadline())
+      if (first == nullptr || shell->group().next_deadline() < first->group().next_deadline())
         first = shell.get();
     }
     if (first == nullptr) break;

@@ -15,10 +15,12 @@ namespace millrace::raft {
 /// Commands, one per line; replicas are written "1", or "1b" on another disk than the first:
 ///
 ///   replica R [voters=R,R] [learners=R] [config=TERM.VERSION] [term=T] [vote=R] [log=T@O,T@O]
-///           [start=O] [end=O] [relaxed] [insync=N]       adds one with this on its disk, not started
+///           [start=O] [end=O] [relaxed] [insync=N]       adds one with this on its disk, not
+///           started
 ///   start R [lost]            crash R [keep]             with `keep`, what is not synced survives
 ///   deliver [R->R]            drop [R->R]                all messages that wait, or those of a way
-///   settle                    delivers, syncs and reads until nothing moves; prints what it did not
+///   settle                    delivers, syncs and reads until nothing moves; prints what it did
+///   not
 ///                             see before only in short: the roles and commits
 ///   sync R                    hard R                     the log; term, vote and voter set
 ///   propose R COUNT           read R [COUNT]             answers what R's group asked for

@@ -21,7 +21,8 @@ constexpr Duration kHeartbeat = milliseconds(150);
 template <typename... Args>
 void Simulator::trace(const char* format, const Args&... args) {
   if (!options_.trace) return;
-  fmt::print("{:>9.3f} ", std::chrono::duration<double, std::milli>(now_.time_since_epoch()).count());
+  fmt::print("{:>9.3f} ",
+             std::chrono::duration<double, std::milli>(now_.time_since_epoch()).count());
   fmt::print(fmt::runtime(format), args...);
   fmt::print("\n");
 }
@@ -55,7 +56,8 @@ void Simulator::draw_faults() {
   faults_.wipe_permille = maybe(30, 5, 20);
   faults_.trim_permille = maybe(50, 10, 60);
   faults_.campaign_permille = maybe(30, 5, 40);
-  faults_.sync_us_max = static_cast<int>(random_.between(200, random_.chance(1, 4) ? 200'000 : 5000));
+  faults_.sync_us_max =
+      static_cast<int>(random_.between(200, random_.chance(1, 4) ? 200'000 : 5000));
   faults_.crash_unsynced_permille = maybe(30, 5, 100);
   faults_.starve_permille = maybe(50, 5, 40);
   faults_.split_permille = maybe(40, 2, 20);
@@ -85,8 +87,7 @@ void Simulator::set_up() {
   for (int i = 0; i < voter_count_; ++i) first.config.voters.push_back(replica_id(i));
   nodes_.resize(static_cast<std::size_t>(node_count_));
   for (int i = 0; i < node_count_; ++i) {
-    at(i).shell =
-        std::make_unique<Shell>(replica_id(i), group_settings_, settings_, random_);
+    at(i).shell = std::make_unique<Shell>(replica_id(i), group_settings_, settings_, random_);
     if (i < voter_count_) at(i).shell->format(first, {});
     boot(i);
     push(now_ + microseconds(random_.between(0, 100'000)), EventKind::kHeartbeat, i);
@@ -107,10 +108,10 @@ const Shell* Simulator::find(const ReplicaId& id) const {
 }
 
 void Simulator::push(Instant when, EventKind kind, int node, std::uint32_t letter) {
-  const std::uint64_t life = kind == EventKind::kDeliver || kind == EventKind::kHeartbeat ||
-                                     kind == EventKind::kAct
-                                 ? 0
-                                 : at(node).life;
+  const std::uint64_t life =
+      kind == EventKind::kDeliver || kind == EventKind::kHeartbeat || kind == EventKind::kAct
+          ? 0
+          : at(node).life;
   events_.push({when, ++sequence_, kind, node, life, letter});
 }
 
@@ -125,7 +126,8 @@ void Simulator::handle(const Event& event) {
   if (event.life != 0 && event.life != node.life) return;
   if (node.shell->running() && now_ < node.paused_until) {
     // A paused process sees everything later.
-    events_.push({node.paused_until, ++sequence_, event.kind, event.node, event.life, event.letter});
+    events_.push(
+        {node.paused_until, ++sequence_, event.kind, event.node, event.life, event.letter});
     return;
   }
   if (!network && !node.shell->running()) return;
@@ -154,7 +156,8 @@ void Simulator::handle(const Event& event) {
     case EventKind::kCrash:
       crash(event.node);
       if (event.letter == 0) return;
-      events_.push({now_ + microseconds(event.letter), ++sequence_, EventKind::kBoot, event.node, 0, 0});
+      events_.push(
+          {now_ + microseconds(event.letter), ++sequence_, EventKind::kBoot, event.node, 0, 0});
       return;
     case EventKind::kBoot:
     case EventKind::kAct:
@@ -226,7 +229,8 @@ void Simulator::send(Letter letter) {
   if (to >= node_count_ || !linked(from, to)) return;
   if (letter.data != nullptr && now_ < at(to).starved_until) return;
   if (random_.chance(static_cast<std::uint64_t>(faults_.drop_percent), 100)) return;
-  const int copies = random_.chance(static_cast<std::uint64_t>(faults_.repeat_percent), 100) ? 2 : 1;
+  const int copies =
+      random_.chance(static_cast<std::uint64_t>(faults_.repeat_percent), 100) ? 2 : 1;
   for (int i = 0; i < copies; ++i) {
     Duration delay = microseconds(random_.between(50, faults_.delay_us_max));
     if (random_.chance(static_cast<std::uint64_t>(faults_.slow_percent), 100))
@@ -286,7 +290,8 @@ void Simulator::after(int index) {
   }
   if (shell.unsynced_hard() && !node.hard_syncing) {
     node.hard_syncing = true;
-    push(now_ + microseconds(random_.between(50, faults_.sync_us_max)), EventKind::kSyncHard, index);
+    push(now_ + microseconds(random_.between(50, faults_.sync_us_max)), EventKind::kSyncHard,
+         index);
   }
   const Instant deadline = shell.group().next_deadline();
   if (deadline != kNever && (node.tick_at == Instant::max() || deadline < node.tick_at)) {
@@ -327,8 +332,8 @@ void Simulator::boot(int index) {
 bool Simulator::survives(const VoterSet& config, const ReplicaId& without) const {
   std::size_t left = 0;
   for (const ReplicaId& voter : config.voters) {
-    const bool there = std::ranges::any_of(
-        nodes_, [&](const Node& node) { return node.shell->id() == voter; });
+    const bool there =
+        std::ranges::any_of(nodes_, [&](const Node& node) { return node.shell->id() == voter; });
     left += there && voter != without ? 1 : 0;
   }
   return config.voters.empty() || left >= config.majority();
@@ -420,7 +425,8 @@ void Simulator::act_fault() {
   if (happens(faults_.split_permille)) {
     const std::uint64_t side = random_.next();
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
-      for (std::size_t j = 0; j < nodes_.size(); ++j) cut_[i][j] = ((side >> i) & 1) != ((side >> j) & 1);
+      for (std::size_t j = 0; j < nodes_.size(); ++j)
+        cut_[i][j] = ((side >> i) & 1) != ((side >> j) & 1);
     }
     trace("split {:b}", side % (1U << nodes_.size()));
   }
@@ -461,10 +467,10 @@ void Simulator::act_admin() {
     if (config.is_member(gone->id()) && random_.chance(1, 2)) replica = gone->id();
   }
   const bool gone = find(replica) != at(replica.node.value()).shell.get();
-  Change change = config.is_voter(replica) ? (random_.chance(1, 2) ? Change::kDemote : Change::kRemove)
-                  : config.is_learner(replica)
-                      ? (gone ? Change::kRemove : Change::kPromote)
-                      : Change::kAddLearner;
+  Change change = config.is_voter(replica)
+                      ? (random_.chance(1, 2) ? Change::kDemote : Change::kRemove)
+                  : config.is_learner(replica) ? (gone ? Change::kRemove : Change::kPromote)
+                                               : Change::kAddLearner;
   // Nobody takes living voters away until the dead are a majority.
   VoterSet left = config;
   std::erase(left.voters, replica);

@@ -45,7 +45,17 @@ class Simulator final : public Replicas {
 
  private:
   static constexpr int kNodesMax = 7;
-  enum class EventKind : std::uint8_t { kDeliver, kTick, kSyncLog, kSyncHard, kFetch, kHeartbeat, kAct, kCrash, kBoot };
+  enum class EventKind : std::uint8_t {
+    kDeliver,
+    kTick,
+    kSyncLog,
+    kSyncHard,
+    kFetch,
+    kHeartbeat,
+    kAct,
+    kCrash,
+    kBoot
+  };
   struct Event {
     Instant at;
     std::uint64_t sequence;
@@ -117,7 +127,9 @@ class Simulator final : public Replicas {
   void wipe(int node);
   bool survives(const VoterSet& config, const ReplicaId& without) const;
   bool wipe_allowed(const ReplicaId& id) const;
-  bool linked(int from, int to) const { return !cut_[static_cast<std::size_t>(from)][static_cast<std::size_t>(to)]; }
+  bool linked(int from, int to) const {
+    return !cut_[static_cast<std::size_t>(from)][static_cast<std::size_t>(to)];
+  }
   void run_until(Instant end);
   void heal();
   void check_alive();

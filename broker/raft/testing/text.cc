@@ -7,8 +7,7 @@ namespace {
 
 std::string list(const std::vector<ReplicaId>& replicas) {
   std::string text;
-  for (const ReplicaId& replica : replicas)
-    text += (text.empty() ? "" : ",") + to_text(replica);
+  for (const ReplicaId& replica : replicas) text += (text.empty() ? "" : ",") + to_text(replica);
   return text;
 }
 
@@ -79,8 +78,8 @@ std::string to_text(Position position) {
 }
 
 std::string to_text(const VoterSet& config) {
-  std::string text = fmt::format("v{}.{}=[{}]", config.id.term, config.id.version,
-                                 list(config.voters));
+  std::string text =
+      fmt::format("v{}.{}=[{}]", config.id.term, config.id.version, list(config.voters));
   if (!config.learners.empty()) text += fmt::format("+[{}]", list(config.learners));
   return text;
 }
@@ -107,8 +106,8 @@ std::string to_text(const LogWrite& write) {
 }
 
 std::string to_text(const HardState& hard) {
-  std::string text = fmt::format("term={} vote={} {}", hard.term, to_text(hard.vote),
-                                 to_text(hard.config));
+  std::string text =
+      fmt::format("term={} vote={} {}", hard.term, to_text(hard.vote), to_text(hard.config));
   if (hard.unclean) text += " unclean";
   if (hard.incarnation > 0) text += fmt::format(" incarnation={}", hard.incarnation);
   if (hard.loss_term > Term{0}) text += fmt::format(" loss={}", hard.loss_term);
@@ -128,12 +127,18 @@ std::string to_text(Notice notice) {
 }
 
 std::string to_text(Refusal refusal) {
-  static constexpr const char* kNames[] = {
-      "ok",           "not the leader",  "nothing committed in this term",
-      "voter set not known to a majority", "committed is not in this set",
-      "not caught up", "unknown replica", "is so already",
-      "itself",       "too few left that answer",      "too many",
-      "handing over"};
+  static constexpr const char* kNames[] = {"ok",
+                                           "not the leader",
+                                           "nothing committed in this term",
+                                           "voter set not known to a majority",
+                                           "committed is not in this set",
+                                           "not caught up",
+                                           "unknown replica",
+                                           "is so already",
+                                           "itself",
+                                           "too few left that answer",
+                                           "too many",
+                                           "handing over"};
   return kNames[static_cast<int>(refusal)];
 }
 
