@@ -151,6 +151,12 @@ class Group {
   Refusal transfer(const ReplicaId& to, Instant now, Ready& ready);
   /// Stands for election without waiting; with PreVote, so it cannot disturb.
   void campaign(Instant now, Ready& ready);
+  /// By an operator's explicit wish, where a majority of the voters is gone for good: this replica
+  /// becomes the only voter, all others learners, and leads with the log it has. What only the lost
+  /// ones had committed is lost, which is reported as an unclean election. To be asked of one
+  /// replica of a group only, the one with the furthest log. kAlreadySo: it hears a leader, or is
+  /// one.
+  Refusal recover_alone(Instant now, Ready& ready);
   void set_group_settings(GroupSettings settings, Instant now, Ready& ready);
 
   const ReplicaId& self() const { return self_; }

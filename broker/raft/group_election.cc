@@ -192,7 +192,8 @@ void Group::on_vote_request(const Message& message, const VoteRequest& request) 
       arm_election(settings_->election_timeout / 2, settings_->election_timeout / 2);
   }
   Message answer = message_to(message.from);
-  if (hard_.config.id > message.config_id) answer.config = hard_.config;
+  if (hard_.config.id > message.config_id && !mutated(Mutation::kVoteForOlderConfig))
+    answer.config = hard_.config;
   answer.body = VoteReply{request.ballot, request.candidate_term, granted,
                           hard_.unclean && !mutated(Mutation::kUncleanVotes)};
   send(std::move(answer));

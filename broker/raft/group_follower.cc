@@ -70,10 +70,8 @@ void Group::on_append(const Message& message, const Append& append) {
     CHECK(log_.contains(target));
   }
   const bool wrote = !(before == LogMark{cuts_, log_.last()});
-  if (mutated(Mutation::kForgetTermStart) && wrote && append.to == append.prev.offset) {
-    out_->writes.pop_back();
+  if (mutated(Mutation::kForgetTermStart) && wrote && append.to == append.prev.offset)
     durable_ = log_.last();
-  }
   verified_ = std::max(verified_, target);
   note_leaders_commit(append, target);
   readmit_if_caught_up(append);

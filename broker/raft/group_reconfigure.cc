@@ -128,4 +128,27 @@ Refusal Group::reconfigure(Change change, const ReplicaId& replica, Instant now,
   return Refusal::kNone;
 }
 
+Refusal Group::recover_alone(Instant now, Ready& ready) {
+  const Turn turn(*this, now, ready);
+  if (!leader_.is_none() && (leader_ == self_ || !suspected(leader_.node)))
+    return Refusal::kAlreadySo;
+  if (hard_.config.id.version == 0) return Refusal::kUnknownReplica;
+  VoterSet config = hard_.config;
+  config.learners.insert(config.learners.end(), config.voters.begin(), config.voters.end());
+  std::erase(config.learners, self_);
+  config.voters = {self_};
+  become_follower(hard_.term + 1, ReplicaId{});
+  config.id = {hard_.term, config.id.version + 1};
+  CHECK(config.is_sound());
+  hard_.config = std::move(config);
+  // Its own vote is all there are, and marked: so the election is reported, and others may be cut
+  // back to this log.
+  hard_.unclean = true;
+  ++hard_.incarnation;
+  hard_changed();
+  notice(Notice::kConfigChanged);
+  election_at_ = now_;
+  return Refusal::kNone;
+}
+
 }  // namespace millrace::raft

@@ -18,7 +18,7 @@ enum class Mutation : std::uint8_t {
   kAckBeforeDurable,     // a follower acknowledges what it has in memory
   kCountOwnUnsynced,     // a leader counts itself at once
   kAckUnverified,        // a follower acknowledges its whole log, fitting or not
-  kForgetTermStart,      // a follower does not write term starts down before it acknowledges
+  kForgetTermStart,      // a follower acknowledges a term's start before it is durable
   kTruncateOnRepeat,     // a repeated message cuts off what came after it
   kCommitUnverified,     // a follower takes the leader's commit offset for its own log, as it is
   kHighWatermarkFalls,   // a late message moves the commit offset back

@@ -305,6 +305,8 @@ std::string Session::on_replica(const common::ScriptCommand& command) {
     shell->campaign(now_);
   } else if (command.name == "transfer") {
     text = to_text(shell->transfer(parse_replica(second), now_)) + '\n';
+  } else if (command.name == "recover") {
+    text = to_text(shell->recover_alone(now_)) + '\n';
   } else if (command.name == "trim") {
     shell->trim(Offset{std::stoll(second)});
   } else if (command.name == "insync") {

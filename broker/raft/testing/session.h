@@ -27,6 +27,7 @@ namespace millrace::raft {
 ///   advance MS                lets time pass: deadlines are met in order
 ///   suspect R NODE            alive R NODE               restarted R NODE
 ///   transfer R TO             change R add|promote|demote|remove WHOM
+///   recover R                 an operator gives up the others
 ///   trim R OFFSET             show [R]                   insync R
 ///   send FROM->TO tTERM KIND ...                         a message nobody sent; see inject()
 class Session {

@@ -214,6 +214,12 @@ Refusal Shell::transfer(const ReplicaId& to, Instant now) {
   return refused;
 }
 
+Refusal Shell::recover_alone(Instant now) {
+  const Refusal refused = group_->recover_alone(now, ready_);
+  absorb(nullptr);
+  return refused;
+}
+
 void Shell::trim(Offset to) {
   if (to <= log_.start) return;
   log_.trim(to);

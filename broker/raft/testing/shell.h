@@ -80,6 +80,7 @@ class Shell {
   bool propose(std::int64_t records, Instant now);
   Refusal reconfigure(Change change, const ReplicaId& replica, Instant now);
   Refusal transfer(const ReplicaId& to, Instant now);
+  Refusal recover_alone(Instant now);
   void trim(Offset to);
   /// Makes up to `changes` of the oldest log changes durable; false: there were none.
   bool sync_log(std::size_t changes, Instant now);
