@@ -19,8 +19,9 @@ std::uint64_t number_from(const char* variable, std::uint64_t fallback) {
   return text == nullptr ? fallback : std::stoull(text);
 }
 
-// Each of these once showed a bug, here or in a check.
-constexpr std::uint64_t kFound[] = {1};
+// Each of these once showed something wrong, in the core or in a check. What was wrong in the core has a script or a
+// test of its own as well.
+constexpr std::uint64_t kFound[] = {202000};
 
 Verdict run_seed(std::uint64_t seed) {
   Simulator simulator({.seed = seed, .trace = std::getenv("RAFT_TRACE") != nullptr});

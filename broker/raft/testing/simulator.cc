@@ -511,7 +511,11 @@ void Simulator::check_alive() {
   if (!oracle_->failure().empty()) return;
   int leader = -1;
   for (int i = 0; i < node_count_; ++i) {
-    if (up(i) && at(i).shell->group().confirmed()) leader = i;
+    // One that was taken out of the set and heard nothing of it may still think that it leads: it
+    // learns better with its first write, or from the table of leaders.
+    const Group& group = at(i).shell->group();
+    if (!group.confirmed()) continue;
+    if (leader < 0 || group.term() > at(leader).shell->group().term()) leader = i;
   }
   if (leader < 0) return oracle_->fail("nobody leads long after the faults ended");
   Shell& shell = *at(leader).shell;
