@@ -31,8 +31,9 @@ struct Start {
   Outline log;
   /// An offset known to be committed, if one was kept. Bounded by the log.
   Offset commit;
-  /// The log may lack a part of what this replica acknowledged: its process died while flush was
-  /// relaxed, or damage at its end was cut off. Not for a blank directory: that is another replica.
+  /// The log may lack a part of what this replica acknowledged: its process died without a clean
+  /// end and flush had been relaxed since its log was last durable as a whole, or damage at its end
+  /// was cut off. Not for a blank directory: that is another replica.
   bool lost_suffix = false;
 };
 

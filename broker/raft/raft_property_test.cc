@@ -19,8 +19,8 @@ std::uint64_t number_from(const char* variable, std::uint64_t fallback) {
   return text == nullptr ? fallback : std::stoull(text);
 }
 
-// Each of these once showed something wrong, in the core or in a check. What was wrong in the core has a script or a
-// test of its own as well.
+// Each of these once showed something wrong, in the core or in a check. What was wrong in the core
+// has a script or a test of its own as well.
 constexpr std::uint64_t kFound[] = {202000};
 
 Verdict run_seed(std::uint64_t seed) {
@@ -35,7 +35,7 @@ Verdict run_seed(std::uint64_t seed) {
 TEST(Raft, HoldsUnderFaults) {
   const std::uint64_t first = number_from("RAFT_SEED", 1);
   const bool one = std::getenv("RAFT_SEED") != nullptr && std::getenv("RAFT_SEEDS") == nullptr;
-  const std::uint64_t count = one ? 1 : number_from("RAFT_SEEDS", 500);
+  const std::uint64_t count = one ? 1 : number_from("RAFT_SEEDS", 5000);
   Verdict total;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     const Verdict verdict = run_seed(seed);
