@@ -175,7 +175,8 @@ class Kafka(Broker):
             *self.settings]
         file = self.folder / "server.properties"
         file.write_text("\n".join(properties) + "\n")
-        cluster = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
+        # The tool takes an id that begins with a hyphen for a flag.
+        cluster = "m" + base64.urlsafe_b64encode(os.urandom(16)).decode()[1:].rstrip("=")
         subprocess.run(self.java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(file),
                                  jvm=["-XX:TieredStopAtLevel=1"]), check=True, capture_output=True, timeout=120)
 
