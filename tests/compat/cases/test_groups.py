@@ -222,9 +222,10 @@ def test_broker_killed_in_the_middle_of_a_rebalance(own_broker, topic, kinds):
         gang.settle()
         for kind in (kinds[1], kinds[0]):
             gang.await_commits()
-            gang.join(kind)
-            eventually(lambda: watcher.describe_group(group=topic)["state"] in REBALANCING, "a rebalance", pause=0)
-            own_broker.kill()
+            with gang.members[0].stopped():  # else the rebalance may be over before anybody could see it
+                gang.join(kind)
+                eventually(lambda: watcher.describe_group(group=topic)["state"] in REBALANCING, "a rebalance", pause=0)
+                own_broker.kill()
             gang.collect()
             acknowledged = dict(gang.committed)
             own_broker.start()

@@ -2,6 +2,8 @@
 
 The clients tell of their assignments in different ways, some not at all; who got a record is the same question for all.
 """
+import contextlib
+import signal
 import time
 
 from harness.drivers import Driver, record
@@ -55,6 +57,15 @@ class Member:
     def kill(self):
         """kill -9."""
         self.driver.close()
+
+    @contextlib.contextmanager
+    def stopped(self):
+        """SIGSTOP, and SIGCONT at the end: a rebalance that needs this member's consent lasts as long."""
+        self.driver.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.driver.process.send_signal(signal.SIGCONT)
 
     @property
     def committed(self):
