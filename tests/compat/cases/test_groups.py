@@ -229,7 +229,9 @@ def test_broker_killed_in_the_middle_of_a_rebalance(own_broker, topic, kinds):
             gang.collect()
             acknowledged = dict(gang.committed)
             own_broker.start()
-            after = {int(p): at for p, at in eventually(lambda: _offsets(writer, topic), "offsets after the restart").items()}
+            after = eventually(lambda: watcher.group_offsets(group=topic, topic=topic)["offsets"], "offsets after the restart", 60,
+                               refusals=ClientError)
+            after = {int(p): at for p, at in after.items()}
             assert {p: at for p, at in acknowledged.items() if after.get(p, -1) < at} == {}
             gang.settle()
     finally:
@@ -265,14 +267,6 @@ def test_closing_does_not_hang_when_the_broker_goes(own_broker, topic, how):
         for member in members:
             member.kill()
         writer.close()
-
-
-def _offsets(driver, group):
-    """Empty while the broker or its coordinator is not there yet."""
-    try:
-        return driver.group_offsets(group=group, topic=group)["offsets"]
-    except ClientError:
-        return {}
 
 
 COMMITS, COMMIT_PARTITIONS = 1000, 1000

@@ -154,11 +154,16 @@ class Gang:
         return shares
 
     def settle(self, wanted=None, seconds=SETTLE_SECONDS):
-        """Rounds until wanted(shares) holds; without it, until every member has a share."""
-        end, shares = time.monotonic() + seconds, None
+        """Rounds until two in a row have the same shares and wanted(shares) holds; without it, until every member has one.
+
+        Two, as a member may still hand out what it had fetched before it gave a partition up.
+        """
+        end, shares, last = time.monotonic() + seconds, None, None
         while time.monotonic() < end:
-            shares = self.round(max(1, end - time.monotonic()))
-            if shares and (wanted(shares) if wanted else all(shares[member.name] for member in self.members)):
+            last, shares = shares, self.round(max(1, end - time.monotonic()))
+            if shares is None or shares != last:
+                continue
+            if wanted(shares) if wanted else all(shares[member.name] for member in self.members):
                 return shares
         raise AssertionError("after %d s the shares were still %s; the members say %s" % (seconds, shares, self.notes()))
 
