@@ -88,7 +88,7 @@ class RealTransport final : public Transport {
                 } else if (found.ok()) {
                   (*self)->begin(*std::move(found), std::move(done));
                 } else {
-                  done(std::move(found).error());
+                  done(Error{ErrorCode::kNetworkException, found.error().detail});
                 }
               });
         });
@@ -107,7 +107,7 @@ class RealTransport final : public Transport {
         : owner_(owner), addresses_(std::move(addresses)), done_(std::move(done)) {
       timer_ = owner_.loop_.after(kConnectLimit, [this] {
         timer_ = TimerId::kNone;
-        why_ = "the peer does not answer";
+        failed(ETIMEDOUT);
         next_ = addresses_.size();
         stop_watching();
         try_next();
@@ -124,7 +124,7 @@ class RealTransport final : public Transport {
         socket_ = Socket(
             ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
         if (!socket_.open()) {
-          why_ = std::strerror(errno);
+          failed(errno);
           continue;
         }
         if (::connect(socket_.number(), address.get(), address.length) == 0)
@@ -133,7 +133,7 @@ class RealTransport final : public Transport {
           watched_ = true;
           return owner_.loop_.watch(socket_.number(), EPOLLOUT, *this);
         }
-        why_ = std::strerror(errno);
+        failed(errno);
       }
       socket_ = Socket();
       owner_.finish(*this);
@@ -146,18 +146,25 @@ class RealTransport final : public Transport {
       CHECK(::getsockopt(socket_.number(), SOL_SOCKET, SO_ERROR, &error, &length) == 0);
       stop_watching();
       if (error == 0) return owner_.finish(*this);
-      why_ = std::strerror(error);
+      failed(error);
       try_next();
     }
 
     void answer() {
       if (socket_.open()) return done_(make_connection(owner_.loop_, std::move(socket_)));
       const std::string target = addresses_.empty() ? "nowhere" : addresses_.back().text();
-      done_(Error{ErrorCode::kConnectionClosed,
-                  fmt::format("cannot connect to {}: {}", target, why_)});
+      done_(
+          Error{refused_ && !silent_ ? ErrorCode::kConnectionClosed : ErrorCode::kNetworkException,
+                fmt::format("cannot connect to {}: {}", target, why_)});
     }
 
    private:
+    // Addresses that this machine has no way to, such as those of IPv6, say nothing about the peer.
+    void failed(int error) {
+      why_ = error == ETIMEDOUT ? "the peer does not answer" : std::strerror(error);
+      refused_ = refused_ || error == ECONNREFUSED;
+      silent_ = silent_ || error == ETIMEDOUT || error == EHOSTUNREACH;
+    }
     void stop_watching() {
       if (std::exchange(watched_, false)) owner_.loop_.unwatch(socket_.number(), *this);
     }
@@ -168,6 +175,8 @@ class RealTransport final : public Transport {
     bool watched_ = false;
     TimerId timer_ = TimerId::kNone;
     std::string why_;
+    bool refused_ = false;  // by one of the addresses
+    bool silent_ = false;   // one of them did not answer
     Answer done_;
   };
 

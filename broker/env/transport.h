@@ -69,7 +69,7 @@ class Transport {
   /// kAddressInUse: another program has the port (also when one user's other process holds it).
   virtual common::Result<std::unique_ptr<Listener>> listen(const Endpoint& endpoint,
                                                            OnAccept on_accept) = 0;
-  /// kConnectionClosed: refused or unreachable.
+  /// kConnectionClosed: nobody listens. kNetworkException: unreachable.
   virtual void connect(const Endpoint& endpoint,
                        common::Reply<common::Result<std::unique_ptr<Connection>>> done) = 0;
   /// Takes a connection that left another transport of the same machine: it lives on this one's

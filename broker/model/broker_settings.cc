@@ -7,6 +7,7 @@
 #include <charconv>
 #include <utility>
 
+#include "broker/model/cluster_settings.h"
 #include "common/check.h"
 
 namespace millrace::model {
@@ -184,6 +185,7 @@ Result<void> check_broker_config(std::string_view name, std::string_view value) 
   if (is_address(name) && !value.empty() && !split_address(value)) return bad_address();
   if (is_listener_list(name) && !parse_list(value).empty() && !first_listener(value))
     return bad_address();
+  if (name == "metadata.voters") TRY(parse_voters(value));
   return common::ok();
 }
 

@@ -175,6 +175,16 @@ bool ProducerTable::reaches(Offset end) const {
   });
 }
 
+void ProducerTable::cut(Offset end) {
+  for (auto item = producers_.begin(); item != producers_.end();) {
+    ProducerEntry& entry = item->second;
+    const std::uint8_t known = entry.batch_count;
+    while (entry.batch_count > 0 && entry.newest()->last_offset >= end)
+      entry.batches[--entry.batch_count] = {};
+    item = known > 0 && entry.batch_count == 0 ? producers_.erase(item) : std::next(item);
+  }
+}
+
 void ProducerTable::clear() {
   producers_.clear();
 }

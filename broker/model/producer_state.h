@@ -89,9 +89,14 @@ class ProducerTable {
 
   /// Forgets producers idle for `idle_ms` or longer. Cost: one pass.
   void expire(common::Timestamp now, std::int64_t idle_ms);
-  /// True if a batch at or above `end` is known: after cutting the log back to `end`, clear() and
-  /// rebuild from what is left.
+  /// True if a batch at or above `end` is known.
   bool reaches(Offset end) const;
+  /// Forgets batches at or above `end`, and producers of which no other is known: one that goes on
+  /// is then taken as new, not as one that left a gap.
+  void cut(Offset end);
+  /// Puts a producer's entry in place of what is known of it: takes back an apply().
+  void put(const ProducerEntry& entry) { producers_[entry.producer_id] = entry; }
+  void forget(ProducerId id) { producers_.erase(id); }
   void clear();
 
   std::size_t size() const { return producers_.size(); }

@@ -124,6 +124,30 @@ TEST_F(ProducerTableTest, ReachesTellsWhetherATruncationMatters) {
   EXPECT_TRUE(table_.reaches(Offset{9}));
 }
 
+// A producer of which nothing is left is nobody, so that it may go on anywhere.
+TEST_F(ProducerTableTest, ACutForgetsWhatLiesBehind) {
+  apply({.sequence = 0, .count = 10});
+  apply({.sequence = 10, .count = 10});
+  apply({.producer = 5, .sequence = 0, .count = 1});
+  table_.cut(Offset{15});
+  EXPECT_EQ(table_.find(ProducerId{1})->last_sequence(), 9);
+  EXPECT_EQ(table_.find(ProducerId{5}), nullptr);
+  table_.cut(Offset{10});
+  EXPECT_EQ(table_.find(ProducerId{1})->batch_count, 1);
+  table_.cut(Offset{9});
+  EXPECT_EQ(table_.size(), 0U);
+}
+
+TEST_F(ProducerTableTest, AnEntryPutBackTakesBackAnApply) {
+  apply({.sequence = 0, .count = 10});
+  const ProducerEntry before = *table_.find(ProducerId{1});
+  apply({.sequence = 10, .count = 10});
+  table_.put(before);
+  EXPECT_EQ(*table_.find(ProducerId{1}), before);
+  table_.forget(ProducerId{1});
+  EXPECT_EQ(table_.size(), 0U);
+}
+
 // Goal: exactly the rules of the header. Method: random sends of a few producers, judged by a model
 // that remembers every batch; the table goes through its bytes now and then.
 TEST_F(ProducerTableTest, EqualsAModel) {

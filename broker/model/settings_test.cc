@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "broker/model/broker_settings.h"
+#include "broker/model/cluster_settings.h"
 #include "broker/model/topic_settings.h"
 
 namespace millrace::model {
@@ -156,6 +157,34 @@ TEST(BrokerConfig, Typed) {
   EXPECT_EQ(parse_listen_address("[::1]:80").value(), (ListenAddress{"::1", 80}));
   for (const char* bad : {"", "x", "x:", "x:99999", "::1:80", "x:-1"})
     EXPECT_FALSE(parse_listen_address(bad).ok()) << bad;
+}
+
+TEST(ClusterConfig, VotersAreReadInOrder) {
+  const auto voters = parse_voters(" 2@c.example:9093, 0@10.0.0.1:19093,1@[::1]:7").value();
+  EXPECT_EQ(voters, (std::vector<VoterAddress>{{BrokerId{0}, {"10.0.0.1", 19093}},
+                                               {BrokerId{1}, {"::1", 7}},
+                                               {BrokerId{2}, {"c.example", 9093}}}));
+  EXPECT_TRUE(parse_voters("").value().empty());
+  for (const char* bad :
+       {"a:1", "0@a", "0@:1", "0@a:0", "-1@a:1", "x@a:1", "0@a:1,0@b:1", "@a:1"}) {
+    EXPECT_FALSE(parse_voters(bad).ok()) << bad;
+    EXPECT_FALSE(check_broker_config("metadata.voters", bad).ok()) << bad;
+  }
+}
+
+TEST(ClusterConfig, Typed) {
+  const ClusterSettings alone = resolve_cluster_settings({});
+  EXPECT_TRUE(alone.voters.empty());
+  EXPECT_EQ(alone.internal_advertised, ListenAddress{});
+  EXPECT_EQ(alone.election_timeout_ms, 1000);
+  EXPECT_EQ(alone.metadata_voters_max, 3);
+  const ConfigMap start = {{"metadata.voters", "0@a:1,1@b:2"},
+                           {"internal.advertised", "me.example:9"},
+                           {"raft.heartbeat.interval.ms", "40"}};
+  const ClusterSettings set = resolve_cluster_settings({.from_start = &start});
+  EXPECT_EQ(set.voters.size(), 2U);
+  EXPECT_EQ(set.internal_advertised, (ListenAddress{"me.example", 9}));
+  EXPECT_EQ(set.heartbeat_interval_ms, 40);
 }
 
 }  // namespace

@@ -26,13 +26,14 @@ common::Duration SimDisk::delay() {
   const auto low = options_.delay_min.count();
   common::Duration delay{random_.between(low, std::max(low, options_.delay_max.count()))};
   if (options_.slow_one_in != 0 && random_.chance(1, options_.slow_one_in)) delay *= 10;
-  return delay;
+  return delay + extra_delay_;
 }
 
 bool SimDisk::change_goes_on() {
   if (power_cut_) return false;
   if (power_left_ == 0) {
     power_cut_ = true;
+    if (Task then = std::move(on_power_cut_)) then();
     return false;
   }
   if (power_left_ != UINT64_MAX) --power_left_;
@@ -195,6 +196,7 @@ void SimDisk::end_of_machine(bool power_lost, const Survival* how) {
   pending_.clear();
   ++boot_;
   power_cut_ = false;
+  on_power_cut_.reset();
   power_left_ = UINT64_MAX;
   for (const auto& opened : opened_) {
     if (const auto file = opened.lock()) file->handles = 0;
@@ -217,8 +219,9 @@ void SimDisk::kill() {
   end_of_machine(false, nullptr);
 }
 
-void SimDisk::cut_power_after(std::uint64_t operations) {
+void SimDisk::cut_power_after(std::uint64_t operations, Task then) {
   power_left_ = operations;
+  on_power_cut_ = std::move(then);
 }
 
 void SimDisk::lose_everything() {

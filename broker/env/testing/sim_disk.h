@@ -56,8 +56,9 @@ class SimDisk {
   void kill();
   /// The next `operations` calls that change the disk go through; at the one after them the machine
   /// is dead: it and all later calls fail with kIo (blocking) or stay unanswered. crash() then
-  /// decides what survived.
-  void cut_power_after(std::uint64_t operations);
+  /// decides what survived. `then` is called, once, when that happens, from inside the call: what
+  /// else the machine consists of can end with it.
+  void cut_power_after(std::uint64_t operations, Task then = {});
   bool power_is_cut() const { return power_cut_; }
 
   /// The next call of this kind fails with kIo. A failed write may have written any part; after a
@@ -66,6 +67,8 @@ class SimDisk {
   void fail_next_write() { ++failing_writes_; }
   void fail_next_sync() { ++failing_syncs_; }
   SimDiskFaults& faults() { return faults_; }
+  /// Every asynchronous call takes so much longer, until it is changed again.
+  void slow_down(common::Duration extra) { extra_delay_ = extra; }
   /// Changes how much the disk holds; less than used means full.
   void set_capacity(std::uint64_t bytes) { options_.capacity = bytes; }
   std::uint64_t used() const;
@@ -123,6 +126,7 @@ class SimDisk {
   SimWorld& world_;
   SimDiskOptions options_;
   SimDiskFaults faults_;
+  common::Duration extra_delay_{0};
   common::Random random_;
   SimTree tree_;
   std::vector<Pending> pending_;
@@ -132,6 +136,7 @@ class SimDisk {
   std::uint64_t operations_ = 0;
   std::uint64_t power_left_ = UINT64_MAX;
   bool power_cut_ = false;
+  Task on_power_cut_;
   std::uint32_t failing_reads_ = 0;
   std::uint32_t failing_writes_ = 0;
   std::uint32_t failing_syncs_ = 0;

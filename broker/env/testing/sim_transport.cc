@@ -217,7 +217,7 @@ void SimNetwork::start_connecting(SimLoop& loop, const std::string& from, const 
   const common::Duration round_trip = delay(from, to.host) + delay(to.host, from);
   if (is_cut(from, to.host) || is_cut(to.host, from)) {
     loop.after(options_.stall_max, [to, done = std::move(done)]() mutable {
-      done(Error{ErrorCode::kConnectionClosed,
+      done(Error{ErrorCode::kNetworkException,
                  fmt::format("cannot connect to {}: no answer", to.text())});
     });
     return;

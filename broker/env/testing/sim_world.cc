@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "common/reply.h"
-
 namespace millrace::env::testing {
 namespace {
 
@@ -12,6 +10,9 @@ constexpr std::uint64_t kSlotBits = 24;
 constexpr std::uint64_t kSlotMask = (std::uint64_t{1} << kSlotBits) - 1;
 
 }  // namespace
+
+SimLoop::SimLoop(SimWorld& world, std::uint32_t index)
+    : world_(world), index_(index), clock_(world.clock_) {}
 
 void SimLoop::post(Task task) {
   const common::Duration delay{static_cast<std::int64_t>(
@@ -32,7 +33,7 @@ void SimLoop::cancel(TimerId timer) {
 }
 
 const common::Clock& SimLoop::clock() const {
-  return world_.clock_;
+  return clock_;
 }
 
 bool SimLoop::here() const {
@@ -41,7 +42,12 @@ bool SimLoop::here() const {
 
 void SimLoop::stop() {
   stopped_ = true;
+  if (world_.running_) world_.replies_may_drop_.emplace();
   world_.drop_events_of(this);
+}
+
+void SimLoop::pause_for(common::Duration span) {
+  paused_until_ = std::max(paused_until_, world_.clock_.now() + span);
 }
 
 SimWorld::SimWorld(std::uint64_t seed) : random_(seed) {}
@@ -72,7 +78,8 @@ TimerId SimWorld::schedule(SimLoop* loop, common::Duration delay, Task task) {
     free_slots_.pop_back();
   }
   slots_[slot] = Slot{++last_sequence_, loop, std::move(task)};
-  heap_.push_back(Entry{clock_.now() + std::max(delay, common::Duration{0}), last_sequence_, slot});
+  heap_.push_back(Entry{clock_.now() + std::max(delay, common::Duration{0}), ++last_order_,
+                        last_sequence_, slot});
   std::push_heap(heap_.begin(), heap_.end());
   return TimerId{last_sequence_ << kSlotBits | slot};
 }
@@ -119,6 +126,7 @@ void SimWorld::run_entry(const Entry& entry) {
   current_ = loop;
   task();
   task.reset();
+  replies_may_drop_.reset();
   current_ = nullptr;
   running_ = false;
 }
@@ -130,6 +138,16 @@ bool SimWorld::drop_stale_top() {
   return true;
 }
 
+bool SimWorld::put_off(Entry entry) {
+  const SimLoop* const loop = slots_[entry.slot].loop;
+  if (loop == nullptr || loop->paused_until_ <= entry.at) return false;
+  entry.at = loop->paused_until_;
+  entry.order = ++last_order_;
+  heap_.push_back(entry);
+  std::push_heap(heap_.begin(), heap_.end());
+  return true;
+}
+
 bool SimWorld::step() {
   while (drop_stale_top()) {
   }
@@ -137,7 +155,7 @@ bool SimWorld::step() {
   std::pop_heap(heap_.begin(), heap_.end());
   const Entry entry = heap_.back();
   heap_.pop_back();
-  run_entry(entry);
+  if (!put_off(entry)) run_entry(entry);
   return true;
 }
 

@@ -6,19 +6,34 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "broker/env/loop.h"
 #include "common/random.h"
+#include "common/reply.h"
 
 namespace millrace::env::testing {
 
 class SimWorld;
 
+/// One machine's view of the time: everybody's, but its wall clock may be wrong.
+class SkewedClock final : public common::Clock {
+ public:
+  explicit SkewedClock(const common::Clock& truth) : truth_(truth) {}
+  common::Instant now() const override { return truth_.now(); }
+  common::Timestamp wall() const override { return truth_.wall() + skew_ms_; }
+  void set_skew(std::int64_t ms) { skew_ms_ = ms; }
+
+ private:
+  const common::Clock& truth_;
+  std::int64_t skew_ms_ = 0;
+};
+
 /// One shard's loop in the simulated world. Belongs to its world.
 class SimLoop final : public Loop {
  public:
-  SimLoop(SimWorld& world, std::uint32_t index) : world_(world), index_(index) {}
+  SimLoop(SimWorld& world, std::uint32_t index);
   void post(Task task) override;
   TimerId after(common::Duration delay, Task task) override;
   void cancel(TimerId timer) override;
@@ -26,17 +41,24 @@ class SimLoop final : public Loop {
   /// Also true between events, so that a test may call in directly.
   bool here() const override;
   /// The thread ends: what is queued is destroyed unrun, and so is what comes later. Replies may be
-  /// dropped by it.
+  /// dropped by it, and by what is left of the event that is under way.
   void stop();
   bool stopped() const { return stopped_; }
+  /// The process does not run for so long, and does not know: what was due meanwhile runs
+  /// afterwards, in its order.
+  void pause_for(common::Duration span);
+  /// How far this machine's wall clock is ahead of the world's.
+  void set_wall_skew(std::int64_t ms) { clock_.set_skew(ms); }
   SimWorld& world() { return world_; }
 
  private:
   friend class SimWorld;
   SimWorld& world_;
   std::uint32_t index_;
+  SkewedClock clock_;
   bool stopped_ = false;
   common::Instant last_post_{};
+  common::Instant paused_until_{};
 };
 
 /// The clock, the event queue and the source of chance of one simulated run. Single-threaded.
@@ -85,11 +107,12 @@ class SimWorld {
   friend class SimLoop;
   struct Entry {
     common::Instant at;
-    std::uint64_t sequence;
+    std::uint64_t order;     // among those of one time
+    std::uint64_t sequence;  // names the event
     std::uint32_t slot;
     /// Order of a max-heap whose top is the earliest.
     bool operator<(const Entry& other) const {
-      return at != other.at ? at > other.at : sequence > other.sequence;
+      return at != other.at ? at > other.at : order > other.order;
     }
   };
   struct Slot {
@@ -99,6 +122,7 @@ class SimWorld {
   };
   void run_entry(const Entry& entry);
   bool drop_stale_top();
+  bool put_off(Entry entry);
 
   common::Random random_;
   common::ManualClock clock_;
@@ -107,10 +131,12 @@ class SimWorld {
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_slots_;
   std::uint64_t last_sequence_ = 0;
+  std::uint64_t last_order_ = 0;
   std::uint64_t events_ = 0;
   std::uint64_t digest_ = 0x9e3779b97f4a7c15;
   bool running_ = false;
   SimLoop* current_ = nullptr;
+  std::optional<common::RepliesMayDrop> replies_may_drop_;  // until the event under way has ended
 };
 
 }  // namespace millrace::env::testing
