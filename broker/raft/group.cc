@@ -255,9 +255,18 @@ void Group::persisted(std::uint32_t ticket, Instant now, Ready& ready) {
   if (role_ == Role::kLeader) push_all();
 }
 
-void Group::trimmed(Offset start) {
+void Group::trimmed(Offset start, Instant now) {
   CHECK(start <= reported_commit_, "trimmed to {}, committed is {}", start, reported_commit_);
+  if (start == log_.start()) return;
   log_.trim(start);
+  now_ = now;
+  if (!peers_.empty()) push_commit_soon();
+}
+
+void Group::push_commit_soon() {
+  if (commit_push_at_ != kNever) return;
+  const bool lazy = group_settings_.commit_news == CommitNews::kLazy;
+  commit_push_at_ = now_ + (lazy ? settings_->commit_delay_lazy : settings_->commit_delay);
 }
 
 void Group::set_group_settings(GroupSettings settings, Instant now, Ready& ready) {

@@ -140,11 +140,15 @@ class Group {
   /// the last of ready.messages. False: they are of no use any more. to == from: they could not be
   /// read; the group asks again later.
   bool fetched(const Fetch& fetch, Offset to, std::uint32_t bytes, Instant now, Ready& ready);
+  /// Brings a Fetch that was not carried out yet up to date: its end moves behind what was appended
+  /// since, so that one read serves it all. False: it is of no use any more.
+  bool renew(Fetch& fetch) const;
   /// Answers a Fetch with `install`: a snapshot of the producers at `at` <= commit() is there.
   /// True: the message it goes with is the last of ready.messages. Requires at == log_start().
   bool install_ready(const Fetch& fetch, Offset at, Instant now, Ready& ready);
-  /// The caller has moved its log's start. Requires log_start() <= start <= commit().
-  void trimmed(Offset start);
+  /// The caller has moved its log's start. Requires log_start() <= start <= commit(). The others
+  /// hear of a leader's soon, also where nothing is written: see next_deadline().
+  void trimmed(Offset start, Instant now);
 
   /// Changes the voter set, one voter at a time (arXiv 2102.11960). kNone: it is on its way.
   Refusal reconfigure(Change change, const ReplicaId& replica, Instant now, Ready& ready);
@@ -210,6 +214,7 @@ class Group {
   void dispatch(const Message& message);
   void step_stale(const Message& message);
   bool holding() const { return persisted_ != ticket_; }
+  void push_commit_soon();
   void finish_turn();
   void report(Ready& ready);
   void hard_changed() { hard_dirty_ = true; }
@@ -273,6 +278,7 @@ class Group {
   void leader_tick();
   void check_quorum();
   void hand_over_if_ready();
+  bool is_in_sync(const ReplicaId& voter, Instant now) const;
 
   // group_reconfigure.cc
   void adopt(const VoterSet& config);

@@ -28,6 +28,7 @@ void Group::become_follower(Term term, const ReplicaId& leader) {
     hard_.term = term;
     hard_.vote = ReplicaId{};
     verified_ = {};
+    leader_log_start_ = {};
     hard_changed();
   }
   role_ = Role::kFollower;

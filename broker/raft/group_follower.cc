@@ -1,4 +1,6 @@
 // Taking over a leader's log: Raft 5.3 with term starts as entries of no width.
+#include <algorithm>
+
 #include "broker/raft/group.h"
 #include "common/check.h"
 
@@ -163,6 +165,7 @@ void Group::on_install(const Message& message, const Install& install) {
     hard_.loss_term = install.loss_term;
     hard_changed();
   }
+  leader_log_start_ = install.at.offset;
   if (log_.contains(install.at)) {
     verified_ = std::max(verified_, install.at);
     return reply(message.from, std::nullopt);
@@ -192,6 +195,7 @@ void Group::reply(const ReplicaId& to, std::optional<AppendReply::Mismatch> mism
   message.body = AppendReply{.acked = std::min(verified_end(), log_.last()),
                              .received = std::max(received, std::min(verified_end(), log_.last())),
                              .commit = commit_,
+                             .start_heard = std::max(leader_log_start_, log_.start()),
                              .incarnation = hard_.incarnation,
                              .unclean = hard_.unclean,
                              .mismatch = std::move(mismatch)};

@@ -47,7 +47,7 @@ void Group::refresh_peers() {
 bool Group::needs(const Progress& peer) const {
   return peer.state != Progress::State::kReplicate || peer.inflight_count > 0 ||
          peer.acked < log_.last() || peer.commit_known < commit_ ||
-         peer.config_known < hard_.config.id || peer.unclean;
+         peer.start_known < log_.start() || peer.config_known < hard_.config.id || peer.unclean;
 }
 
 void Group::wait_for(Progress& peer) {
@@ -151,6 +151,14 @@ bool Group::fetched(const Fetch& fetch, Offset to, std::uint32_t bytes, Instant 
   return true;
 }
 
+bool Group::renew(Fetch& fetch) const {
+  const Progress* peer = role_ == Role::kLeader ? progress(fetch.to) : nullptr;
+  if (peer == nullptr || !peer->fetching || peer->fetch_id != fetch.id) return false;
+  // Where the log was trimmed under it the read fails, and that is its answer.
+  if (!fetch.install && log_.contains(peer->next)) fetch.up_to = log_.after(peer->next).end;
+  return true;
+}
+
 bool Group::install_ready(const Fetch& fetch, Offset at, Instant now, Ready& ready) {
   const Turn turn(*this, now, ready);
   Progress* peer = role_ == Role::kLeader ? find_peer(fetch.to) : nullptr;
@@ -199,6 +207,9 @@ void Group::on_append_reply(const Message& message, const AppendReply& reply) {
   peer->unclean = reply.unclean;
   peer->config_known = std::max(peer->config_known, std::min(message.config_id, hard_.config.id));
   peer->commit_known = std::max(peer->commit_known, std::min(reply.commit, commit_));
+  peer->start_known = std::max(peer->start_known, std::min(reply.start_heard, log_.start()));
+  // A leader before this one has trimmed further, and perhaps said so to somebody.
+  leader_log_start_ = std::max(leader_log_start_, reply.start_heard);
   peer->acked = std::max(peer->acked, reply.acked);
   peer->arrived(peer->acked.offset);
   peer->note_caught_up(now_, log_.end());
@@ -312,12 +323,12 @@ void Group::advance_commit() {
   if (*held > commit_ || !confirmed_) {
     confirmed_ = true;
     commit_ = std::max(commit_, *held);
-    if (commit_push_at_ == kNever && !peers_.empty())
-      commit_push_at_ = now_ + settings_->commit_delay;
+    if (!peers_.empty()) push_commit_soon();
   }
   std::size_t enough = std::max<std::size_t>(majority, group_settings_.min_insync);
   if (mutated(Mutation::kInsyncIgnored)) enough = majority;
-  const std::optional<Offset> safe = quorum_offset(enough);
+  // What both ask for is most often the same, and this is asked at each append.
+  const std::optional<Offset> safe = enough == majority ? held : quorum_offset(enough);
   if (safe.has_value()) acknowledged_ = std::max(acknowledged_, std::min(*safe, commit_));
 }
 
@@ -325,8 +336,9 @@ void Group::leader_tick() {
   if (now_ >= commit_push_at_) {
     commit_push_at_ = kNever;
     for (Progress& peer : peers_) {
-      const bool due = peer.state == Progress::State::kReplicate && !peer.fetching &&
-                       peer.commit_sent < commit_ && !suspected(peer.id.node);
+      const bool news = peer.commit_sent < commit_ || peer.start_known < log_.start();
+      const bool due = peer.state == Progress::State::kReplicate && !peer.fetching && news &&
+                       !suspected(peer.id.node);
       if (due && log_.contains(peer.next)) send_empty(peer, false);
     }
   }
@@ -343,10 +355,11 @@ void Group::leader_tick() {
 /// No answer for a while: asks where the other one is, without sending anything twice.
 void Group::retry(Progress& peer) {
   peer.retry_at = kNever;
-  if (!needs(peer) && !suspected(peer.id.node)) peer.waiting_since = kNever;
+  // What is still being read, or waits to be, nobody can have answered.
+  const bool reading = peer.fetching && peer.inflight_count == 0;
+  if (reading || (!needs(peer) && !suspected(peer.id.node))) peer.waiting_since = kNever;
   if (peer.waiting_since != kNever && now_ - peer.waiting_since >= settings_->election_timeout)
     peer.silent = true;
-  const bool reading = peer.fetching && peer.inflight_count == 0;
   if (peer.state == Progress::State::kInstall) {
     if (!peer.fetching) peer.asked = false;
   } else if (!reading) {
@@ -391,26 +404,27 @@ void Group::hand_over_if_ready() {
   send(message_to(transfer_.to));
 }
 
+bool Group::is_in_sync(const ReplicaId& voter, Instant now) const {
+  const Progress* peer = progress(voter);
+  if (peer == nullptr) return true;  // itself
+  const bool here = !suspected(voter.node) && !peer->silent && !peer->unclean;
+  return here && (peer->acked == log_.last() || now - peer->caught_up_at <= settings_->in_sync_lag);
+}
+
 std::vector<ReplicaId> Group::in_sync(Instant now) const {
   CHECK(role_ == Role::kLeader);
   std::vector<ReplicaId> found;
   for (const ReplicaId& voter : hard_.config.voters) {
-    const Progress* peer = progress(voter);
-    if (peer == nullptr) {
-      found.push_back(voter);
-      continue;
-    }
-    const bool here = !suspected(voter.node) && !peer->silent && !peer->unclean;
-    const bool level =
-        peer->acked == log_.last() || now - peer->caught_up_at <= settings_->in_sync_lag;
-    if (here && level) found.push_back(voter);
+    if (is_in_sync(voter, now)) found.push_back(voter);
   }
   return found;
 }
 
 bool Group::enough_in_sync(Instant now) const {
-  return in_sync(now).size() >=
-         std::max<std::size_t>(hard_.config.majority(), group_settings_.min_insync);
+  CHECK(role_ == Role::kLeader);
+  const auto count = static_cast<std::size_t>(std::ranges::count_if(
+      hard_.config.voters, [&](const ReplicaId& voter) { return is_in_sync(voter, now); }));
+  return count >= std::max<std::size_t>(hard_.config.majority(), group_settings_.min_insync);
 }
 
 }  // namespace millrace::raft

@@ -36,7 +36,7 @@ struct Judge {
   bool operator()(const AppendReply& reply) const {
     if (!can_be(reply.acked) || !can_be(reply.received)) return false;
     if (reply.received < reply.acked || reply.received.term > term) return false;
-    if (reply.commit < Offset{0}) return false;
+    if (reply.commit < Offset{0} || reply.start_heard < Offset{0}) return false;
     if (!reply.mismatch.has_value()) return true;
     const AppendReply::Mismatch& mismatch = *reply.mismatch;
     if (!can_be(mismatch.prev) || mismatch.log_start < Offset{0}) return false;

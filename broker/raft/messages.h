@@ -71,6 +71,9 @@ struct AppendReply {
   /// As acked, but in memory.
   Position received;
   Offset commit;
+  /// Append::log_start as last heard in this term: so a start that moved in a quiet group gets
+  /// there.
+  Offset start_heard;
   std::uint32_t incarnation = 0;
   bool unclean = false;
   /// Set when the log does not contain Append::prev, with what the leader needs to find the fork.

@@ -55,7 +55,7 @@ class Liar {
         shell_->alive(model::BrokerId{number(1, 4)}, now_);
         break;
       case 8:
-        shell_->trim(Offset{random_.between(0, group.commit().value())});
+        shell_->trim(Offset{random_.between(0, group.commit().value())}, now_);
         break;
       default:
         shell_->step(letter(), now_);

@@ -49,6 +49,8 @@ struct Progress {
   Position acked;
   Offset commit_known;
   Offset commit_sent;
+  /// It has heard that the leader's log begins here.
+  Offset start_known;
   ConfigId config_known;
   ConfigId config_sent;
   Instant waiting_since = kNever;

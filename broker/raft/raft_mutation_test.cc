@@ -45,7 +45,7 @@ constexpr Bug kBugs[] = {
     {Mutation::kSkipConfigCommitted, "kSkipConfigCommitted", 60000},
     {Mutation::kUncleanVotes, "kUncleanVotes", 2000},
     {Mutation::kIgnoreIncarnation, "kIgnoreIncarnation", 2000},
-    {Mutation::kReadmitEarly, "kReadmitEarly", 5000},
+    {Mutation::kReadmitEarly, "kReadmitEarly", 22000},
     {Mutation::kInsyncIgnored, "kInsyncIgnored", 2000},
 };
 static_assert(std::size(kBugs) + 1 == static_cast<std::size_t>(Mutation::kCount));

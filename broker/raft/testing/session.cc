@@ -308,7 +308,7 @@ std::string Session::on_replica(const common::ScriptCommand& command) {
   } else if (command.name == "recover") {
     text = to_text(shell->recover_alone(now_)) + '\n';
   } else if (command.name == "trim") {
-    shell->trim(Offset{std::stoll(second)});
+    shell->trim(Offset{std::stoll(second)}, now_);
   } else if (command.name == "insync") {
     for (const ReplicaId& one : shell->group().in_sync(now_)) text += to_text(one) + ' ';
     text += shell->group().enough_in_sync(now_) ? "enough\n" : "too few\n";

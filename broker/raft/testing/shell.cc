@@ -220,10 +220,10 @@ Refusal Shell::recover_alone(Instant now) {
   return refused;
 }
 
-void Shell::trim(Offset to) {
+void Shell::trim(Offset to, Instant now) {
   if (to <= log_.start) return;
   log_.trim(to);
-  group_->trimmed(to);
+  group_->trimmed(to, now);
   // On the disk this would have its place behind the changes under way; a crash may lose it.
   if (log_changes_.empty()) disk_log_.trim(to);
 }
@@ -254,8 +254,9 @@ bool Shell::sync_hard(Instant now) {
 
 bool Shell::answer_fetch(std::int64_t records_max, Instant now) {
   if (fetches_.empty()) return false;
-  const Fetch fetch = fetches_.front();
+  Fetch fetch = fetches_.front();
   fetches_.pop_front();
+  if (renews && !group_->renew(fetch)) return true;
   if (fetch.install) {
     const bool sent = group_->install_ready(fetch, log_.start, now, ready_);
     const std::uint64_t chain = log_.chain_at_start;

@@ -81,10 +81,12 @@ class Shell {
   Refusal reconfigure(Change change, const ReplicaId& replica, Instant now);
   Refusal transfer(const ReplicaId& to, Instant now);
   Refusal recover_alone(Instant now);
-  void trim(Offset to);
+  void trim(Offset to, Instant now);
   /// Makes up to `changes` of the oldest log changes durable; false: there were none.
   bool sync_log(std::size_t changes, Instant now);
   bool sync_hard(Instant now);
+  /// Reads are brought up to date before they are answered; a caller need not.
+  bool renews = true;
   /// Answers the oldest read with at most so many records.
   bool answer_fetch(std::int64_t records_max, Instant now);
 

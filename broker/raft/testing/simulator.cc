@@ -73,6 +73,7 @@ void Simulator::draw_faults() {
   settings_.retry = milliseconds(60);
   settings_.retry_max = milliseconds(500);
   settings_.commit_delay = milliseconds(random_.between(0, 10));
+  if (random_.chance(1, 2)) group_settings_.commit_news = CommitNews::kLazy;
   settings_.in_sync_lag = seconds(1);
   settings_.promotion_lag_max = random_.between(0, 20);
   settings_.append_bytes_max = static_cast<std::uint32_t>(random_.between(100, 2000));
@@ -88,6 +89,7 @@ void Simulator::set_up() {
   nodes_.resize(static_cast<std::size_t>(node_count_));
   for (int i = 0; i < node_count_; ++i) {
     at(i).shell = std::make_unique<Shell>(replica_id(i), group_settings_, settings_, random_);
+    at(i).shell->renews = random_.chance(1, 2);
     if (i < voter_count_) at(i).shell->format(first, {});
     boot(i);
     push(now_ + microseconds(random_.between(0, 100'000)), EventKind::kHeartbeat, i);
@@ -276,7 +278,7 @@ void Simulator::after(int index) {
   const std::optional<Offset> trim_to = output.trim_to;
   output.clear();
   for (Letter& letter : letters) send(std::move(letter));
-  if (trim_to.has_value() && random_.chance(1, 2)) shell.trim(*trim_to);
+  if (trim_to.has_value() && random_.chance(1, 2)) shell.trim(*trim_to, now_);
   if (shell.fetching() && !node.fetch_due) {
     node.fetch_due = true;
     push(now_ + microseconds(random_.chance(1, 10) ? random_.between(1, 20'000) : 1),
@@ -456,7 +458,7 @@ void Simulator::act_admin() {
     after(leader);
   }
   if (happens(faults_.trim_permille)) {
-    shell.trim(Offset{random_.between(0, shell.group().commit().value())});
+    shell.trim(Offset{random_.between(0, shell.group().commit().value())}, now_);
     after(leader);
   }
   if (!happens(faults_.reconfigure_permille)) return;
