@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "common/crc32c.h"
 
 namespace millrace::storage {
@@ -12,16 +14,17 @@ using model::ErrorCode;
 using model::Term;
 
 constexpr std::uint64_t kCheckpointMagic = 0x315450435f524c4dULL;  // "MLR_CPT1"
-constexpr std::uint32_t kCheckpointVersion = 2;
 // From this version on logs may be compacted.
 constexpr std::uint32_t kVersionOfCompaction = 2;
+// From this version on logs have what replicas need.
+constexpr std::uint32_t kVersionOfReplicas = 3;
 
-// More than this is no log of ours; sums of such numbers do not overflow.
-constexpr Offset kOffsetMax{std::int64_t{1} << 60};
 constexpr std::uint32_t kSegmentsMax = 1 << 20;
 
 constexpr std::uint8_t kFinished = 1;
 constexpr std::uint8_t kChecksumKnown = 2;
+
+constexpr std::uint8_t kLostSuffix = 1;
 
 Error corrupt(std::string_view what) {
   return {ErrorCode::kCorruptLog, fmt::format("the checkpoint is damaged: {}", what)};
@@ -61,6 +64,23 @@ Result<void> read_segments(ByteReader& in, std::uint32_t version, PartitionLog::
   return common::ok();
 }
 
+Result<void> read_replica(ByteReader& in, std::uint32_t version, PartitionLog::Restored& state) {
+  const Offset end = state.segments.back().end;
+  if (version < kVersionOfReplicas) {
+    state.producers.at = std::min(state.producers.at, end);
+    return common::ok();
+  }
+  state.producers_place.relative_offset = in.get<std::uint32_t>();
+  state.producers_place.position = in.get<std::uint32_t>();
+  state.lost_suffix = (in.get<std::uint8_t>() & kLostSuffix) != 0;
+  const ByteView replica = in.sized();
+  if (replica.size() > kStateBytesMax) return corrupt("a replica's state is too large");
+  state.replica_state = Bytes::copy_of(replica);
+  const bool inside = Offset{0} <= state.producers.at && state.producers.at <= end;
+  if (!inside) return corrupt("producers are known outside their log");
+  return common::ok();
+}
+
 Result<CheckpointLog> read_log(ByteReader& in, std::uint32_t version) {
   CheckpointLog log;
   log.number = LogNumber{in.get<std::uint32_t>()};
@@ -83,13 +103,14 @@ Result<CheckpointLog> read_log(ByteReader& in, std::uint32_t version) {
   for (std::uint32_t i = 0; i < leftovers && !in.failed(); ++i) {
     log.state.leftovers.push_back(Offset{in.get<std::int64_t>()});
   }
-  log.state.snapshot_at = Offset{in.get<std::int64_t>()};
-  log.state.snapshot = Bytes::copy_of(in.sized());
+  log.state.producers.at = Offset{in.get<std::int64_t>()};
+  log.state.producers.bytes = Bytes::copy_of(in.sized());
   log.state.compactable = version >= kVersionOfCompaction;
   if (log.state.compactable) {
     log.state.compacted_to = Offset{in.get<std::int64_t>()};
     log.state.last_generation = in.get<std::uint32_t>();
   }
+  TRY(read_replica(in, version, log.state));
   if (in.failed()) return corrupt("it ends early");
   if (log.number.value() == 0) return corrupt("a log has no number");
   const bool inside = log.state.segments.front().base <= log.state.start &&
@@ -114,7 +135,7 @@ CheckpointWriter::CheckpointWriter(std::uint32_t shard, std::uint64_t salt,
   out_.put(last_number);
   out_.put(static_cast<std::uint32_t>(removals.size()));
   for (const Removal& removal : removals) {
-    out_.put(static_cast<std::uint8_t>(removal.folder ? 1 : 0));
+    out_.put(static_cast<std::uint8_t>(removal.kind));
     out_.text(removal.path);
   }
   count_at_ = out_.size();
@@ -143,13 +164,13 @@ void CheckpointWriter::add_segment(const Segment& segment) {
 }
 
 void CheckpointWriter::add(PartitionLog& log) {
-  CHECK(log.state() != LogState::kRemoved);
+  CHECK(log.log_state() != LogState::kRemoved);
   ++count_;
   out_.put(log.number().value());
   out_.key(log.key());
   out_.text(log.topic_name());
   out_.put(log.folder_suffix().value());
-  out_.put(static_cast<std::uint8_t>(log.state()));
+  out_.put(static_cast<std::uint8_t>(log.log_state()));
   out_.put(log.start_offset().value());
   out_.put(static_cast<std::uint32_t>(log.segments().size()));
   for (const Segment& segment : log.segments()) add_segment(segment);
@@ -160,11 +181,15 @@ void CheckpointWriter::add(PartitionLog& log) {
   }
   out_.put(static_cast<std::uint32_t>(log.leftovers().size()));
   for (const Offset base : log.leftovers()) out_.put(base.value());
-  const PartitionLog::SnapshotAt producers = log.producers_for_checkpoint();
-  out_.put(producers.at.value());
-  out_.sized(producers.bytes);
+  const PartitionLog::ProducersForCheckpoint kept = log.producers_for_checkpoint();
+  out_.put(kept.producers.at.value());
+  out_.sized(kept.producers.bytes);
   out_.put(log.compacted_to().value());
   out_.put(log.last_generation());
+  out_.put(kept.place.relative_offset);
+  out_.put(kept.place.position);
+  out_.put(static_cast<std::uint8_t>(log.lost_suffix() ? kLostSuffix : 0));
+  out_.sized(log.state());
 }
 
 common::Bytes CheckpointWriter::finish() {
@@ -188,6 +213,7 @@ Result<Checkpoint> read_checkpoint(ByteView bytes, std::uint32_t shard) {
     return corrupt("its checksum is wrong");
   }
   Checkpoint checkpoint;
+  checkpoint.version = version;
   checkpoint.shard = in.get<std::uint32_t>();
   if (checkpoint.shard != shard) {
     return {ErrorCode::kForeignData,
@@ -200,8 +226,10 @@ Result<Checkpoint> read_checkpoint(ByteView bytes, std::uint32_t shard) {
   checkpoint.last_number = in.get<std::uint32_t>();
   const auto removals = in.get<std::uint32_t>();
   for (std::uint32_t i = 0; i < removals && !in.failed(); ++i) {
-    const bool folder = in.get<std::uint8_t>() != 0;
-    checkpoint.removals.push_back({.path = in.text(), .folder = folder});
+    const auto kind = in.get<std::uint8_t>();
+    if (kind > static_cast<std::uint8_t>(Removal::Kind::kFolderAlone))
+      return corrupt("what is to be removed makes no sense");
+    checkpoint.removals.push_back({.path = in.text(), .kind = static_cast<Removal::Kind>(kind)});
   }
   const auto logs = in.get<std::uint32_t>();
   for (std::uint32_t i = 0; i < logs && !in.failed(); ++i) {

@@ -25,6 +25,9 @@ struct CheckpointLog {
 };
 
 struct Checkpoint {
+  /// Made just now, for a store that was never used.
+  bool fresh = false;
+  std::uint32_t version = 0;
   std::uint32_t shard = 0;
   std::uint64_t salt = 0;
   /// Entries in front of this are in the checkpoint, those behind it must be replayed.
@@ -33,6 +36,9 @@ struct Checkpoint {
   std::vector<Removal> removals;
   std::vector<CheckpointLog> logs;
 };
+
+/// The version that is written.
+inline constexpr std::uint32_t kCheckpointVersion = 3;
 
 /// Writes a checkpoint piece by piece, straight from the logs.
 class CheckpointWriter {

@@ -6,7 +6,6 @@
 
 namespace millrace::storage {
 
-using common::Error;
 using common::Reply;
 using common::Result;
 using model::ErrorCode;
@@ -46,22 +45,19 @@ void Checkpointer::request(Reply<Result<void>> done) {
 
 void Checkpointer::begin() {
   CHECK(phase_ == Phase::kIdle && waiting_.empty());
-  // The producers that recovery found live nowhere else until the replicas have taken them.
-  for (const auto& [number, log] : shard_.logs()) {
-    if (!log->recovered_untaken()) continue;
-    return finish(Error{ErrorCode::kUnknownServerError, "recovered producers were not taken yet"});
-  }
   phase_ = Phase::kMarking;
   std::vector<Removal> removals = shard_.removals.pending();
   for (const std::string& path : shard_.compactor.unsettled_files())
     removals.push_back({.path = path});
   for (const auto& [number, log] : shard_.logs()) {
-    if (log->state() == LogState::kRemoved)
-      removals.push_back({.path = log->folder(), .folder = true});
+    for (const std::string& path : log->old_folders())
+      removals.push_back({.path = path, .kind = Removal::Kind::kFolderAlone});
+    if (log->log_state() == LogState::kRemoved)
+      removals.push_back({.path = log->folder(), .kind = Removal::Kind::kFolder});
   }
   writer_.emplace(shard_.number, shard_.salt, shard_.last_number(), removals);
   for (const auto& [number, log] : shard_.logs()) {
-    if (log->state() == LogState::kRemoved) continue;
+    if (log->log_state() == LogState::kRemoved) continue;
     writer_->add(*log);
     log->checkpoint_captured();
     log->set_checkpoint_target(log->stream_end());
@@ -80,7 +76,7 @@ void Checkpointer::reached(JournalPosition position) {
 }
 
 bool Checkpointer::written(const PartitionLog& log) const {
-  return log.state() == LogState::kRemoved || log.written_stream() >= log.checkpoint_target();
+  return log.log_state() == LogState::kRemoved || log.written_stream() >= log.checkpoint_target();
 }
 
 void Checkpointer::write_behind() {

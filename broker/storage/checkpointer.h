@@ -36,6 +36,8 @@ class Checkpointer {
   /// Goes on after a full disk.
   void resume();
   bool idle() const { return phase_ == Phase::kIdle; }
+  /// The place of the checkpoint that is on the disk.
+  const JournalPosition& stored_position() const { return last_; }
 
  private:
   enum class Phase : std::uint8_t { kIdle, kMarking, kWriting, kConfirming, kStoring, kStalled };

@@ -22,10 +22,6 @@ Error gone() {
   return model::error(ErrorCode::kOffsetOutOfRange);
 }
 
-FileTable::Key file_key(const PartitionLog& log, const Segment& segment) {
-  return {.log = log.number(), .base = segment.base, .generation = segment.generation};
-}
-
 }  // namespace
 
 /// One answer being put together.
@@ -42,6 +38,7 @@ struct ColdReader::Load {
   PartitionLog* log = nullptr;
   Offset offset;
   Segment segment;
+  FileTable::Key key;
   std::uint64_t layout = 0;
   Offset expected;             // of the batch at `position`; compacted: its base or one in front
   std::uint64_t position = 0;  // in the segment
@@ -148,7 +145,7 @@ void ColdReader::locate(std::shared_ptr<Load> load) {
   PartitionLog& log = *load->log;
   load->layout = log.layout();
   // What a removed log had in memory alone is nowhere any more.
-  const bool removed = log.state() == LogState::kRemoved;
+  const bool removed = log.log_state() == LogState::kRemoved;
   if (removed || load->offset < log.start_offset() || load->offset >= log.end_offset())
     return finish(load, gone());
   // Appended anew behind a truncation: whoever waits finds it there.
@@ -191,10 +188,11 @@ void ColdReader::begin(std::shared_ptr<Load> load) {
   load->until = log.written_bytes(load->segment);
   CHECK(load->until > 0, "offset {} is neither in memory nor on disk", load->offset);
   CHECK(load->position < load->until);
+  load->key = log.file_key(load->segment);
   load->path = log.folder() + "/" + segment_name(load->segment);
   FileTable::Spec spec{
       .folder = log.folder(), .name = segment_name(load->segment), .size_min = load->until};
-  shard_.files.acquire(file_key(log, load->segment), std::move(spec),
+  shard_.files.acquire(load->key, std::move(spec),
                        lifeline_.guard([this, load](Result<FileTable::Opened> opened) {
                          got_file(load, std::move(opened));
                        }));
@@ -254,7 +252,7 @@ void ColdReader::got_window(std::shared_ptr<Load> load, Result<std::size_t> got)
     }
     return read_window(load, wanted);
   }
-  if (load->layout == load->log->layout() && load->log->state() != LogState::kRemoved) {
+  if (load->layout == load->log->layout() && load->log->log_state() != LogState::kRemoved) {
     shard_.cache.insert(load->log->number(), {.bytes = load->buffer.slice(skip, run->bytes),
                                               .base = load->expected,
                                               .end = run->end,
@@ -267,14 +265,15 @@ void ColdReader::got_window(std::shared_ptr<Load> load, Result<std::size_t> got)
 void ColdReader::finish(std::shared_ptr<Load> load, Result<void> result) {
   PartitionLog& log = *load->log;
   // Opened after the segment was let go of, it would stay open and keep its space.
-  if (!log.holds(load->segment)) shard_.files.drop(file_key(log, load->segment));
+  const bool held = load->key.folder == log.folder_suffix() && log.holds(load->segment);
+  if (!held) shard_.files.drop(load->key);
   // A truncation or compaction moved what was being read; some who wait came after it.
   if (!result.ok() && load->layout != log.layout()) return locate(load);
   loads_.erase(LoadKey{log.number(), load->offset});
   if (!result.ok() && result.error().code == ErrorCode::kCorruptLog) {
     // Retention may have taken the file away: then nothing is damaged.
     const bool still_there =
-        log.start_offset() <= load->offset && log.state() != LogState::kRemoved;
+        log.start_offset() <= load->offset && log.log_state() != LogState::kRemoved;
     if (still_there) {
       log.set_damage(result.error());
     } else {

@@ -30,6 +30,7 @@ double seconds_of(Duration duration) {
 
 struct Compactor::Run {
   PartitionLog* log = nullptr;  // pinned
+  LogNumber folder;             // suffix of the log's folder
   std::unique_ptr<CompactionJob> job;
   std::uint64_t bytes_before = 0;  // of all its segments
   std::uint64_t replaced_bytes = 0;
@@ -81,6 +82,10 @@ void Compactor::look_later() {
                       look();
                       look_later();
                     }));
+}
+
+bool Compactor::works_on(const PartitionLog& log) const {
+  return run_ != nullptr && run_->log == &log;
 }
 
 void Compactor::look() {
@@ -156,6 +161,7 @@ void Compactor::begin(const Choice& choice) {
       .free_bytes_min = shard_.options.free_bytes_min * kFreeFactor};
   run_ = std::make_shared<Run>();
   run_->log = &log;
+  run_->folder = log.folder_suffix();
   run_->bytes_before = log.size_bytes();
   run_->dirty_from = task.dirty_from;
   run_->began = shard_.loop.clock().now();
@@ -227,8 +233,8 @@ common::Duration Compactor::pause_after(const Step& step) {
 
 bool Compactor::goes_on() const {
   const PartitionLog& log = *run_->log;
-  return log.state() == LogState::kServing && log.settings().compact &&
-         !shard_.refusal().has_value() && !shard_.space.full();
+  return log.log_state() == LogState::kServing && log.folder_suffix() == run_->folder &&
+         log.settings().compact && !shard_.refusal().has_value() && !shard_.space.full();
 }
 
 void Compactor::map() {
@@ -327,8 +333,8 @@ void Compactor::failed(const Error& error) {
   if (writing && error.code == ErrorCode::kNoSpace) shard_.space.report_full();
   if (writing && error.code == ErrorCode::kIo) shard_.fail(error);
   // A file may be missing because retention took its segment: then nothing is damaged.
-  const bool damaged =
-      !writing && error.code == ErrorCode::kCorruptLog && log.holds(run_->job->reading());
+  const bool damaged = !writing && error.code == ErrorCode::kCorruptLog &&
+                       log.folder_suffix() == run_->folder && log.holds(run_->job->reading());
   if (damaged) log.set_damage(error);
   put_off_[log.number()] = shard_.loop.clock().now() + kPutOff;
   shard_.notice(fmt::format("event=compaction-failed topic={} partition={} detail=\"{}\"",
@@ -346,6 +352,7 @@ void Compactor::end() {
   PartitionLog& log = *run_->log;
   shard_.stats.compaction.map_bytes = 0;
   run_.reset();
+  if (!log.flush_state().running) log.leave_old_folders();
   log.unpin();
 }
 

@@ -41,6 +41,8 @@ class Compactor {
   /// Begins a run if none is under way and a log is due.
   void look();
   bool running() const { return run_ != nullptr; }
+  /// It may be at files of this log, old or new ones.
+  bool works_on(const PartitionLog& log) const;
   /// Called when a log would be due if the checkpoint knew of all its segments.
   void set_on_checkpoint_wanted(common::Function<void()> callback) {
     on_checkpoint_wanted_ = std::move(callback);

@@ -79,20 +79,33 @@ TEST(CrashTest, FailedWritesOfCompactionAreFatalAndLoseNothing) {
            {.cycles = 10, .failures = true, .compaction = true});
 }
 
+// Goal: the same with what replicas of a group do: states, resets, and producers as they were at
+// the commit offset, with all batches behind it.
+TEST(CrashTest, ReplicasFindWhatTheyPutDown) {
+  run_many(number_of("MILLRACE_CRASH_POINTS", 3000), {.cycles = 10, .replica = true});
+}
+
+TEST(CrashTest, ReplicasOfCompactedLogsFindWhatTheyPutDown) {
+  run_many(number_of("MILLRACE_CRASH_POINTS", 2000) / 2,
+           {.cycles = 10, .failures = true, .compaction = true, .replica = true});
+}
+
 // Seeds that found something once, with what it was.
 struct FoundBy {
   std::uint64_t seed;
   bool failures;
   const char* what;
   bool compaction = false;
+  bool replica = false;
 };
 class FoundOnceTest : public ::testing::TestWithParam<FoundBy> {};
 
 TEST_P(FoundOnceTest, StaysFixed) {
   std::signal(SIGABRT, print_seed);
-  const auto wrong =
-      run(GetParam().seed,
-          {.cycles = 10, .failures = GetParam().failures, .compaction = GetParam().compaction});
+  const auto wrong = run(GetParam().seed, {.cycles = 10,
+                                           .failures = GetParam().failures,
+                                           .compaction = GetParam().compaction,
+                                           .replica = GetParam().replica});
   EXPECT_FALSE(wrong.has_value()) << GetParam().what << ": " << *wrong;
 }
 
@@ -116,7 +129,11 @@ INSTANTIATE_TEST_SUITE_P(
                 "a segment was compacted that the checkpoint held as it was before a cut", true},
         FoundBy{8900055, false, "a segment's file went before the one behind it had begun", true},
         FoundBy{8700143, false, "a reader that came after a truncation joined one from before"},
-        FoundBy{7300043, false, "likewise, in a log that is compacted", true}));
+        FoundBy{7300043, false, "likewise, in a log that is compacted", true},
+        FoundBy{1463, false,
+                "producers kept by a trim were voided by a cut, and their batches gone", false,
+                true},
+        FoundBy{3140, false, "a log that is set aside was asked for its producers", false, true}));
 
 // Goal: the checks bite. Method: break one promise of the disk; some seed must notice.
 class FlawTest : public ::testing::TestWithParam<FlawedDisk::Flaw> {};

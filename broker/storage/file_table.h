@@ -24,6 +24,7 @@ class FileTable {
     LogNumber log;
     model::Offset base;
     std::uint32_t generation = 0;
+    LogNumber folder;  // suffix of the log's folder
     auto operator<=>(const Key&) const = default;
   };
   /// How to find the file, and what it must be like.

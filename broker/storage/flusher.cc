@@ -20,6 +20,7 @@ constexpr std::uint64_t kBlock = common::kDiskAlignment;
 struct Flusher::Write {
   PartitionLog* log = nullptr;
   Range range;
+  FileTable::Key key;
   std::uint64_t cuts = 0;
   std::uint64_t position = 0;         // in the file, aligned
   std::size_t missing = 0;            // bytes at the front that must be read from the file first
@@ -66,8 +67,9 @@ void Flusher::pump() {
 }
 
 void Flusher::step(PartitionLog& log) {
+  log.leave_old_folders();
   const bool nothing_to_do =
-      log.state() == LogState::kRemoved || log.cut_under_way() || shard_.failed();
+      log.log_state() == LogState::kRemoved || log.cut_under_way() || shard_.failed();
   if (nothing_to_do) return end(log);
   if (const Segment* sealed = log.unfinished()) return seal(log, *sealed);
   Range range;
@@ -125,6 +127,7 @@ void Flusher::write(PartitionLog& log, const Range& range) {
   auto write = std::make_shared<Write>();
   write->log = &log;
   write->range = range;
+  write->key = log.file_key(range.segment);
   write->cuts = log.cuts();
   const Segment& segment = range.segment;
   const std::uint64_t begin = range.begin - segment.stream;
@@ -139,7 +142,7 @@ void Flusher::write(PartitionLog& log, const Range& range) {
                        .create = true,
                        .size_min = begin,
                        .expected = segment.file_expected};
-  shard_.files.acquire({.log = log.number(), .base = segment.base}, std::move(spec),
+  shard_.files.acquire(write->key, std::move(spec),
                        lifeline_.guard([this, write](Result<FileTable::Opened> opened) {
                          got_file(write, std::move(opened));
                        }));
@@ -203,9 +206,14 @@ void Flusher::got_file(std::shared_ptr<Write> write, Result<FileTable::Opened> o
   PartitionLog& log = *write->log;
   if (!opened.ok()) return failed(log, opened.error());
   const Offset base = write->range.segment.base;
+  if (write->key.folder != log.folder_suffix()) {
+    // A reset left the whole folder meanwhile.
+    shard_.files.drop(write->key);
+    return step(log);
+  }
   if (!log.holds_segment(base)) {
     // Retention or a truncation took the segment meanwhile. A truncated one may begin again.
-    shard_.files.drop({.log = log.number(), .base = base});
+    shard_.files.drop(write->key);
     const bool never_again = base < log.start_offset();
     if (never_again) shard_.removals.add({log.folder() + "/" + segment_name(base)}, 0);
     return step(log);
@@ -245,7 +253,7 @@ void Flusher::wrote(const Write& write, Result<void> result) {
 void Flusher::failed(PartitionLog& log, const Error& error) {
   if (error.code == ErrorCode::kNoSpace) {
     shard_.space.report_full();
-    if (log.state() == LogState::kRemoved) return end(log);
+    if (log.log_state() == LogState::kRemoved) return end(log);
     return stall(log);
   }
   shard_.fail(error);

@@ -24,11 +24,12 @@ enum class EntryType : std::uint8_t {
   kSegmentStarted = 6,
   kLogRemoved = 7,
   kLogQuarantined = 8,
-  kHardState = 9,  // reserved: term, vote and voter set of a Raft group
+  kState = 9,
   kCompactionBegan = 10,
   kSegmentsReplaced = 11,
+  kLogReset = 12,
 };
-inline constexpr EntryType kLastEntryType = EntryType::kSegmentsReplaced;
+inline constexpr EntryType kLastEntryType = EntryType::kLogReset;
 
 inline constexpr std::uint64_t kRoundMagic = 0x31444e554f524c4dULL;  // "MLROUND1"
 inline constexpr std::size_t kRoundHeaderBytes = 64;

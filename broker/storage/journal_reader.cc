@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "broker/model/batch.h"
+#include "broker/model/mutation.h"
 #include "common/crc32c.h"
 
 namespace millrace::storage {
@@ -182,7 +183,7 @@ Result<std::vector<JournalEntry>> JournalReader::parse(const RoundHeader& header
     const bool right = entry->type == EntryType::kAppended
                            ? batch_agrees(*entry, payload)
                            : common::crc32c(payload) == entry->payload_crc;
-    if (!right) return none;
+    if (!right && !model::mutated(model::Mutation::kTakeTornRounds)) return none;
     entries.push_back({.header = *entry, .payload = payload, .arena = arena_});
     at += size;
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "broker/model/mutation.h"
 #include "common/bulk_copy.h"
 #include "common/crc32c.h"
 
@@ -200,7 +201,8 @@ void JournalWriter::send() {
   header.encode(round.bytes.mutable_view());
   in_flight_ = true;
   files_.current().write(
-      files_.offset(), {round.bytes}, env::Durable::kYes,
+      files_.offset(), {round.bytes},
+      model::mutated(model::Mutation::kAnswerUnsynced) ? env::Durable::kNo : env::Durable::kYes,
       lifeline_.guard([this, length = round.bytes.size(), began = loop_.clock().now()](
                           Result<void> written) { finish(std::move(written), length, began); }));
 }

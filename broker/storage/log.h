@@ -1,4 +1,5 @@
-// One partition's log as its replica uses it: append, read, trim, find by time.
+// One partition's log as its replica uses it: append, read, trim, find by time; and what else its
+// replica has to keep.
 #pragma once
 
 #include <cstdint>
@@ -87,11 +88,24 @@ struct TimedOffset {
   Term leader_epoch;
 };
 
+/// More is no state of a replica.
+inline constexpr std::size_t kStateBytesMax = 4096;
+
+/// The idempotent producers at one place of a log, as the replica wrote them with its own encoding.
+struct ProducersAt {
+  Bytes bytes;  // empty: there are none
+  /// They follow from what lies in front of this.
+  Offset at;
+};
+
 /// One partition's log. Made and owned by its shard's Store; shard thread only.
 ///
-/// Offsets: start_offset() <= durable_offset() <= end_offset(). Appends are in memory at once (and
-/// may be read at once: readers are limited by their `up_to`), on stable storage when their reply
-/// says so. Replies to appends come in order of the appends.
+/// Offsets: start_offset() <= durable_offset() <= end_offset(). Changes (append, delete_before,
+/// truncate, start_term, reset, put_state) are in memory at once (and what was appended may be read
+/// at once: readers are limited by their `up_to`), on stable storage when their reply says so. They
+/// become durable in the order in which they were asked for, and their replies come in this order;
+/// a crash loses all from some point on. Changes of one turn of the loop share one round of the
+/// journal.
 class Log {
  public:
   virtual ~Log() = default;
@@ -120,6 +134,9 @@ class Log {
   /// are damaged; this range is not served. The caller keeps the Store alive until it is answered.
   virtual void read(Offset from, ReadLimits limits, Reply<Result<ReadResult>> done) = 0;
 
+  /// Whether read() from there answers without the disk, as far as can be told.
+  virtual bool in_memory(Offset from) const = 0;
+
   /// The first record, below `up_to`, whose timestamp is >= `target` (KIP-79); nullopt if none.
   /// Looks into compressed batches.
   virtual void find_time(common::Timestamp target, Offset up_to,
@@ -133,23 +150,45 @@ class Log {
   virtual void delete_before(Offset offset, Reply<Result<void>> durable) = 0;
 
   /// Cuts the log's end back to `offset`, a batch boundary (Raft: a conflicting suffix), and not in
-  /// front of what CompactionLimits::up_to said. The answer comes when it is durable.
+  /// front of what CompactionLimits::up_to said. Terms that start at or behind `offset` go too,
+  /// also where that is end_offset(). The answer comes when it is durable. Requires that
+  /// take_recovered_producers() was called.
   virtual void truncate(Offset offset, Reply<Result<void>> durable) = 0;
+
+  /// Empties the log: it then begins and ends at `at`, with this one term start (at or in front of
+  /// `at`; nullopt: none) and with `producers` as the state of the producers there. A crash leaves
+  /// the whole old log or the empty new one. Files of the old one are removed once this is durable;
+  /// damage() goes with them, state() stays. Reads under way are answered.
+  /// kRecordListTooLarge: `producers` does not fit into the journal; nothing was changed.
+  virtual void reset(Offset at, std::optional<TermStart> first, Bytes producers,
+                     Reply<Result<void>> durable) = 0;
 
   /// Records that `start.term` begins at `start.offset` == end_offset(); terms only grow. A term
   /// that wrote nothing is replaced by the next one that starts at the same offset.
   virtual void start_term(TermStart start, Reply<Result<void>> durable) = 0;
-  /// Oldest first; never empty once start_term() was called; covers start_offset() on.
+  /// Oldest first; terms and offsets grow. Covers start_offset() on: of the terms that start in
+  /// front of it the last one stays, which wrote the record in front of start_offset(), so that a
+  /// term that starts right there can be cut off.
   virtual const std::vector<TermStart>& term_starts() const = 0;
 
-  /// State of the idempotent producers at some point of the log, as the replica wrote it with its
-  /// own encoding: kept in the next checkpoint, so that start-up need not read the whole log. `at`
-  /// is the offset up to which it is true. The log asks for it through this function when it makes
-  /// a checkpoint.
-  using ProducerSnapshot = common::Function<Bytes()>;
+  /// Keeps a small state of the replica that is no part of the log (Raft: term, vote and voter set)
+  /// in the place of the one before. Empty: none. Requires at most kStateBytesMax bytes.
+  virtual void put_state(Bytes state, Reply<Result<void>> durable) = 0;
+  /// As last put; empty: never.
+  virtual const Bytes& state() const = 0;
+
+  /// Kept in the next checkpoint, so that start-up need not read the whole log. The log asks for it
+  /// through this function when it makes one. `at` is a batch boundary, end_offset() at most; what
+  /// lies behind it may still be cut off (a replica answers its commit offset), and is read again
+  /// at start-up.
+  using ProducerSnapshot = common::Function<ProducersAt()>;
   virtual void on_checkpoint(ProducerSnapshot snapshot) = 0;
-  /// What the checkpoint held (empty: nothing), and the batches behind it that recovery replayed,
-  /// oldest first: the replica feeds both to its producer table and then lets go of them.
+  /// What recovery knows of the producers: their state at some offset (as a checkpoint or reset()
+  /// told) and all batches of producers that the log has from there to end_offset(), oldest first.
+  /// Where the log was trimmed since, `at` may lie in front of start_offset(). Where it was cut
+  /// back in front of the state that was kept, that is not handed over, and the batches are all
+  /// that the log has, or as many of the newest as StoreOptions::journal_bytes_max allows. The
+  /// replica feeds both to its producer table and then lets go of them.
   struct RecoveredProducers {
     Bytes snapshot;
     Offset at;
@@ -160,12 +199,25 @@ class Log {
   /// Without this function a log is not compacted. It is asked at the begin of each compaction.
   using LimitsSource = common::Function<CompactionLimits()>;
   virtual void on_compaction(LimitsSource limits) = 0;
+  /// In front of this records may be gone, and truncate() goes no further back; 0: it was never
+  /// compacted. It never moves back but with reset().
+  virtual Offset compacted_to() const = 0;
+
+  /// Answers the offset behind which retention removes nothing (Raft: the commit offset). Without
+  /// this function it goes by durable_offset() alone.
+  using RetentionLimit = common::Function<Offset()>;
+  virtual void on_retention(RetentionLimit limit) = 0;
 
   virtual void set_settings(const LogSettings& settings) = 0;
   virtual const LogSettings& settings() const = 0;
 
   /// Why the log does not serve (damaged data found), or nullopt.
   virtual std::optional<common::Error> damage() const = 0;
+  /// Recovery found damage behind what the checkpoint says of the producers, and cut it off with
+  /// all that follows: the log may lack what was acknowledged. Stays true, over restarts too, until
+  /// put_state(): a replica notes it there. (What a loss of power tore was never acknowledged and
+  /// does not count.)
+  virtual bool lost_suffix() const = 0;
 };
 
 }  // namespace millrace::storage

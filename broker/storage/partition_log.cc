@@ -60,7 +60,7 @@ std::optional<Error> PartitionLog::refusal(const Bytes& batches) const {
 }
 
 void PartitionLog::append(Bytes batches, Reply<Result<void>> durable) {
-  CHECK(!batches.empty() && state_ == LogState::kServing);
+  CHECK(!batches.empty() && log_state_ == LogState::kServing);
   if (auto why = refusal(batches)) return durable(std::move(*why));
   for (std::size_t at = 0; at < batches.size();) {
     const Result<BatchView> batch = BatchView::parse(batches.view().subspan(at));
@@ -170,7 +170,7 @@ void PartitionLog::entries_durable(Offset end, std::uint64_t stream) {
     durable_stream_ = stream;
     flush_if_due();
   }
-  if (state_ != LogState::kServing && !busy()) shard_.log_idle(*this);
+  if (log_state_ != LogState::kServing && !busy()) shard_.log_idle(*this);
 }
 
 void PartitionLog::flush_if_due() {
@@ -210,11 +210,14 @@ void PartitionLog::delete_before(Offset offset, Reply<Result<void>> durable) {
   CHECK(offset <= end_, "{} is behind the end {}", offset, end_);
   if (shard_.refusal().has_value()) return durable(*shard_.refusal());
   if (offset <= start_) return answer_in_order(std::move(durable));
-  shard_.journal.add({.type = EntryType::kStartMoved, .log = number_, .offset = offset}, {});
+  const ByteWriter producers = producers_to_keep(offset);
+  shard_.journal.add({.type = EntryType::kStartMoved, .log = number_, .offset = offset},
+                     producers.view());
   start_ = offset;
   prune_terms();
-  complete([this, offset, durable = std::move(durable)](Result<void> result) mutable {
-    if (result.ok() && !shard_.failed()) {
+  complete([this, offset, folder = folder_suffix_,
+            durable = std::move(durable)](Result<void> result) mutable {
+    if (result.ok() && !shard_.failed() && folder == folder_suffix_) {
       durable_start_ = std::max(durable_start_, offset);
       drop_dead_segments();
     }
@@ -223,7 +226,7 @@ void PartitionLog::delete_before(Offset offset, Reply<Result<void>> durable) {
 }
 
 void PartitionLog::drop_dead_segments() {
-  if (state_ != LogState::kServing) return;  // the whole folder goes
+  if (log_state_ != LogState::kServing) return;  // the whole folder goes
   const Offset dead = std::min({durable_start_, start_, durable_});
   std::size_t kept = 1;
   if (dead == end_ && segments_.back().size > 0 && segments_.back().end == dead) {
@@ -252,7 +255,7 @@ void PartitionLog::drop_dead_segments() {
 
 void PartitionLog::remove_segment_files(const Segment& segment) {
   shard_.indexes.drop(number_, segment.base);
-  shard_.files.drop({.log = number_, .base = segment.base, .generation = segment.generation});
+  shard_.files.drop(file_key(segment));
   shard_.removals.add(files_of(segment), settings_.file_delete_delay_ms);
 }
 
@@ -260,29 +263,56 @@ void PartitionLog::truncate(Offset offset, Reply<Result<void>> durable) {
   CHECK(start_ <= offset && offset <= end_, "{} is outside [{}, {}]", offset, start_, end_);
   CHECK(offset >= compacted_to_, "{} is in front of {}, where compaction was", offset,
         compacted_to_);
+  CHECK(recovered_ == nullptr || recovered_->producers.at <= offset,
+        "the producers at {} were not taken", recovered_->producers.at);
   if (shard_.refusal().has_value()) return durable(*shard_.refusal());
-  if (offset == end_) return answer_in_order(std::move(durable));
+  if (offset == end_) return truncate_terms(std::move(durable));
   Result<std::uint64_t> stream = stream_of(offset);
   if (!stream.ok()) return durable(std::move(stream).error());
   std::size_t segment = segments_.size() - 1;
   while (segment > 0 && segments_[segment].base > offset) --segment;
   CHECK(!segments_[segment].compacted(), "{} is in a compacted segment", offset);
-  const std::uint64_t position = *stream - segments_[segment].stream;
+  const CutPlace place{.offset = offset,
+                       .segment_base = segments_[segment].base,
+                       .position = *stream - segments_[segment].stream};
+  log_truncation(place);
+  cut(offset, segment, place.position);
+  forget_recovered(place);
+  complete_cut(std::move(durable));
+}
+
+void PartitionLog::log_truncation(const CutPlace& place) {
   ByteWriter payload;
-  payload.put(segments_[segment].base.value());
-  payload.put(position);
-  shard_.journal.add({.type = EntryType::kTruncated, .log = number_, .offset = offset},
+  payload.put(place.segment_base.value());
+  payload.put(place.position);
+  if (place.damage) payload.put(std::uint8_t{1});
+  shard_.journal.add({.type = EntryType::kTruncated, .log = number_, .offset = place.offset},
                      payload.view());
-  cut(offset, segment, position);
+}
+
+// Files stay as they are until the entry is durable.
+void PartitionLog::complete_cut(Reply<Result<void>> durable) {
   // The write-behind that makes room in the journal waits for this entry.
   if (shard_.journal.held()) shard_.journal.let_pass();
   ++cuts_under_way_;
   complete([this, durable = std::move(durable)](Result<void> result) mutable {
     --cuts_under_way_;
-    // A write-behind that was asked for meanwhile was put off.
-    if (result.ok() && state_ != LogState::kRemoved) shard_.flusher.request(*this);
-    durable(std::move(result));
+    if (result.ok() && log_state_ != LogState::kRemoved) {
+      if (!flush_.running) leave_old_folders();
+      // A write-behind that was asked for meanwhile was put off.
+      shard_.flusher.request(*this);
+    }
+    if (durable) durable(std::move(result));
   });
+}
+
+// Terms that wrote nothing go by themselves.
+void PartitionLog::truncate_terms(Reply<Result<void>> durable) {
+  if (terms_.empty() || terms_.back().offset < end_) return answer_in_order(std::move(durable));
+  log_truncation(
+      {.offset = end_, .segment_base = segments_.back().base, .position = segments_.back().size});
+  cut_terms(end_);
+  complete(std::move(durable));
 }
 
 Result<std::uint64_t> PartitionLog::stream_of(Offset offset) const {
@@ -314,7 +344,7 @@ void PartitionLog::cut(Offset offset, std::size_t keep, std::uint64_t position) 
     const Segment& gone = segments_.back();
     CHECK(!gone.compacted(), "a compacted segment at {} is cut away", gone.base);
     shard_.indexes.drop(number_, gone.base);
-    shard_.files.drop({.log = number_, .base = gone.base});
+    shard_.files.drop(file_key(gone));
     leftovers_.push_back(gone.base);
     segments_.pop_back();
     index_ = {};
@@ -343,8 +373,14 @@ void PartitionLog::cut(Offset offset, std::size_t keep, std::uint64_t position) 
   // The checkpoint may hold this segment as it was before.
   recovery_point_ = std::min(recovery_point_, active.base);
   captured_to_ = std::min(captured_to_, active.base);
-  while (!terms_.empty() && terms_.back().offset >= offset) terms_.pop_back();
+  kept_at_ = std::min(kept_at_, offset);
+  captured_producers_at_ = std::min(captured_producers_at_, offset);
+  cut_terms(offset);
   shard_.cache.drop_from(number_, offset);
+}
+
+void PartitionLog::cut_terms(Offset offset) {
+  while (!terms_.empty() && terms_.back().offset >= offset) terms_.pop_back();
 }
 
 void PartitionLog::start_term(TermStart start, Reply<Result<void>> durable) {
@@ -363,25 +399,20 @@ void PartitionLog::add_term(TermStart start) {
   terms_.push_back(start);
 }
 
+void PartitionLog::put_state(Bytes state, Reply<Result<void>> durable) {
+  CHECK(log_state_ == LogState::kServing);
+  CHECK(state.size() <= kStateBytesMax, "a state of {} bytes", state.size());
+  if (shard_.refusal().has_value()) return durable(*shard_.refusal());
+  shard_.journal.add({.type = EntryType::kState, .log = number_}, state);
+  // A copy: the caller's bytes may be a part of something large.
+  replica_state_ = Bytes::copy_of(state);
+  lost_suffix_ = false;
+  complete(std::move(durable));
+}
+
+// The term in front of the start stays: what begins right at the start may still be cut off.
 void PartitionLog::prune_terms() {
-  while (terms_.size() > 1 && terms_[1].offset <= start_) terms_.erase(terms_.begin());
-}
-
-Log::RecoveredProducers PartitionLog::take_recovered_producers() {
-  if (recovered_ == nullptr) return {.snapshot = {}, .at = durable_, .batches_behind = {}};
-  RecoveredProducers taken = std::move(*recovered_);
-  recovered_.reset();
-  return taken;
-}
-
-bool PartitionLog::recovered_untaken() const {
-  return recovered_ != nullptr && !recovered_->batches_behind.empty();
-}
-
-PartitionLog::SnapshotAt PartitionLog::producers_for_checkpoint() {
-  if (recovered_ != nullptr) return {.bytes = recovered_->snapshot, .at = recovered_->at};
-  if (snapshot_) return {.bytes = snapshot_(), .at = end_};
-  return {.bytes = {}, .at = end_};
+  while (terms_.size() > 1 && terms_[1].offset < start_) terms_.erase(terms_.begin());
 }
 
 void PartitionLog::set_settings(const LogSettings& settings) {
@@ -395,6 +426,17 @@ std::optional<Error> PartitionLog::damage() const {
 
 void PartitionLog::set_damage(Error error) {
   if (damage_ == nullptr) damage_ = std::make_unique<Error>(std::move(error));
+}
+
+FileTable::Key PartitionLog::file_key(const Segment& segment) const {
+  return {.log = number_,
+          .base = segment.base,
+          .generation = segment.generation,
+          .folder = folder_suffix_};
+}
+
+Offset PartitionLog::removable_to() {
+  return retention_limit_ ? std::min(durable_, retention_limit_()) : durable_;
 }
 
 bool PartitionLog::evict(std::uint64_t to) {
@@ -473,7 +515,7 @@ void PartitionLog::file_made(Offset segment_base) {
 void PartitionLog::unpin() {
   CHECK(pins_ > 0);
   --pins_;
-  if (state_ != LogState::kServing && !busy()) shard_.log_idle(*this);
+  if (log_state_ != LogState::kServing && !busy()) shard_.log_idle(*this);
 }
 
 }  // namespace millrace::storage

@@ -4,18 +4,23 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "broker/model/batch.h"
+#include "broker/storage/file_table.h"
 #include "broker/storage/index.h"
 #include "broker/storage/journal_writer.h"
 #include "broker/storage/log.h"
+#include "broker/storage/producer_scan.h"
 #include "broker/storage/segment.h"
 #include "broker/storage/tail.h"
 
 namespace millrace::storage {
 
+class ByteWriter;
 class Shard;
 
 /// States of a log. Only kServing ones are to be found through the store.
@@ -24,6 +29,9 @@ enum class LogState : std::uint8_t {
   kRemoved,       // its files go once nothing is under way
   kQuarantining,  // its data is still written behind, then its folder is set aside
 };
+
+/// More is no log of ours; sums of such numbers do not overflow.
+inline constexpr Offset kOffsetMax{std::int64_t{1} << 60};
 
 /// Positions: besides offsets every byte of the log has a position in its stream, which counts the
 /// bytes of all its segments from the oldest one that was there at start-up. written_stream() <=
@@ -45,28 +53,38 @@ class PartitionLog final : public Log, public JournalClient {
   void append(Bytes batches, Reply<Result<void>> durable) override;
   std::optional<common::Error> refusal(std::size_t batch_bytes) const override;
   void read(Offset from, ReadLimits limits, Reply<Result<ReadResult>> done) override;
+  bool in_memory(Offset from) const override { return !tail_.empty() && tail_.start() <= from; }
   void find_time(common::Timestamp target, Offset up_to,
                  Reply<Result<std::optional<TimedOffset>>> done) override;
   void find_max_time(Offset up_to, Reply<Result<std::optional<TimedOffset>>> done) override;
   void delete_before(Offset offset, Reply<Result<void>> durable) override;
   void truncate(Offset offset, Reply<Result<void>> durable) override;
+  void reset(Offset at, std::optional<TermStart> first, Bytes producers,
+             Reply<Result<void>> durable) override;
   void start_term(TermStart start, Reply<Result<void>> durable) override;
   const std::vector<TermStart>& term_starts() const override { return terms_; }
+  void put_state(Bytes state, Reply<Result<void>> durable) override;
+  const Bytes& state() const override { return replica_state_; }
   void on_checkpoint(ProducerSnapshot snapshot) override { snapshot_ = std::move(snapshot); }
   void on_compaction(LimitsSource limits) override { limits_ = std::move(limits); }
+  Offset compacted_to() const override { return compacted_to_; }
+  void on_retention(RetentionLimit limit) override { retention_limit_ = std::move(limit); }
   RecoveredProducers take_recovered_producers() override;
   void set_settings(const LogSettings& settings) override;
   const LogSettings& settings() const override { return settings_; }
   std::optional<common::Error> damage() const override;
+  bool lost_suffix() const override { return lost_suffix_; }
 
   void entries_durable(Offset end, std::uint64_t stream) override;
 
   // For the other parts of the store.
   LogNumber number() const { return number_; }
+  /// Another one after each reset: no two states of the log share a folder.
   LogNumber folder_suffix() const { return folder_suffix_; }
   std::string folder() const { return log_folder(*topic_, key_, folder_suffix_); }
-  LogState state() const { return state_; }
-  void set_state(LogState state) { state_ = state; }
+  FileTable::Key file_key(const Segment& segment) const;
+  LogState log_state() const { return log_state_; }
+  void set_log_state(LogState state) { log_state_ = state; }
   const std::shared_ptr<const std::string>& shared_topic() const { return topic_; }
 
   const std::vector<Segment>& segments() const { return segments_; }
@@ -85,7 +103,8 @@ class PartitionLog final : public Log, public JournalClient {
   void complete_index(Offset segment_base, const SegmentIndex& front);
   const std::vector<Offset>& leftovers() const { return leftovers_; }
   bool settings_known() const { return settings_known_; }
-  bool recovered_untaken() const;
+  /// Retention removes nothing behind this.
+  Offset removable_to();
 
   void set_damage(common::Error error);
   /// Begins a new segment at the end, so that the one before can be sealed or dropped. Requires
@@ -107,10 +126,16 @@ class PartitionLog final : public Log, public JournalClient {
   void written(std::uint64_t stream, std::uint64_t cuts);
   /// A truncation is not durable yet: files must stay as they are, for it may still be lost.
   bool cut_under_way() const { return cuts_under_way_ > 0; }
-  /// Counts truncations.
+  /// Counts truncations and resets.
   std::uint64_t cuts() const { return cuts_; }
-  /// Counts truncations and replacements: while it stays the same, so do positions in segments.
+  /// Counts those and replacements: while it stays the same, so do positions in segments.
   std::uint64_t layout() const { return cuts_ + replacements_; }
+  /// Folders from before a reset that were not handed over to removals.
+  const std::vector<std::string>& old_folders() const { return old_folders_; }
+  std::vector<std::string> take_old_folders() { return std::exchange(old_folders_, {}); }
+  /// Hands them over as far as nothing needs them any more. Requires that the write-behind is at no
+  /// file of the log.
+  void leave_old_folders();
   void file_made(Offset segment_base);
   bool holds_segment(Offset base) const;
   /// This very segment, not another one in its place.
@@ -137,8 +162,6 @@ class PartitionLog final : public Log, public JournalClient {
   // Compaction (compactor.h).
   /// What may be compacted; nullopt: nobody said.
   std::optional<CompactionLimits> compaction_limits();
-  /// In front of this each key is there once.
-  Offset compacted_to() const { return compacted_to_; }
   /// In front of this, segments are complete, synced, finished, and known as such to the checkpoint
   /// that is on the disk.
   Offset recovery_point() const { return recovery_point_; }
@@ -163,7 +186,10 @@ class PartitionLog final : public Log, public JournalClient {
   std::vector<std::string> files_of(const Segment& segment) const;
   /// The state that a checkpoint holds was captured just now; later: it is on the disk.
   void checkpoint_captured() { captured_to_ = finished_to(); }
-  void checkpoint_stored() { recovery_point_ = std::max(recovery_point_, captured_to_); }
+  void checkpoint_stored() {
+    recovery_point_ = std::max(recovery_point_, captured_to_);
+    kept_at_ = captured_producers_at_;
+  }
 
   /// Something asynchronous works on the log: it must not be destroyed.
   void pin() { ++pins_; }
@@ -176,9 +202,12 @@ class PartitionLog final : public Log, public JournalClient {
     std::vector<Segment> segments;
     std::vector<TermStart> terms;
     std::vector<Offset> leftovers;
-    Bytes snapshot;
-    Offset snapshot_at;
+    ProducersAt producers;
+    /// Of producers.at in its segment, or in front of it.
+    IndexEntry producers_place;
     LogState state = LogState::kServing;
+    Bytes replica_state;
+    bool lost_suffix = false;
     Offset compacted_to;
     std::uint32_t last_generation = 0;
     /// The checkpoint is of a version that knows of compaction.
@@ -186,25 +215,61 @@ class PartitionLog final : public Log, public JournalClient {
   };
   void restore(Restored restored);
   Result<void> replay_batch(const Bytes& bytes, const model::BatchView& batch, Arena& arena);
-  Result<void> replay_truncation(Offset offset, Offset segment_base, std::uint64_t position);
-  Result<void> replay_start(Offset start);
+  struct CutPlace {
+    Offset offset;
+    Offset segment_base;
+    std::uint64_t position = 0;
+    /// What is cut off was damaged.
+    bool damage = false;
+  };
+  Result<void> replay_truncation(const CutPlace& place);
+  /// `producers`: empty, or what producers_to_keep() wrote.
+  Result<void> replay_start(Offset start, common::ByteView producers);
   Result<void> replay_term(TermStart start);
   Result<void> replay_segment(Offset base, common::Timestamp created);
+  Result<void> replay_state(const Bytes& state);
+  /// What a log is when it was reset.
+  struct Anew {
+    Offset at;
+    std::optional<TermStart> first;
+    LogNumber folder_suffix;
+    common::Timestamp created;
+  };
+  /// Answers the folder that goes.
+  Result<std::string> replay_reset(const Anew& anew, Bytes producers);
   /// Answers the files that may have been made.
   std::vector<std::string> replay_announcement(Offset base, std::uint32_t generation);
   /// Sources are known by where they begin and end. Answers them.
   Result<std::vector<Segment>> replay_replacement(const Segment& output, Offset compacted_to);
   /// All that was replayed is durable.
   void replayed();
+  /// Reads what is to be handed over of the producers and is not in the journal any more, and cuts
+  /// off damage that it finds, with one sentence for each. Comes last, when entries can be put into
+  /// the journal again. Blocking.
+  Result<void> recover_producers(std::vector<std::string>& damages);
 
-  /// The producers' state at end_offset(), for a checkpoint.
-  struct SnapshotAt {
-    Bytes bytes;
-    Offset at;
+  /// For a checkpoint.
+  struct ProducersForCheckpoint {
+    ProducersAt producers;
+    IndexEntry place;
   };
-  SnapshotAt producers_for_checkpoint();
+  ProducersForCheckpoint producers_for_checkpoint();
 
  private:
+  /// The producers as recovery found them, until the replica takes them.
+  struct Recovered {
+    RecoveredProducers producers;
+    /// Batches between producers.at and this place are where the checkpoint knew them to be, in the
+    /// segments' files. Those behind it are in batches_behind.
+    CutPlace files_to;
+    /// The log was cut back in front of what the snapshot had in it.
+    bool forgotten = false;
+  };
+  /// Where the producers of the newest checkpoint are true.
+  struct Placed {
+    Offset at{-1};
+    IndexEntry place;
+  };
   struct Noted {
     std::uint64_t arena = 0;
     std::uint32_t use = 0;
@@ -216,6 +281,21 @@ class PartitionLog final : public Log, public JournalClient {
   void admit(Bytes placed, const model::BatchView& batch, bool joinable);
   void note(Arena& arena, bool small);
   void cut(Offset offset, std::size_t segment, std::uint64_t position);
+  void cut_terms(Offset offset);
+  void truncate_terms(Reply<Result<void>> durable);
+  void log_truncation(const CutPlace& place);
+  void complete_cut(Reply<Result<void>> durable);
+  /// Answers the folder that is left.
+  std::string begin_anew(const Anew& anew);
+  /// As what recovery found, at the log's end.
+  void keep_producers(Bytes producers);
+  /// For the entry that tells of this new start; empty: the checkpoint knows enough.
+  ByteWriter producers_to_keep(Offset start);
+  Result<void> replay_kept_producers(common::ByteView payload);
+  void forget_recovered(const CutPlace& place);
+  ProducerSearch producer_search() const;
+  std::string damaged_at_start(const ProducersInFiles::Damage& damage);
+  IndexEntry place_of(Offset at) const;
   Result<std::uint64_t> stream_of(Offset offset) const;
   void add_term(TermStart start);
   void prune_terms();
@@ -227,12 +307,14 @@ class PartitionLog final : public Log, public JournalClient {
 
   Shard& shard_;
   const LogNumber number_;
-  const LogNumber folder_suffix_;
-  LogState state_ = LogState::kServing;
+  LogNumber folder_suffix_;
+  LogState log_state_ = LogState::kServing;
   bool settings_known_ = false;
+  bool lost_suffix_ = false;
   const PartitionKey key_;
   const std::shared_ptr<const std::string> topic_;
   LogSettings settings_;
+  Bytes replica_state_;
 
   Offset start_;
   Offset end_;
@@ -245,6 +327,7 @@ class PartitionLog final : public Log, public JournalClient {
   /// Segments that a truncation removed; their files stay until the start has passed them, because
   /// a segment with the same base may begin again.
   std::vector<Offset> leftovers_;
+  std::vector<std::string> old_folders_;
   Tail tail_;
   std::array<Noted, 2> noted_;
   SegmentIndex index_;
@@ -263,7 +346,13 @@ class PartitionLog final : public Log, public JournalClient {
   std::uint32_t pins_ = 0;
   ProducerSnapshot snapshot_;
   LimitsSource limits_;
-  std::unique_ptr<RecoveredProducers> recovered_;
+  RetentionLimit retention_limit_;
+  std::unique_ptr<Recovered> recovered_;
+  /// The producers' state that is on the disk is true here; and that of the checkpoint that is
+  /// being made.
+  Offset kept_at_;
+  Offset captured_producers_at_;
+  Placed placed_;
   std::unique_ptr<common::Error> damage_;
 };
 

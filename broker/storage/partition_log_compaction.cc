@@ -81,7 +81,7 @@ void PartitionLog::put_in_place(std::size_t first, std::size_t count, Segment ou
   const auto end = begin + static_cast<std::ptrdiff_t>(count);
   for (auto source = begin; source != end; ++source) {
     shard_.indexes.drop(number_, source->base);
-    shard_.files.drop({.log = number_, .base = source->base, .generation = source->generation});
+    shard_.files.drop(file_key(*source));
   }
   // What is still in memory of them would show readers records that are gone.
   const std::uint64_t stream_end = end->stream;

@@ -29,7 +29,7 @@ void PartitionLog::restore(Restored restored) {
   terms_ = std::move(restored.terms);
   start_ = restored.start;
   end_ = segments_.back().end;
-  state_ = restored.state;
+  log_state_ = restored.state;
   leftovers_ = std::move(restored.leftovers);
   compacted_to_ = restored.compacted_to;
   last_generation_ = restored.last_generation;
@@ -43,11 +43,16 @@ void PartitionLog::restore(Restored restored) {
   index_from_ = segments_.back().size;
   if (restored.compactable) recovery_point_ = finished_to();
   replayed();
-  if (!restored.snapshot.empty()) {
-    recovered_ = std::make_unique<RecoveredProducers>();
-    recovered_->snapshot = std::move(restored.snapshot);
-    recovered_->at = restored.snapshot_at;
-  }
+  replica_state_ = std::move(restored.replica_state);
+  lost_suffix_ = restored.lost_suffix;
+  ProducersAt& producers = restored.producers;
+  placed_ = {.at = producers.at, .place = restored.producers_place};
+  kept_at_ = producers.at;
+  if (producers.bytes.empty() && producers.at == end_) return;
+  const Segment& active = segments_.back();
+  recovered_ = std::make_unique<Recovered>(Recovered{
+      .producers = {.snapshot = std::move(producers.bytes), .at = producers.at},
+      .files_to = {.offset = end_, .segment_base = active.base, .position = active.size}});
 }
 
 Result<void> PartitionLog::replay_batch(const Bytes& bytes, const BatchView& batch, Arena& arena) {
@@ -55,40 +60,41 @@ Result<void> PartitionLog::replay_batch(const Bytes& bytes, const BatchView& bat
     return does_not_join(*this, "a batch begins", batch.base_offset());
   admit(bytes, batch, false);
   note(arena, false);
-  if (batch.producer_id() != model::kNoProducerId) {
-    if (recovered_ == nullptr) {
-      recovered_ = std::make_unique<RecoveredProducers>();
-      recovered_->at = durable_;
-    }
-    recovered_->batches_behind.push_back(bytes);
+  if (batch.producer_id() == model::kNoProducerId) return common::ok();
+  if (recovered_ == nullptr) {
+    recovered_ = std::make_unique<Recovered>();
+    recovered_->producers.at = batch.base_offset();
+    recovered_->files_to.offset = batch.base_offset();
   }
+  recovered_->producers.batches_behind.push_back(bytes);
   return common::ok();
 }
 
-Result<void> PartitionLog::replay_truncation(Offset offset, Offset segment_base,
-                                             std::uint64_t position) {
+Result<void> PartitionLog::replay_truncation(const CutPlace& place) {
+  const Offset offset = place.offset;
   if (offset < segments_.front().base || offset > end_)
     return does_not_join(*this, "a truncation", offset);
-  std::size_t keep = 0;
-  while (keep < segments_.size() && segments_[keep].base != segment_base) ++keep;
-  if (keep == segments_.size() || position > segments_[keep].size) {
-    return does_not_join(*this, "a truncation", offset);
+  if (offset == end_) {
+    cut_terms(offset);
+    return common::ok();
   }
-  if (offset < compacted_to_ || segments_[keep].compacted())
-    return does_not_join(*this, "a truncation", offset);
-  cut(offset, keep, position);
-  if (recovered_ != nullptr) {
-    std::erase_if(recovered_->batches_behind, [&](const Bytes& bytes) {
-      const Result<BatchView> batch = BatchView::parse(bytes);
-      CHECK(batch.ok());
-      return batch->base_offset() >= offset;
-    });
-  }
+  const auto last = std::ranges::find_if(
+      segments_, [&](const Segment& segment) { return segment.base == place.segment_base; });
+  const bool joins = last != segments_.end() && place.position <= last->size &&
+                     last->base <= offset && offset <= last->end && offset >= compacted_to_ &&
+                     (last + 1 == segments_.end() || offset < last[1].base) &&
+                     std::none_of(last, segments_.end(),
+                                  [](const Segment& segment) { return segment.compacted(); });
+  if (!joins) return does_not_join(*this, "a truncation", offset);
+  cut(offset, static_cast<std::size_t>(last - segments_.begin()), place.position);
+  forget_recovered(place);
+  lost_suffix_ = lost_suffix_ || place.damage;
   return common::ok();
 }
 
-Result<void> PartitionLog::replay_start(Offset start) {
+Result<void> PartitionLog::replay_start(Offset start, common::ByteView producers) {
   if (start > end_) return does_not_join(*this, "the start moves", start);
+  if (!producers.empty()) TRY(replay_kept_producers(producers));
   start_ = std::max(start_, start);
   prune_terms();
   return common::ok();
@@ -108,6 +114,26 @@ Result<void> PartitionLog::replay_segment(Offset base, common::Timestamp created
   std::erase(leftovers_, base);
   begin_segment(base, created, true);
   return common::ok();
+}
+
+Result<void> PartitionLog::replay_state(const Bytes& state) {
+  if (state.size() > kStateBytesMax) return does_not_join(*this, "a replica's state is put", end_);
+  replica_state_ = Bytes::copy_of(state);
+  lost_suffix_ = false;
+  return common::ok();
+}
+
+Result<std::string> PartitionLog::replay_reset(const Anew& anew, Bytes producers) {
+  const bool joins = anew.at >= Offset{0} && anew.at <= kOffsetMax &&
+                     anew.folder_suffix != folder_suffix_ &&
+                     (!anew.first.has_value() ||
+                      (anew.first->offset >= Offset{0} && anew.first->offset <= anew.at));
+  if (!joins) return does_not_join(*this, "it is reset", anew.at);
+  std::string left = begin_anew(anew);
+  // Its file is from before the restart, if there is one.
+  segments_.back().file_expected = true;
+  keep_producers(std::move(producers));
+  return left;
 }
 
 Result<std::vector<Segment>> PartitionLog::replay_replacement(const Segment& output,

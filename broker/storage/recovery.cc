@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "broker/storage/checkpoint_file.h"
+#include "broker/storage/clean_mark.h"
 #include "broker/storage/codec.h"
 #include "broker/storage/journal_reader.h"
 
@@ -49,7 +50,9 @@ Result<Checkpoint> first_checkpoint(env::Disk& disk, env::Loop& loop, std::uint3
   const Bytes content = writer.finish();
   TRY(disk.sync_all());
   TRY(env::replace_file(disk, folder + "/checkpoint", content));
-  return read_checkpoint(content, shard);
+  auto checkpoint = read_checkpoint(content, shard);
+  if (checkpoint.ok()) checkpoint->fresh = true;
+  return checkpoint;
 }
 
 Result<Checkpoint> load_checkpoint(env::Disk& disk, env::Loop& loop, std::uint32_t shard,
@@ -71,17 +74,13 @@ class Replay {
   Result<void> restore(Checkpoint checkpoint) {
     shard_.set_last_number(checkpoint.last_number);
     for (Removal& removal : checkpoint.removals) {
-      if (removal.folder) {
-        shard_.removals.add_folder(std::move(removal.path), 0);
-      } else {
-        shard_.removals.add({std::move(removal.path)}, 0);
-      }
+      add_removal(std::move(removal));
     }
     for (CheckpointLog& stored : checkpoint.logs) {
       TRY(check_new(stored.number, stored.key));
       PartitionLog& log = shard_.add(stored.number, stored.key, stored.topic, stored.folder_suffix);
       log.restore(std::move(stored.state));
-      if (log.state() == LogState::kQuarantining) shard_.unlist(log);
+      if (log.log_state() == LogState::kQuarantining) shard_.unlist(log);
     }
     return common::ok();
   }
@@ -90,7 +89,7 @@ class Replay {
     const EntryHeader& header = entry.header;
     if (header.type == EntryType::kLogCreated) return create(entry);
     PartitionLog* log = shard_.find(header.log);
-    if (log == nullptr || log->state() != LogState::kServing) {
+    if (log == nullptr || log->log_state() != LogState::kServing) {
       return corrupt(fmt::format("the journal speaks of log {}, which is not there", header.log));
     }
     ByteReader in(entry.payload);
@@ -101,16 +100,22 @@ class Replay {
         return log->replay_batch(entry.payload, *batch, *entry.arena);
       }
       case EntryType::kTruncated: {
-        const Offset base{in.get<std::int64_t>()};
-        const auto position = in.get<std::uint64_t>();
-        return log->replay_truncation(header.offset, base, position);
+        PartitionLog::CutPlace place{.offset = header.offset};
+        place.segment_base = Offset{in.get<std::int64_t>()};
+        place.position = in.get<std::uint64_t>();
+        place.damage = in.left() > 0 && in.get<std::uint8_t>() != 0;
+        return log->replay_truncation(place);
       }
       case EntryType::kStartMoved:
-        return log->replay_start(header.offset);
+        return log->replay_start(header.offset, entry.payload);
       case EntryType::kTermStarted:
         return log->replay_term({.term = header.term, .offset = header.offset});
       case EntryType::kSegmentStarted:
         return log->replay_segment(header.offset, common::Timestamp{in.get<std::int64_t>()});
+      case EntryType::kState:
+        return log->replay_state(entry.payload);
+      case EntryType::kLogReset:
+        return reset(*log, header, in);
       case EntryType::kCompactionBegan:
         // The files are made, in the simplest case, for nothing.
         shard_.removals.add(log->replay_announcement(header.offset, in.get<std::uint32_t>()), 0);
@@ -119,13 +124,13 @@ class Replay {
         return replace(*log, header.offset, in);
       case EntryType::kLogRemoved:
         shard_.unlist(*log);
-        log->set_state(LogState::kRemoved);
+        log->set_log_state(LogState::kRemoved);
         shard_.removals.add_folder(log->folder(), 0);
         shard_.retire(*log);
         return common::ok();
       case EntryType::kLogQuarantined:
         shard_.unlist(*log);
-        log->set_state(LogState::kQuarantining);
+        log->set_log_state(LogState::kQuarantining);
         return common::ok();
       default:
         return corrupt(
@@ -156,6 +161,31 @@ class Replay {
     return common::ok();
   }
 
+  void add_removal(Removal removal) {
+    switch (removal.kind) {
+      case Removal::Kind::kFile:
+        return shard_.removals.add({std::move(removal.path)}, 0);
+      case Removal::Kind::kFolder:
+        return shard_.removals.add_folder(std::move(removal.path), 0);
+      case Removal::Kind::kFolderAlone:
+        return shard_.removals.add_folder_alone(std::move(removal.path), 0);
+    }
+  }
+
+  Result<void> reset(PartitionLog& log, const EntryHeader& header, ByteReader& in) {
+    PartitionLog::Anew anew{.at = header.offset};
+    anew.folder_suffix = LogNumber{in.get<std::uint32_t>()};
+    anew.created = common::Timestamp{in.get<std::int64_t>()};
+    const Offset first{in.get<std::int64_t>()};
+    if (first >= Offset{0}) anew.first = TermStart{.term = header.term, .offset = first};
+    Bytes producers = Bytes::copy_of(in.sized());
+    if (in.failed()) return corrupt("the journal resets a log and does not say to what");
+    shard_.set_last_number(std::max(shard_.last_number(), anew.folder_suffix.value()));
+    TRY_ASSIGN(std::string left, log.replay_reset(anew, std::move(producers)));
+    shard_.removals.add_folder_alone(std::move(left), 0);
+    return common::ok();
+  }
+
   Result<void> replace(PartitionLog& log, Offset base, ByteReader& in) {
     Segment output{.base = base};
     output.end = Offset{in.get<std::int64_t>()};
@@ -175,13 +205,22 @@ class Replay {
   void forget_quarantined(const std::string& folder) {
     PartitionLog* done = nullptr;
     for (const auto& [number, log] : shard_.logs()) {
-      if (log->state() == LogState::kQuarantining && log->folder() == folder) done = log.get();
+      if (log->log_state() == LogState::kQuarantining && log->folder() == folder) done = log.get();
     }
     if (done != nullptr) shard_.retire(*done);
   }
 
   Shard& shard_;
 };
+
+// Older programs take entries that they do not know for the journal's torn end: they must not get
+// past the checkpoint any more.
+Result<void> renew(Shard& shard, const JournalPosition& position) {
+  CheckpointWriter writer(shard.number, shard.salt, shard.last_number(), shard.removals.pending());
+  for (const auto& [number, log] : shard.logs()) writer.add(*log);
+  writer.set_position(position);
+  return env::replace_file(shard.disk, shard.journal_folder + "/checkpoint", writer.finish());
+}
 
 Result<JournalPosition> replay_journal(Shard& shard, const FoundJournal& found,
                                        JournalPosition from, Replay& replay,
@@ -231,21 +270,32 @@ Result<RecoveredShard> recover(StoreWorld world, const StoreOptions& options) {
   const std::string folder = fmt::format("journal/{}", number);
   TRY_ASSIGN(Checkpoint checkpoint, load_checkpoint(disk, loop, number, folder));
   const JournalPosition from = checkpoint.position;
+  const bool fresh = checkpoint.fresh;
 
   RecoveredShard recovered;
   recovered.checkpoint = from;
   recovered.shard = std::make_unique<Shard>(std::move(world), options, checkpoint.salt);
   Shard& shard = *recovered.shard;
   Replay replay(shard);
+  const std::uint32_t version = checkpoint.version;
   TRY(replay.restore(std::move(checkpoint)));
+  if (version < kCheckpointVersion) TRY(renew(shard, from));
   TRY_ASSIGN(FoundJournal found,
              find_journal(disk, folder, shard.journal_files.file_bytes(), shard.salt));
   TRY_ASSIGN(JournalPosition end, replay_journal(shard, found, from, replay, recovered.report));
+  const bool nothing_behind = end.round == from.round && recovered.report.batches_cut == 0;
   TRY(take_over_files(shard, std::move(found), from, end));
   end.file_sequence = shard.journal_files.current_sequence();
   end.offset = shard.journal_files.offset();
   shard.journal.start(end);
-  for (const auto& [log_number, log] : shard.logs()) log->replayed();
+  RecoveryReport& report = recovered.report;
+  for (const auto& [log_number, log] : shard.logs()) {
+    log->replayed();
+    TRY(log->recover_producers(report.damages));
+  }
+  const CleanMark mark{.salt = shard.salt, .round = from.round};
+  TRY_ASSIGN(const bool closed, take_clean_mark(disk, folder, mark));
+  report.closed_cleanly = fresh || (closed && nothing_behind);
   return recovered;
 }
 

@@ -1,4 +1,4 @@
-// Start-up: the checkpoint, then the journal behind it. Never the data.
+// Start-up: the checkpoint, then the journal behind it; of the data only what was not committed.
 #pragma once
 
 #include <memory>

@@ -38,7 +38,7 @@ struct Removals::Sweep {
   void step(env::Disk& disk, std::uint64_t step_bytes) {
     if (shrinking != nullptr) return shrink(step_bytes);
     const Removal& next = paths[removed.size()];
-    if (!next.folder) {
+    if (next.kind == Removal::Kind::kFile) {
       removed.push_back(remove_file(disk, next.path, step_bytes));
       return;
     }
@@ -51,7 +51,7 @@ struct Removals::Sweep {
           large != entries->end() && remove_file(disk, next.path + "/" + large->name, step_bytes);
       if (goes_on) return;
     }
-    removed.push_back(remove_folder(disk, next.path));
+    removed.push_back(remove_folder(disk, next));
   }
 
  private:
@@ -74,27 +74,34 @@ struct Removals::Sweep {
     return gone.ok() || gone.error().code == model::ErrorCode::kNotFound;
   }
 
-  static bool remove_folder(env::Disk& disk, const std::string& path) {
-    if (!disk.remove_all(path).ok()) return false;
-    const std::string parent = path.substr(0, path.rfind('/'));
+  static bool remove_folder(env::Disk& disk, const Removal& removal) {
+    if (!disk.remove_all(removal.path).ok()) return false;
+    if (removal.kind == Removal::Kind::kFolderAlone) return true;
+    const std::string parent = removal.path.substr(0, removal.path.rfind('/'));
     const auto left = disk.list(parent);
     return !left.ok() || !left->empty() || disk.remove_all(parent).ok();
   }
 };
 
 void Removals::add(std::vector<std::string> files, std::int64_t delay_ms) {
-  const common::Instant due =
-      loop_.clock().now() + std::chrono::milliseconds(std::max<std::int64_t>(delay_ms, 0));
-  for (std::string& path : files)
-    entries_.push_back({.removal = {.path = std::move(path)}, .due = due});
+  for (std::string& path : files) enter({.path = std::move(path)}, delay_ms);
   schedule();
 }
 
 void Removals::add_folder(std::string path, std::int64_t delay_ms) {
+  enter({.path = std::move(path), .kind = Removal::Kind::kFolder}, delay_ms);
+  schedule();
+}
+
+void Removals::add_folder_alone(std::string path, std::int64_t delay_ms) {
+  enter({.path = std::move(path), .kind = Removal::Kind::kFolderAlone}, delay_ms);
+  schedule();
+}
+
+void Removals::enter(Removal removal, std::int64_t delay_ms) {
   const common::Instant due =
       loop_.clock().now() + std::chrono::milliseconds(std::max<std::int64_t>(delay_ms, 0));
-  entries_.push_back({.removal = {.path = std::move(path), .folder = true}, .due = due});
-  schedule();
+  entries_.push_back({.removal = std::move(removal), .due = due});
 }
 
 bool Removals::holds(const std::string& folder) const {

@@ -15,8 +15,14 @@ namespace millrace::storage {
 
 /// One path to remove, with all in it if it is a folder.
 struct Removal {
+  /// Numbers are on disk.
+  enum class Kind : std::uint8_t {
+    kFile = 0,
+    kFolder = 1,       // its parent goes with the last one in it
+    kFolderAlone = 2,  // something else in its parent lives, though perhaps not on disk yet
+  };
   std::string path;
-  bool folder = false;
+  Kind kind = Kind::kFile;
 };
 
 /// What was added is removed once, by jobs of the I/O pool; a checkpoint takes the rest over a
@@ -35,6 +41,8 @@ class Removals {
   void add(std::vector<std::string> files, std::int64_t delay_ms);
   /// The folder of a log. Its parent goes with the last one in it.
   void add_folder(std::string path, std::int64_t delay_ms);
+  /// The folder that a log has left for another one.
+  void add_folder_alone(std::string path, std::int64_t delay_ms);
   /// Whether this folder or something in it will go: a new log must not use it.
   bool holds(const std::string& folder) const;
   /// A replayed log uses this folder, so that all this went already.
@@ -53,6 +61,7 @@ class Removals {
     bool running = false;
   };
   struct Sweep;
+  void enter(Removal removal, std::int64_t delay_ms);
   void schedule();
   void step(std::shared_ptr<Sweep> sweep);
   void stepped(std::shared_ptr<Sweep> sweep);

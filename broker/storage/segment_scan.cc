@@ -26,25 +26,23 @@ bool belongs(const BatchView& batch, Offset expected, const Segment& segment) {
          batch.next_offset() <= segment.end;
 }
 
-}  // namespace
-
-Result<VerifiedRun> verify_batches(ByteView bytes, const RunPlace& place) {
+// In front of an error `run` is right.
+Result<void> verify_into(VerifiedRun& run, ByteView bytes, const RunPlace& place) {
   const std::string& path = place.path;
   CHECK(place.position <= place.segment.size);
   const std::uint64_t segment_left = place.segment.size - place.position;
-  VerifiedRun run{.bytes = 0, .end = place.expected};
   while (run.bytes < bytes.size()) {
     const ByteView rest = bytes.subspan(run.bytes);
     const std::uint64_t at = place.position + run.bytes;
     if (rest.size() < model::kBatchHeaderBytes && rest.size() < segment_left - run.bytes)
-      return run;
+      return common::ok();
     const std::size_t size = BatchView::announced_size(rest);
     if (size < model::kBatchHeaderBytes || size > segment_left - run.bytes) {
       return damaged(path, at, fmt::format("no batch of {} bytes fits there", size));
     }
     if (size > rest.size()) {
       run.next_batch_bytes = size;
-      return run;
+      return common::ok();
     }
     const Result<BatchView> batch = BatchView::parse(rest);
     if (!batch.ok()) return damaged(path, at, batch.error().detail);
@@ -60,6 +58,14 @@ Result<VerifiedRun> verify_batches(ByteView bytes, const RunPlace& place) {
     run.bytes += size;
     run.end = batch->next_offset();
   }
+  return common::ok();
+}
+
+}  // namespace
+
+Result<VerifiedRun> verify_batches(ByteView bytes, const RunPlace& place) {
+  VerifiedRun run{.bytes = 0, .end = place.expected};
+  TRY(verify_into(run, bytes, place));
   return run;
 }
 
@@ -91,17 +97,18 @@ Result<std::optional<ByteView>> SegmentScan::next_run() {
     TRY_ASSIGN(const std::size_t got, file_->read_now(start, buffer_.mutable_view().first(wanted)));
     const std::size_t skip = position_ - start;
     const std::size_t there = std::min<std::uint64_t>(got, until_ - start);
-    if (there < std::min<std::uint64_t>(wanted, until_ - start)) {
-      return damaged(path_, start + there,
-                     fmt::format("the file ends there, {} bytes belong to it", until_));
-    }
-    const ByteView bytes = buffer_.view().subspan(skip, there - skip);
-    TRY_ASSIGN(const VerifiedRun run, verify_batches(bytes, {.segment = segment_,
-                                                             .position = position_,
-                                                             .expected = expected_,
-                                                             .path = path_}));
-    if (run.bytes == 0 && start + there == until_) return std::optional<ByteView>();
+    const bool short_file = there < std::min<std::uint64_t>(wanted, until_ - start);
+    const ByteView bytes = buffer_.view().subspan(skip, there - std::min(skip, there));
+    VerifiedRun run{.bytes = 0, .end = expected_};
+    const Result<void> verified = verify_into(
+        run, bytes,
+        {.segment = segment_, .position = position_, .expected = expected_, .path = path_});
     if (run.bytes == 0) {
+      TRY(verified);
+      if (short_file)
+        return damaged(path_, start + there,
+                       fmt::format("the file ends there, {} bytes belong to it", until_));
+      if (start + there == until_) return std::optional<ByteView>();
       const std::size_t needed = skip + std::max(run.next_batch_bytes, buffer_.size());
       buffer_ =
           Bytes::allocate(round_up(needed + 1, common::kDiskAlignment), common::kDiskAlignment);

@@ -48,10 +48,15 @@ class SegmentScan {
   /// Reads the batches that lie wholly in the first `until` bytes of `segment`.
   static Result<SegmentScan> open(env::Disk& disk, const std::string& folder,
                                   const Segment& segment, std::uint64_t until, IndexEntry from);
-  /// The next run of whole batches; nullopt at the end. Valid until the next call.
+  /// The next run of whole batches; nullopt at the end. Valid until the next call. Batches in front
+  /// of damage are given out; kCorruptLog: it is right at next_position().
   Result<std::optional<common::ByteView>> next_run();
   /// Position of the run that next_run() gave out last.
   std::uint64_t run_position() const { return run_position_; }
+  /// Of the batch behind that run: its position, and its offset (in a compacted segment: or a
+  /// higher one).
+  std::uint64_t next_position() const { return position_; }
+  model::Offset next_offset() const { return expected_; }
 
  private:
   SegmentScan() = default;

@@ -102,8 +102,10 @@ void Shard::unlist(PartitionLog& log) {
 }
 
 void Shard::retire(PartitionLog& log) {
-  CHECK(!log.busy() && log.state() != LogState::kServing);
+  CHECK(!log.busy() && log.log_state() != LogState::kServing);
   const auto topic = log.key().topic;
+  for (std::string& path : log.take_old_folders())
+    removals.add_folder(std::move(path), log.settings().file_delete_delay_ms);
   log.drop_memory();
   logs_.erase(log.number());
   if (const auto known = topics_.find(topic); known != topics_.end() && known->second.expired())

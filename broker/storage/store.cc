@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "broker/storage/checkpointer.h"
+#include "broker/storage/clean_mark.h"
 #include "broker/storage/codec.h"
 #include "broker/storage/recovery.h"
 #include "broker/storage/retention.h"
@@ -68,9 +69,12 @@ class ShardStore final : public Store {
   void settle(LogNumber number);
   void set_folder_aside(PartitionLog& log);
   void unlist(PartitionLog& log, EntryType why, LogState state);
+  void mark_clean();
+  void closed(const Result<void>& result);
 
   RecoveryReport report_;
   std::unique_ptr<Shard> shard_;
+  std::vector<Reply<Result<void>>> closings_;  // answered by the checkpointer too
   Checkpointer checkpointer_;
   Lifeline lifeline_;
   std::map<LogNumber, Reply<Result<void>>> quarantines_;  // to be answered when the folder is aside
@@ -82,6 +86,7 @@ ShardStore::~ShardStore() {
   shard_->journal.abandon();
   shard_->reader.abandon();
   for (auto& [number, reply] : quarantines_) reply(model::error(ErrorCode::kShuttingDown));
+  closed(model::error(ErrorCode::kShuttingDown));
 }
 
 // Work that recovery left over, begun once the loop runs.
@@ -92,7 +97,7 @@ void ShardStore::start() {
   std::vector<PartitionLog*> all;
   for (const auto& [number, log] : shard_->logs()) all.push_back(log.get());
   for (PartitionLog* log : all) {
-    if (log->state() != LogState::kServing) {
+    if (log->log_state() != LogState::kServing) {
       settle_later(log->number());
       continue;
     }
@@ -165,7 +170,7 @@ Log& ShardStore::create(const PartitionKey& key, std::string_view topic_name,
 void ShardStore::unlist(PartitionLog& log, EntryType why, LogState state) {
   shard_->journal.add({.type = why, .log = log.number()}, {});
   shard_->unlist(log);
-  log.set_state(state);
+  log.set_log_state(state);
 }
 
 void ShardStore::remove(const PartitionKey& key, Reply<Result<void>> durable) {
@@ -195,10 +200,10 @@ void ShardStore::settle_later(LogNumber number) {
 void ShardStore::settle(LogNumber number) {
   PartitionLog* log = shard_->find(number);
   if (log == nullptr || log->busy() || shard_->failed()) return;
-  if (log->state() == LogState::kRemoved) {
+  if (log->log_state() == LogState::kRemoved) {
     shard_->removals.add_folder(log->folder(), log->settings().file_delete_delay_ms);
     shard_->retire(*log);
-  } else if (log->state() == LogState::kQuarantining) {
+  } else if (log->log_state() == LogState::kQuarantining) {
     if (log->written_stream() < log->stream_end())
       return shard_->flusher.force(*log, log->stream_end());
     set_folder_aside(*log);
@@ -214,7 +219,7 @@ void ShardStore::set_folder_aside(PartitionLog& log) {
         if (!result->ok() && result->error().code == ErrorCode::kIo)
           return shard_->fail(result->error());
         auto waiting = quarantines_.extract(log.number());
-        log.set_state(LogState::kRemoved);
+        log.set_log_state(LogState::kRemoved);
         log.unpin();
         if (!waiting.empty()) waiting.mapped()(*result);
       }));
@@ -226,29 +231,49 @@ void ShardStore::apply_retention() {
   for (const auto& [key, log] : shard_->serving()) {
     // Before a log was told its settings nobody knows how long its data must stay.
     if (!log->settings_known()) continue;
-    const Offset from = retained_from(log->segments(), log->start_offset(), log->durable_offset(),
+    const Offset from = retained_from(log->segments(), log->start_offset(), log->removable_to(),
                                       log->settings(), now);
     if (from > log->start_offset()) due.push_back(log);
   }
   for (PartitionLog* log : due) {
-    const Offset from = retained_from(log->segments(), log->start_offset(), log->durable_offset(),
+    const Offset from = retained_from(log->segments(), log->start_offset(), log->removable_to(),
                                       log->settings(), now);
     log->delete_before(from, [](Result<void>) {});
   }
 }
 
-void ShardStore::close(Reply<Result<void>> closed) {
-  if (shard_->failed()) return closed(*shard_->refusal());
+void ShardStore::close(Reply<Result<void>> closed_reply) {
+  if (shard_->failed()) return closed_reply(*shard_->refusal());
   shard_->refuse(model::error(ErrorCode::kShuttingDown));
-  checkpointer_.request([this, closed = std::move(closed)](Result<void> result) mutable {
-    // Whatever kept the checkpoint from being made: what was acknowledged is in the journal.
-    if (!shard_->failed()) result = common::ok();
+  closings_.push_back(std::move(closed_reply));
+  checkpointer_.request([this](Result<void> result) {
     // Nothing may be at the disk's files any more.
-    shard_->compactor.when_still(
-        [closed = std::move(closed), result = std::move(result)]() mutable {
-          closed(std::move(result));
-        });
+    shard_->compactor.when_still([this, result = std::move(result)] {
+      if (result.ok()) return mark_clean();
+      // Whatever kept the checkpoint from being made: what was acknowledged is in the journal.
+      closed(shard_->failed() ? result : common::ok());
+    });
   });
+}
+
+void ShardStore::mark_clean() {
+  auto result = std::make_shared<Result<void>>();
+  const CleanMark mark{.salt = shard_->salt, .round = checkpointer_.stored_position().round};
+  shard_->disk.offload([&disk = shard_->disk, folder = shard_->journal_folder, mark,
+                        result] { *result = put_clean_mark(disk, folder, mark); },
+                       lifeline_.guard([this, result] {
+                         const bool no_room =
+                             !result->ok() && result->error().code == ErrorCode::kNoSpace;
+                         // Without it the next start takes all for what it would be after a loss of
+                         // power.
+                         if (result->ok() || no_room) return closed(common::ok());
+                         shard_->fail(result->error());
+                         closed(*result);
+                       }));
+}
+
+void ShardStore::closed(const Result<void>& result) {
+  for (auto& reply : std::exchange(closings_, {})) reply(result);
 }
 
 StoreStats ShardStore::stats() {

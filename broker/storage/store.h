@@ -98,8 +98,11 @@ struct StoreStats {
   std::vector<double> recent_round_seconds;
 };
 
-/// How start-up went, for the log line and the tests.
+/// How start-up went, for the log line, the replicas and the tests.
 struct RecoveryReport {
+  /// The process before this one ended with Store::close(), and nothing was written since; or there
+  /// was none. If not, what was in its memory alone is lost.
+  bool closed_cleanly = false;
   std::uint64_t journal_bytes_read = 0;
   std::uint64_t entries_replayed = 0;
   std::uint64_t batches_cut = 0;     // torn ends
@@ -123,9 +126,11 @@ struct StoreWorld {
 class Store {
  public:
   /// Reads the checkpoint and replays the journal; blocking, before the loop runs. Torn ends are
-  /// cut and counted; damage below a recovery point leaves that log refusing to serve (Log::damage)
-  /// and is named in the report. kCorruptLog: the journal or checkpoint itself is damaged where a
-  /// torn end cannot explain it. kForeignData: not ours.
+  /// cut and counted. Of the segments only what lies behind the producers' state in the checkpoint
+  /// is read: damage there is cut off with what follows (Log::lost_suffix), damage in front of it
+  /// leaves that log refusing to serve (Log::damage); both are named in the report. kCorruptLog:
+  /// the journal or checkpoint itself is damaged where a torn end cannot explain it. kForeignData:
+  /// not ours.
   static Result<std::unique_ptr<Store>> open(StoreWorld world, const StoreOptions& options);
 
   virtual ~Store() = default;
@@ -149,7 +154,8 @@ class Store {
   /// Looks for a log to compact now (also done every check_interval_ms).
   virtual void compact() = 0;
   /// Writes everything behind, makes a checkpoint and answers; appends are refused from now on. For
-  /// clean shutdown: the next start has nothing to replay.
+  /// clean shutdown: the next start has nothing to replay and knows of it
+  /// (RecoveryReport::closed_cleanly).
   virtual void close(Reply<Result<void>> closed) = 0;
   /// Makes a checkpoint now (tests; close() does it by itself).
   virtual void checkpoint(Reply<Result<void>> done) = 0;

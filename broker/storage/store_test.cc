@@ -292,7 +292,8 @@ TEST(StoreTest, ProducersComeFromTheCheckpointAndTheJournal) {
   StoreMachine machine(9);
   machine.start();
   Log& log = machine.create(key_of(0));
-  log.on_checkpoint([] { return Bytes::copy_of("state"); });
+  log.on_checkpoint(
+      [&log] { return ProducersAt{.bytes = Bytes::copy_of("state"), .at = log.end_offset()}; });
   ASSERT_TRUE(machine.append(log, 4).ok());
   ASSERT_TRUE(machine.checkpoint().ok());
   const Bytes batch = make_batch(

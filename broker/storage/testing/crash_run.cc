@@ -8,6 +8,7 @@
 
 #include "broker/model/batch.h"
 #include "broker/storage/testing/keyed_records.h"
+#include "common/endian.h"
 
 namespace millrace::storage::testing {
 namespace {
@@ -31,6 +32,10 @@ struct CrashRun::Partition {
   PartitionModel model;
   Log* log = nullptr;  // while it exists
   model::Term term;
+  /// Of a replica: a batch boundary.
+  Offset commit;
+  /// Something committed was cut off: start-up may know nothing of the producers any more.
+  bool lossy = false;
 };
 
 StoreOptions CrashRun::draw_options(std::uint64_t seed, bool compaction) {
@@ -86,6 +91,7 @@ std::optional<std::string> CrashRun::start_and_check() {
     const auto started = machine_.try_start();
     const bool excused = machine_.hardware.power_is_cut() || options_.failures;
     if (!started.ok() && !excused) return started.error().detail;
+    if (started.ok()) may_be_clean_ = false;
     for (std::uint64_t i = random_.below(30); i > 0 && machine_.world.step(); --i) {
     }
     machine_.crash();
@@ -100,6 +106,9 @@ std::optional<std::string> CrashRun::start_and_check() {
   if (!started.ok()) return started.error().detail;
   if (!machine_.store().recovery().damages.empty())
     return machine_.store().recovery().damages.front();
+  if (machine_.store().recovery().closed_cleanly && !may_be_clean_)
+    return "a start says that the store was closed, and it was not";
+  may_be_clean_ = false;
   for (auto& partition : partitions_) {
     if (auto wrong = check(*partition)) return wrong;
   }
@@ -111,10 +120,12 @@ std::optional<std::string> CrashRun::check(Partition& partition) {
   partition.log = log;
   PartitionModel::Observed observed{.exists = log != nullptr};
   if (log != nullptr) {
-    (void)log->take_recovered_producers();
+    if (!options_.replica) (void)log->take_recovered_producers();
+    if (log->lost_suffix()) return "something undamaged was cut off as damaged";
     observed.start = log->start_offset();
     observed.end = log->end_offset();
     observed.terms = log->term_starts();
+    observed.replica_state = std::string(log->state().text());
     trace("found {} [{}, {})", log->key().index, observed.start, observed.end);
     if (log->durable_offset() != log->end_offset()) return "recovered records are not durable";
     const std::size_t bytes_max = std::size_t{1} << random_.between(8, 20);
@@ -126,8 +137,72 @@ std::optional<std::string> CrashRun::check(Partition& partition) {
     if (!log->term_starts().empty()) partition.term = log->term_starts().back().term;
     log->set_settings(draw_settings());
     allow_compaction(partition);
+    // From here on until attach() nothing happens but this: a checkpoint would not know the
+    // producers.
+    if (options_.replica) {
+      if (auto wrong = check_producers(partition, observed)) return wrong;
+    }
   }
-  return partition.model.settle(observed);
+  auto wrong = partition.model.settle(observed);
+  if (log == nullptr || wrong.has_value() || !options_.replica) return wrong;
+  const ModelState& now = partition.model.now();
+  partition.commit = now.boundary(std::max(observed.producers.at, now.start));
+  attach(partition);
+  return std::nullopt;
+}
+
+// What recovery hands over of the producers must be their batches as they can be read, and a state
+// that fits what lies in front of them.
+std::optional<std::string> CrashRun::check_producers(Partition& partition,
+                                                     PartitionModel::Observed& observed) {
+  const auto recovered = partition.log->take_recovered_producers();
+  const Offset from = std::max(recovered.at, observed.start);
+  if (recovered.at > observed.end)
+    return fmt::format("producers are known at {}, behind the end", recovered.at);
+  const auto producers_in = [from](common::ByteView bytes) {
+    std::vector<std::uint8_t> found;
+    while (!bytes.empty()) {
+      const auto batch = model::BatchView::parse(bytes);
+      CHECK(batch.ok());
+      const common::ByteView whole = bytes.first(batch->size());
+      if (batch->producer_id() != model::kNoProducerId && batch->next_offset() > from)
+        found.insert(found.end(), whole.begin(), whole.end());
+      bytes = bytes.subspan(batch->size());
+    }
+    return found;
+  };
+  std::vector<std::uint8_t> handed_over;
+  for (const Bytes& piece : recovered.batches_behind) {
+    const auto found = producers_in(piece);
+    handed_over.insert(handed_over.end(), found.begin(), found.end());
+  }
+  if (handed_over != producers_in(observed.content))
+    return fmt::format("the batches of producers from {} on are not those of the log", from);
+  observed.producers.at = recovered.at;
+  const common::ByteView snapshot = recovered.snapshot.view();
+  if (!snapshot.empty()) {
+    CHECK(snapshot.size() == sizeof(std::uint64_t));
+    observed.producers.known = common::load_little<std::uint64_t>(snapshot.data());
+    partition.lossy = false;
+  } else if (!partition.lossy) {
+    observed.producers.known = 0;
+  }
+  trace("producers of {} known at {}: {}", partition.model.key().index, recovered.at,
+        observed.producers.known.value_or(0));
+  return std::nullopt;
+}
+
+void CrashRun::attach(Partition& partition) {
+  if (!options_.replica) return;
+  partition.log->on_retention([&partition] { return partition.commit; });
+  partition.log->on_checkpoint([&partition] {
+    ProducersAt producers{.bytes = {}, .at = partition.commit};
+    const std::uint64_t known = partition.model.now().producers_at(producers.at);
+    if (known == 0) return producers;
+    producers.bytes = Bytes::allocate(sizeof(known));
+    common::store_little(producers.bytes.mutable_data(), known);
+    return producers;
+  });
 }
 
 LogSettings CrashRun::draw_settings() {
@@ -175,6 +250,9 @@ void CrashRun::end_machine() {
     machine_.store().close([closed](Result<void>) { *closed = true; });
     machine_.world.run_until([&] { return *closed || dead(); });
     if (!*closed && !dead()) found("the store does not close");
+    // If not, it may have been closed all the same: its mark is there, and the answer was not
+    // given.
+    may_be_clean_ = true;
   }
   if (!machine_.hardware.power_is_cut() && random_.chance(1, 3)) {
     machine_.kill();
@@ -201,9 +279,12 @@ void CrashRun::operate(Partition& partition) {
     partition.model.add({.kind = Kind::kCreate});
     partition.log = &machine_.create(partition.model.key(), draw_settings());
     allow_compaction(partition);
+    attach(partition);
     partition.term = model::Term{0};
+    partition.commit = Offset{0};
     return;
   }
+  if (options_.replica && random_.chance(1, 4)) return replicate(partition);
   const std::uint64_t draw = random_.below(100);
   if (options_.compaction && random_.chance(1, 6)) return compact();
   if (draw < 62) return append(partition);
@@ -231,6 +312,10 @@ void CrashRun::append(Partition& partition) {
                    .term = partition.term};
     spec.value_bytes = random_.chance(1, 6) ? random_.below(7000) : random_.below(300);
     spec.timestamp = common::Timestamp{1000 + base.value()};
+    if (options_.replica && random_.chance(2, 3)) {
+      spec.producer = model::ProducerId{static_cast<std::int64_t>(random_.between(1, 3))};
+      spec.sequence = static_cast<std::int32_t>(base.value());
+    }
     const Bytes bytes = draw_batch(spec);
     joined.insert(joined.end(), bytes.view().begin(), bytes.view().end());
     number = partition.model.add(
@@ -252,7 +337,9 @@ Bytes CrashRun::draw_batch(const BatchSpec& spec) {
                 .value_bytes_max = spec.value_bytes,
                 .term = spec.term,
                 .timestamp = spec.timestamp,
-                .compression = packed ? model::Compression::kLz4 : model::Compression::kNone});
+                .compression = packed ? model::Compression::kLz4 : model::Compression::kNone,
+                .producer = spec.producer,
+                .sequence = spec.sequence});
 }
 
 // As a replica would: up to somewhere in front of what is durable, and never back.
@@ -261,6 +348,7 @@ void CrashRun::allow_compaction(Partition& partition) {
   partition.log->on_compaction([this, &partition] {
     const ModelState& now = partition.model.now();
     Offset up_to = partition.log->durable_offset();
+    if (options_.replica) up_to = std::min(up_to, partition.commit);
     if (random_.chance(1, 4)) up_to = std::max(now.compactable_to, up_to - 10);
     partition.model.add({.kind = Kind::kCompactable, .offset = up_to});
     trace("compact {} up to {}", partition.model.key().index, up_to);
@@ -278,9 +366,17 @@ void CrashRun::truncate(Partition& partition) {
   if (!options_.truncations) return;
   Log& log = *partition.log;
   const auto& batches = partition.model.now().batches;
-  if (batches.empty()) return;
-  const Offset offset = batches[random_.below(batches.size())].base;
+  // At the end a cut takes away terms that wrote nothing.
+  const std::size_t places = batches.size() + (options_.replica ? 1 : 0);
+  if (places == 0) return;
+  const std::size_t drawn = random_.below(places);
+  const Offset offset = drawn < batches.size() ? batches[drawn].base : log.end_offset();
   if (offset < log.start_offset() || offset < partition.model.now().compactable_to) return;
+  if (options_.replica && offset < partition.commit) {
+    if (!random_.chance(1, 6)) return;
+    partition.commit = offset;
+    partition.lossy = true;
+  }
   const std::size_t number = partition.model.add({.kind = Kind::kTruncate, .offset = offset});
   trace("truncate {} to {}", partition.model.key().index, offset);
   log.truncate(offset, acknowledge(partition, number));
@@ -288,7 +384,8 @@ void CrashRun::truncate(Partition& partition) {
 
 void CrashRun::delete_before(Partition& partition) {
   Log& log = *partition.log;
-  const auto length = static_cast<std::uint64_t>(log.end_offset() - log.start_offset());
+  const Offset up_to = options_.replica ? partition.commit : log.end_offset();
+  const auto length = static_cast<std::uint64_t>(up_to - log.start_offset());
   const Offset offset = log.start_offset() + static_cast<std::int64_t>(random_.below(length + 1));
   const std::size_t number = partition.model.add({.kind = Kind::kStart, .offset = offset});
   trace("delete {} before {} of [{}, {})", partition.model.key().index, offset, log.start_offset(),
@@ -303,6 +400,52 @@ void CrashRun::start_term(Partition& partition) {
       {.kind = Kind::kTerm, .offset = log.end_offset(), .term = partition.term});
   log.start_term({.term = partition.term, .offset = log.end_offset()},
                  acknowledge(partition, number));
+}
+
+void CrashRun::replicate(Partition& partition) {
+  const std::uint64_t draw = random_.below(12);
+  if (draw < 3) return put_state(partition);
+  if (draw < 4) return reset(partition);
+  const ModelState& now = partition.model.now();
+  const auto behind = static_cast<std::uint64_t>(now.end() - partition.commit);
+  partition.commit =
+      now.boundary(partition.commit + static_cast<std::int64_t>(random_.below(behind + 1)));
+  trace("{} is committed up to {}", partition.model.key().index, partition.commit);
+}
+
+void CrashRun::put_state(Partition& partition) {
+  std::string state = fmt::format("{:016x}", random_.next());
+  const std::size_t size_max = random_.chance(1, 10) ? kStateBytesMax : 300;
+  state.resize(random_.below(size_max) + 1, '.');
+  const Bytes bytes = Bytes::copy_of(state);
+  const std::size_t number =
+      partition.model.add({.kind = Kind::kState, .replica_state = std::move(state)});
+  trace("put state {}", partition.model.key().index);
+  partition.log->put_state(bytes, acknowledge(partition, number));
+}
+
+void CrashRun::reset(Partition& partition) {
+  Log& log = *partition.log;
+  // Mostly a replica is behind what its leader has; after a lossy election it may be in front.
+  const Offset at = random_.chance(1, 3)
+                        ? Offset{static_cast<std::int64_t>(random_.below(
+                              static_cast<std::uint64_t>(log.end_offset().value()) + 1))}
+                        : log.end_offset() + static_cast<std::int64_t>(random_.between(0, 50));
+  partition.term = partition.term + static_cast<std::int32_t>(random_.between(1, 3));
+  std::optional<TermStart> first;
+  if (at > Offset{0} || random_.chance(1, 2)) {
+    const auto distance = random_.below(static_cast<std::uint64_t>(at.value()) + 1);
+    first = TermStart{.term = partition.term, .offset = at - static_cast<std::int64_t>(distance)};
+  }
+  const std::uint64_t known = random_.next() | 1;
+  Bytes producers = Bytes::allocate(sizeof(known));
+  common::store_little(producers.mutable_data(), known);
+  const std::size_t number =
+      partition.model.add({.kind = Kind::kReset, .offset = at, .first = first, .producers = known});
+  trace("reset {} of [{}, {}) to {}", partition.model.key().index, log.start_offset(),
+        log.end_offset(), at);
+  partition.commit = at;
+  log.reset(at, first, std::move(producers), acknowledge(partition, number));
 }
 
 void CrashRun::remove(Partition& partition) {

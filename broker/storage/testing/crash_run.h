@@ -23,6 +23,9 @@ struct CrashRunOptions {
   bool failures = false;
   /// Records have keys and logs are compacted.
   bool compaction = false;
+  /// Also what only replicas of a group do: states are put, logs reset, and what is committed
+  /// trails behind the end, which may be cut off.
+  bool replica = false;
   /// A disk that breaks promises, to prove that the checks notice.
   FlawedDisk::Flaw flaw = FlawedDisk::Flaw::kNone;
 };
@@ -48,11 +51,17 @@ class CrashRun {
   void truncate(Partition& partition);
   void delete_before(Partition& partition);
   void start_term(Partition& partition);
+  void replicate(Partition& partition);
+  void put_state(Partition& partition);
+  void reset(Partition& partition);
   void remove(Partition& partition);
   void retention();
   void read(Partition& partition);
   void compact();
   void allow_compaction(Partition& partition);
+  void attach(Partition& partition);
+  std::optional<std::string> check_producers(Partition& partition,
+                                             PartitionModel::Observed& observed);
   Bytes draw_batch(const BatchSpec& spec);
   void end_machine();
   /// Runs some events of the world.
@@ -68,6 +77,8 @@ class CrashRun {
   std::vector<std::unique_ptr<Partition>> partitions_;
   std::optional<std::string> wrong_;
   std::uint64_t boot_ = 0;
+  /// The last process closed the store, or there was none.
+  bool may_be_clean_ = true;
   std::uint64_t segments_replaced_ = 0;
 };
 

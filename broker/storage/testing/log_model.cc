@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "broker/model/batch.h"
 #include "broker/storage/testing/keyed_records.h"
 
 namespace millrace::storage::testing {
@@ -12,9 +13,9 @@ using Kind = ModelOperation::Kind;
 
 namespace {
 
-// Terms that ended in front of the start may be forgotten, sooner or later.
+// Of the terms that start in front of the log's start the last one stays.
 std::vector<TermStart> needed(std::vector<TermStart> terms, Offset start) {
-  while (terms.size() > 1 && terms[1].offset <= start) terms.erase(terms.begin());
+  while (terms.size() > 1 && terms[1].offset < start) terms.erase(terms.begin());
   return terms;
 }
 
@@ -52,6 +53,26 @@ std::optional<std::string> ModelState::mismatch(Offset from, Offset to,
   return std::nullopt;
 }
 
+std::uint64_t ModelState::producers_at(Offset at) const {
+  std::uint64_t known = producers_base;
+  for (const Batch& batch : batches) {
+    if (batch.next > at) break;
+    const auto parsed = model::BatchView::parse(batch.bytes);
+    CHECK(parsed.ok());
+    if (parsed->producer_id() == model::kNoProducerId) continue;
+    known = (known ^ parsed->crc()) * 0x9e3779b97f4a7c15ULL + 1;
+  }
+  return known;
+}
+
+Offset ModelState::boundary(Offset at) const {
+  for (const Batch& batch : batches) {
+    if (batch.base >= at) return batch.base;
+    if (batch.next >= at) return batch.next;
+  }
+  return end();
+}
+
 void ModelOperation::apply(ModelState& state) const {
   switch (kind) {
     case Kind::kCreate:
@@ -84,6 +105,18 @@ void ModelOperation::apply(ModelState& state) const {
       if (!state.terms.empty() && state.terms.back().offset == offset) state.terms.pop_back();
       state.terms.push_back({.term = term, .offset = offset});
       break;
+    case Kind::kState:
+      state.replica_state = replica_state;
+      break;
+    case Kind::kReset:
+      state.start = offset;
+      state.floor = offset;
+      state.batches.clear();
+      state.terms.clear();
+      if (first.has_value()) state.terms.push_back(*first);
+      state.compactable_to = Offset{0};
+      state.producers_base = producers;
+      break;
     case Kind::kCompactable:
       state.compactable_to = std::max(state.compactable_to, offset);
       break;
@@ -104,6 +137,10 @@ std::string ModelOperation::text() const {
       return fmt::format("start({})", offset);
     case Kind::kTerm:
       return fmt::format("term({} at {})", term, offset);
+    case Kind::kState:
+      return fmt::format("state({})", replica_state);
+    case Kind::kReset:
+      return fmt::format("reset({})", offset);
     case Kind::kCompactable:
       return fmt::format("compactable({})", offset);
   }
@@ -113,7 +150,9 @@ std::string ModelOperation::text() const {
 std::size_t PartitionModel::add(ModelOperation operation) {
   before_last_ = now_;
   operation.apply(now_);
-  if (operation.kind == Kind::kTruncate || operation.kind == Kind::kRemove) ++breaks_;
+  const bool breaks = operation.kind == Kind::kTruncate || operation.kind == Kind::kRemove ||
+                      operation.kind == Kind::kReset;
+  if (breaks) ++breaks_;
   operations_.push_back(std::move(operation));
   return numbers_before_ + operations_.size();
 }
@@ -129,6 +168,27 @@ void PartitionModel::acknowledged(std::size_t number) {
   acknowledged_ = std::max<std::size_t>(acknowledged_, number - numbers_before_);
 }
 
+namespace {
+
+// What of an observed log with the right ends is not as in this state.
+std::optional<std::string> difference(const ModelState& state,
+                                      const PartitionModel::Observed& observed) {
+  if (state.terms != observed.terms) {
+    return fmt::format("the term starts differ: found{}, expected{}", text_of(observed.terms),
+                       text_of(state.terms));
+  }
+  if (state.replica_state != observed.replica_state) {
+    return fmt::format("the replica's state is {}, not {}", observed.replica_state,
+                       state.replica_state);
+  }
+  const auto& producers = observed.producers;
+  if (producers.known.has_value() && *producers.known != state.producers_at(producers.at))
+    return fmt::format("the producers at {} are not those of the log", producers.at);
+  return state.mismatch(observed.start, observed.end, observed.content, true);
+}
+
+}  // namespace
+
 std::optional<std::string> PartitionModel::settle(const Observed& observed) {
   ModelState state = sure_;
   std::optional<std::string> near_miss;
@@ -139,14 +199,8 @@ std::optional<std::string> PartitionModel::settle(const Observed& observed) {
     const bool same_ends =
         !state.exists || (state.start == observed.start && state.end() == observed.end);
     if (!same_ends) continue;
-    if (state.exists && needed(state.terms, state.start) != needed(observed.terms, state.start)) {
-      near_miss = fmt::format("the term starts differ: found{}, expected{}",
-                              text_of(needed(observed.terms, state.start)),
-                              text_of(needed(state.terms, state.start)));
-      continue;
-    }
     if (state.exists) {
-      auto wrong = state.mismatch(observed.start, observed.end, observed.content, true);
+      auto wrong = difference(state, observed);
       if (wrong.has_value()) {
         near_miss = std::move(wrong);
         continue;

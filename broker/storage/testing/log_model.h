@@ -29,6 +29,15 @@ struct ModelState {
   Offset floor;
   /// Compaction was told that it may go up to here.
   Offset compactable_to;
+  /// What the replica put last.
+  std::string replica_state;
+  /// Says what the producers were when the log began: 0 for a new one, else what a reset told.
+  std::uint64_t producers_base = 0;
+  /// Says what the producers are at this offset, a batch boundary: of all that was appended in
+  /// front of it.
+  std::uint64_t producers_at(Offset at) const;
+  /// The end of the first batch that ends at or behind this offset, or the end of all.
+  Offset boundary(Offset at) const;
   /// Nullopt: these bytes are what a read of [from, to) may bring. `whole`: it is all that the log
   /// holds.
   std::optional<std::string> mismatch(Offset from, Offset to,
@@ -44,12 +53,18 @@ struct ModelOperation {
     kTruncate,
     kStart,
     kTerm,
+    kState,
+    kReset,
     kCompactable,  // nothing that anybody waits for: from then on some records may be gone
   };
   Kind kind = Kind::kCreate;
   Offset offset;
   model::Term term;
   std::vector<ModelState::Batch> batches;
+  std::string replica_state;
+  /// Of kReset; no term: none.
+  std::optional<TermStart> first;
+  std::uint64_t producers = 0;
 
   void apply(ModelState& state) const;
   std::string text() const;
@@ -79,6 +94,14 @@ class PartitionModel {
     Offset end;
     std::vector<TermStart> terms;
     std::vector<std::uint8_t> content;  // from the batch that holds start
+    std::string replica_state;
+    /// What was handed over of the producers.
+    struct Producers {
+      Offset at;
+      /// Nullopt: they need not be checked.
+      std::optional<std::uint64_t> known;
+    };
+    Producers producers;
   };
   /// Nullopt: as it must be; from then on that is what is known for sure. Otherwise what is wrong.
   std::optional<std::string> settle(const Observed& observed);
