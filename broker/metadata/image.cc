@@ -35,6 +35,10 @@ bool all_have_replicas(const std::vector<Replicas>& partitions) {
 }  // namespace
 
 bool Image::apply(const Record& record) {
+  if (level_of(record) > feature_level_) {
+    return reject(fmt::format("{}: needs feature level {}, and {} is finalized", describe(record),
+                              level_of(record), feature_level_));
+  }
   if (auto rejection = std::visit([this](const auto& one) { return on(one); }, record)) {
     return reject(fmt::format("{}: {}", describe(record), *rejection));
   }
@@ -57,12 +61,15 @@ bool Image::reject(std::string why) {
 Image::Rejection Image::on(const BrokerRegistered& record) {
   if (record.broker.id < BrokerId{0}) return "a broker id is negative";
   if (record.broker.shards < 1) return "a broker has no shards";
+  if (receipts_.contains(record.broker.directory)) return "the directory was decommissioned";
   brokers_[record.broker.id] = record.broker;
   return std::nullopt;
 }
 
 Image::Rejection Image::on(const BrokerGone& record) {
   if (brokers_.erase(record.broker) == 0) return "no such broker";
+  states_.erase(record.broker);
+  permits_.erase(record.broker);
   return std::nullopt;
 }
 
@@ -73,12 +80,18 @@ Image::Rejection Image::on(const TopicCreated& record) {
   if (by_id_.contains(record.id) || removing_.contains(record.id))
     return "a topic of this id is there";
   if (!all_have_replicas(record.partitions)) return "a partition has no replica";
-  put(std::make_shared<const Topic>(Topic{.id = record.id,
-                                          .name = record.name,
-                                          .partitions = record.partitions,
-                                          .configs = record.configs}));
+  Topic topic{.id = record.id,
+              .name = record.name,
+              .partitions = record.partitions,
+              .assignments = {},
+              .configs = record.configs};
+  for (const Replicas& replicas : record.partitions) {
+    PartitionAssignment& assignment = topic.assignments.emplace_back(resolved(replicas));
+    assignment.by_hand = record.by_hand && feature_level_ >= kClusterLevel;
+    count_partition(assignment, 1);
+  }
+  put(std::make_shared<const Topic>(std::move(topic)));
   by_collision_form_[model::collision_form(record.name)].insert(record.name);
-  count_replicas(record.partitions, 1);
   return std::nullopt;
 }
 
@@ -91,8 +104,12 @@ Image::Rejection Image::on(const PartitionsAdded& record) {
   Topic grown = *old;
   grown.partitions.insert(grown.partitions.end(), record.partitions.begin(),
                           record.partitions.end());
+  for (const Replicas& replicas : record.partitions) {
+    PartitionAssignment& assignment = grown.assignments.emplace_back(resolved(replicas));
+    assignment.by_hand = record.by_hand && feature_level_ >= kClusterLevel;
+    count_partition(assignment, 1);
+  }
   put(std::make_shared<const Topic>(std::move(grown)));
-  count_replicas(record.partitions, 1);
   return std::nullopt;
 }
 
@@ -110,11 +127,13 @@ Image::Rejection Image::on(const TopicDeleted& record) {
   const auto old = topic(record.topic);
   if (old == nullptr) return "no such topic";
   RemovingTopic removing{.name = old->name, .waiting_for = {}};
-  for (const Replicas& replicas : old->partitions)
-    removing.waiting_for.insert(replicas.begin(), replicas.end());
+  for (const PartitionAssignment& assignment : old->assignments) {
+    for (const Replica& replica : assignment.replicas) removing.waiting_for.insert(replica.broker);
+    for (const Replica& replica : assignment.target) removing.waiting_for.insert(replica.broker);
+  }
   CHECK(!removing.waiting_for.empty(), "topic {} had no replicas", old->name);
   removing_.emplace(old->id, std::move(removing));
-  count_replicas(old->partitions, -1);
+  for (const PartitionAssignment& assignment : old->assignments) count_partition(assignment, -1);
   const auto form = by_collision_form_.find(model::collision_form(old->name));
   CHECK(form != by_collision_form_.end());
   form->second.erase(old->name);
@@ -160,12 +179,6 @@ Image::Rejection Image::on(const ProducerIdsAllocated& record) {
   return std::nullopt;
 }
 
-Image::Rejection Image::on(const FeatureLevelSet& record) {
-  if (record.level < feature_level_) return "the feature level never falls";
-  feature_level_ = record.level;
-  return std::nullopt;
-}
-
 Image::Rejection Image::on(const ResourceConfigSet& record) {
   if (record.kind != ResourceKind::kClientMetrics && record.kind != ResourceKind::kGroup)
     return "the kind of resource is not known";
@@ -182,18 +195,6 @@ Image::Rejection Image::on(const ResourceConfigSet& record) {
 void Image::put(std::shared_ptr<const Topic> topic) {
   by_id_[topic->id] = topic;
   by_name_[topic->name] = std::move(topic);
-}
-
-void Image::count_replicas(const std::vector<Replicas>& partitions, std::int64_t sign) {
-  partition_total_ += sign * static_cast<std::int64_t>(partitions.size());
-  for (const Replicas& replicas : partitions) {
-    for (const BrokerId broker : replicas) {
-      std::int64_t& count = replicas_on_[broker];
-      count += sign;
-      CHECK(count >= 0, "broker {} holds {} replicas", broker, count);
-      if (count == 0) replicas_on_.erase(broker);
-    }
-  }
 }
 
 std::shared_ptr<const Topic> Image::topic(std::string_view name) const {
@@ -215,11 +216,6 @@ std::shared_ptr<const Topic> Image::colliding_topic(std::string_view name) const
   return nullptr;
 }
 
-std::int64_t Image::replicas_on(BrokerId broker) const {
-  const auto found = replicas_on_.find(broker);
-  return found == replicas_on_.end() ? 0 : found->second;
-}
-
 const model::ConfigMap& Image::broker_config(BrokerId broker) const {
   const auto found = broker_configs_.find(broker);
   return found == broker_configs_.end() ? kNoConfigs : found->second;
@@ -235,6 +231,11 @@ std::vector<Record> Image::snapshot() const {
   records.reserve(2 + brokers_.size() + by_name_.size() + removing_.size());
   if (feature_level_ != 0) records.emplace_back(FeatureLevelSet{feature_level_});
   for (const auto& [id, broker] : brokers_) records.emplace_back(BrokerRegistered{broker});
+  for (const auto& [id, state] : states_) records.emplace_back(BrokerStateSet{id, state});
+  for (const auto& [directory, receipt] : receipts_)
+    records.emplace_back(BrokerDecommissioned{receipt.broker, directory, receipt.epoch});
+  for (const auto& [id, permit] : permits_)
+    records.emplace_back(PermitGranted{id, permit.incarnation, permit.expires_at_ms});
   for (const auto& [name, value] : cluster_config_)
     records.emplace_back(BrokerConfigSet{std::nullopt, name, value});
   for (const auto& [broker, configs] : broker_configs_) {
@@ -249,6 +250,18 @@ std::vector<Record> Image::snapshot() const {
   }
   for (const auto& [name, topic] : by_name_) {
     records.emplace_back(TopicCreated{topic->id, topic->name, topic->partitions, topic->configs});
+    if (feature_level_ < kClusterLevel) continue;
+    for (std::int32_t index = 0; index < topic->partition_count(); ++index) {
+      const auto at = static_cast<std::size_t>(index);
+      const PartitionAssignment& assignment = topic->assignments[at];
+      if (assignment == resolved(topic->partitions[at])) continue;
+      records.emplace_back(AssignmentSet{.partition = {topic->id, model::PartitionIndex{index}},
+                                         .replicas = assignment.replicas,
+                                         .target = assignment.target,
+                                         .by_hand = assignment.by_hand,
+                                         .target_by_hand = assignment.target_by_hand,
+                                         .moved = assignment.moved});
+    }
   }
   for (const auto& [id, removing] : removing_) {
     records.emplace_back(TopicRemoving{
@@ -268,7 +281,8 @@ bool Image::operator==(const Image& other) const {
          removing_ == other.removing_ && brokers_ == other.brokers_ &&
          broker_configs_ == other.broker_configs_ && cluster_config_ == other.cluster_config_ &&
          resource_configs_ == other.resource_configs_ && replicas_on_ == other.replicas_on_ &&
-         partition_total_ == other.partition_total_ &&
+         leads_on_ == other.leads_on_ && states_ == other.states_ && receipts_ == other.receipts_ &&
+         permits_ == other.permits_ && partition_total_ == other.partition_total_ &&
          next_producer_id_ == other.next_producer_id_ && feature_level_ == other.feature_level_;
 }
 

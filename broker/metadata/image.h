@@ -20,12 +20,30 @@
 
 namespace millrace::metadata {
 
+/// What is wanted of a partition: where its replicas are, the preferred leader first, and where
+/// they should go (empty: nowhere). The true voters live in the partition's own Raft group, which
+/// works towards this.
+struct PartitionAssignment {
+  ReplicaSet replicas;
+  ReplicaSet target;
+  /// Somebody chose them: they change only where they must, not to even out.
+  bool by_hand = false;
+  bool target_by_hand = false;
+  /// Other replicas than these were the first ones. Who opens one anew then does not know the first
+  /// voters of its group, and waits for the leader to tell it the present ones.
+  bool moved = false;
+  bool moving() const { return !target.empty(); }
+  bool operator==(const PartitionAssignment&) const = default;
+};
+
 /// A topic as created and altered so far. Never changed in place: an alteration makes a new one.
 struct Topic {
   model::TopicId id;
   std::string name;
   /// The replica set of each partition, by index; the first one is preferred as leader.
   std::vector<Replicas> partitions;
+  /// The same replica sets with their directories and moves; as many as `partitions`.
+  std::vector<PartitionAssignment> assignments;
   /// What was set on the topic itself.
   model::ConfigMap configs;
   std::int32_t partition_count() const { return static_cast<std::int32_t>(partitions.size()); }
@@ -37,6 +55,21 @@ struct RemovingTopic {
   std::string name;
   std::set<model::BrokerId> waiting_for;
   bool operator==(const RemovingTopic&) const = default;
+};
+
+/// The proof that a broker's directory was emptied and will not come back.
+struct Receipt {
+  model::BrokerId broker{-1};
+  common::Uuid directory;
+  std::int64_t epoch = 0;
+  bool operator==(const Receipt&) const = default;
+};
+
+/// A broker's process may stop, until it lapses.
+struct Permit {
+  common::Uuid incarnation;
+  std::int64_t expires_at_ms = 0;
+  bool operator==(const Permit&) const = default;
 };
 
 /// The replicated state. Copying it shares the topics. Not thread-safe.
@@ -64,8 +97,17 @@ class Image {
   const std::map<model::BrokerId, Broker>& brokers() const { return brokers_; }
   /// Partitions of all live topics together.
   std::int64_t partition_total() const { return partition_total_; }
-  /// Replicas of live topics on a broker.
+  /// Replicas of live topics on a broker, those that are to go there or to leave included.
   std::int64_t replicas_on(model::BrokerId broker) const;
+  /// Partitions that prefer a broker as leader.
+  std::int64_t leads_on(model::BrokerId broker) const;
+  /// nullptr: no such partition of a live topic.
+  const PartitionAssignment* assignment(const model::PartitionKey& partition) const;
+  /// kActive for a broker that is not registered, too.
+  BrokerState state(model::BrokerId broker) const;
+  /// What was decommissioned, by directory.
+  const std::map<common::Uuid, Receipt>& receipts() const { return receipts_; }
+  const std::map<model::BrokerId, Permit>& permits() const { return permits_; }
 
   /// Settings made at run time for one broker; empty if there are none.
   const model::ConfigMap& broker_config(model::BrokerId broker) const;
@@ -106,8 +148,20 @@ class Image {
   Rejection on(const ProducerIdsAllocated& record);
   Rejection on(const FeatureLevelSet& record);
   Rejection on(const ResourceConfigSet& record);
+  Rejection on(const BrokerStateSet& record);
+  Rejection on(const BrokerDecommissioned& record);
+  Rejection on(const MoveStarted& record);
+  Rejection on(const MoveCompleted& record);
+  Rejection on(const MoveCancelled& record);
+  Rejection on(const AssignmentSet& record);
+  Rejection on(const PermitGranted& record);
+  Rejection on(const PermitEnded& record);
+  Rejection on(const SnapshotPart& record);
   void put(std::shared_ptr<const Topic> topic);
-  void count_replicas(const std::vector<Replicas>& partitions, std::int64_t sign);
+  void put_assignment(const model::PartitionKey& partition, PartitionAssignment assignment);
+  /// The replicas on the directories that their brokers have now.
+  PartitionAssignment resolved(const Replicas& replicas) const;
+  void count_partition(const PartitionAssignment& assignment, std::int64_t sign);
   bool reject(std::string why);
 
   std::map<std::string, std::shared_ptr<const Topic>, std::less<>> by_name_;
@@ -119,6 +173,10 @@ class Image {
   model::ConfigMap cluster_config_;
   std::map<ResourceKind, ResourceConfigs> resource_configs_;
   std::map<model::BrokerId, std::int64_t> replicas_on_;
+  std::map<model::BrokerId, std::int64_t> leads_on_;
+  std::map<model::BrokerId, BrokerState> states_;  // those that are not active
+  std::map<common::Uuid, Receipt> receipts_;
+  std::map<model::BrokerId, Permit> permits_;
   std::int64_t partition_total_ = 0;
   model::ProducerId next_producer_id_{0};
   std::int32_t feature_level_ = 0;

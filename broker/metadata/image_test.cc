@@ -17,6 +17,45 @@ common::Uuid id_of(std::uint8_t number) {
   return id;
 }
 
+ReplicaSet random_replicas(common::Random& random) {
+  ReplicaSet replicas(random.below(4));
+  for (Replica& replica : replicas) {
+    replica = {.broker = BrokerId{static_cast<std::int32_t>(random.between(-1, 6))},
+               .directory = random.chance(1, 3)
+                                ? common::Uuid{}
+                                : id_of(static_cast<std::uint8_t>(random.below(4)))};
+  }
+  return replicas;
+}
+
+/// As below, of the kinds that a cluster of several brokers needs.
+Record random_cluster_record(common::Random& random) {
+  const BrokerId broker{static_cast<std::int32_t>(random.between(-1, 4))};
+  const common::Uuid small = id_of(static_cast<std::uint8_t>(random.below(12)));
+  const model::PartitionKey partition{
+      small, model::PartitionIndex{static_cast<std::int32_t>(random.between(-1, 3))}};
+  switch (random.below(9)) {
+    case 7:
+      return SnapshotPart{model::Offset{random.between(-1, 9)}, 1, 2};
+    case 0:
+      return BrokerStateSet{broker, static_cast<BrokerState>(random.between(-1, 3))};
+    case 1:
+      return BrokerDecommissioned{broker, small, random.between(0, 9)};
+    case 2:
+      return AssignmentSet{partition, random_replicas(random), random_replicas(random)};
+    case 3:
+      return MoveCancelled{partition};
+    case 4:
+      return PermitGranted{broker, id_of(1), random.between(0, 99)};
+    case 5:
+      return PermitEnded{broker, id_of(static_cast<std::uint8_t>(random.below(2)))};
+    case 6:
+      return MoveCompleted{partition, random_replicas(random)};
+    default:
+      return MoveStarted{partition, random_replicas(random)};
+  }
+}
+
 /// Any record, mostly about a few topics and brokers, so that many of them fit the state and many
 /// do not.
 Record random_record(common::Random& random) {
@@ -31,13 +70,18 @@ Record random_record(common::Random& random) {
     for (std::uint64_t i = random.below(8) == 0 ? 0 : 1 + random.below(3); i > 0; --i)
       replicas.push_back(broker + static_cast<std::int32_t>(i));
   }
+  if (random.chance(1, 3)) return random_cluster_record(random);
   switch (random.below(12)) {
     case 0:
       return BrokerRegistered{{.id = broker,
                                .directory = topic,
                                .endpoints = {{name, "host", 1}},
                                .rack = name,
-                               .shards = static_cast<std::int32_t>(random.below(3))}};
+                               .shards = static_cast<std::int32_t>(random.below(3)),
+                               .incarnation = random.chance(1, 2) ? topic : common::Uuid{},
+                               .epoch = static_cast<std::int64_t>(random.below(5)),
+                               .level_min = 0,
+                               .level_max = static_cast<std::int32_t>(random.below(3))}};
     case 1:
       return BrokerGone{broker};
     case 2:

@@ -147,11 +147,18 @@ struct ProducerIdBlock {
 /// kUnknownServerError when 2^63 ids are used up.
 Result<Decision<ProducerIdBlock>> decide(const Image& image, const AllocateProducerIds& command);
 
-/// A broker tells who and where it is. No records when the image says the same.
+/// Whether the earlier process of a broker's id is still heard of.
+enum class Predecessor : std::uint8_t { kSilent, kAlive };
+
+/// A broker tells who and where it is. No records when the image says the same. Its epoch is given
+/// here: one more than that of the last registration.
 struct RegisterBroker {
   Broker broker;
+  Predecessor previous = Predecessor::kSilent;
 };
-/// kInvalidRegistration: no id, no endpoint or no shards.
+/// kInvalidRegistration: no id, no endpoint or no shards, or a directory that was decommissioned.
+/// kDuplicateBrokerRegistration: the id is at work on another disk. kUnsupportedVersion: the
+/// feature level is above what the broker can work at.
 Result<Decision<NoOutcome>> decide(const Image& image, const RegisterBroker& command);
 
 }  // namespace millrace::metadata

@@ -66,6 +66,11 @@ Result<std::vector<Replicas>> given_partitions(const Image& image, const CreateT
   return partitions;
 }
 
+/// A broker that is alone has no choice to remember.
+bool is_by_hand(const Image& image, bool given) {
+  return given && image.feature_level() >= kClusterLevel;
+}
+
 Error too_many() {
   return Error{ErrorCode::kPolicyViolation,
                fmt::format("Excessively large number of partitions per request: at most {}.",
@@ -109,7 +114,11 @@ Result<Decision<TopicOutcome>> decide(const Image& image, const CreateTopic& com
                       .partitions = static_cast<std::int32_t>(partitions->size()),
                       .replication_factor = static_cast<std::int16_t>(partitions->front().size())};
   decision.records.emplace_back(
-      TopicCreated{command.id, command.name, *std::move(partitions), command.configs});
+      TopicCreated{.id = command.id,
+                   .name = command.name,
+                   .partitions = *std::move(partitions),
+                   .configs = command.configs,
+                   .by_hand = is_by_hand(image, !command.assignments.empty())});
   return decision;
 }
 
@@ -147,7 +156,11 @@ Result<Decision<TopicOutcome>> decide(const Image& image, const CreatePartitions
   decision.outcome = {.id = topic->id,
                       .partitions = command.count,
                       .replication_factor = static_cast<std::int16_t>(factor)};
-  decision.records.emplace_back(PartitionsAdded{topic->id, present, std::move(added)});
+  decision.records.emplace_back(
+      PartitionsAdded{.topic = topic->id,
+                      .first = present,
+                      .partitions = std::move(added),
+                      .by_hand = is_by_hand(image, !command.assignments.empty())});
   return decision;
 }
 
@@ -210,10 +223,31 @@ Result<Decision<NoOutcome>> decide(const Image& image, const RegisterBroker& com
                              "of each at least.",
                              broker.id, broker.endpoints.size(), broker.shards)};
   }
+  if (image.receipts().contains(broker.directory)) {
+    return Error{ErrorCode::kInvalidRegistration,
+                 fmt::format("The directory {} of broker {} was decommissioned.", broker.directory,
+                             broker.id)};
+  }
+  if (image.feature_level() > 0 && broker.level_max < image.feature_level()) {
+    return Error{ErrorCode::kUnsupportedVersion,
+                 fmt::format("Broker {} works up to feature level {}; the cluster is at {}.",
+                             broker.id, broker.level_max, image.feature_level())};
+  }
   Decision<NoOutcome> decision;
   const auto known = image.brokers().find(broker.id);
-  if (known == image.brokers().end() || known->second != broker)
-    decision.records.emplace_back(BrokerRegistered{broker});
+  Broker next = broker;
+  next.epoch = known == image.brokers().end() ? 0 : known->second.epoch;
+  if (known != image.brokers().end() && known->second == next) return decision;
+  if (command.previous == Predecessor::kAlive && known != image.brokers().end() &&
+      known->second.directory != broker.directory) {
+    return Error{ErrorCode::kDuplicateBrokerRegistration,
+                 fmt::format("Broker {} is there, on another disk.", broker.id)};
+  }
+  for (const auto& [directory, receipt] : image.receipts()) {
+    if (receipt.broker == broker.id) next.epoch = std::max(next.epoch, receipt.epoch);
+  }
+  if (!broker.incarnation.is_zero()) ++next.epoch;
+  decision.records.emplace_back(BrokerRegistered{std::move(next)});
   return decision;
 }
 

@@ -20,18 +20,21 @@ using model::ErrorCode;
 struct Candidate {
   const Broker* broker = nullptr;
   std::int64_t load = 0;     // replicas, those placed in this run included
+  std::int64_t placed = 0;   // replicas, in this run
   std::int64_t leading = 0;  // of this topic, in this run
+  std::int64_t leading_before = 0;
 };
 
-/// The best of those not taken yet. Leaders go by how much each leads already, followers by racks
-/// not used yet.
+/// The best of those not taken yet: by racks not used yet, then as plan_moves() would even out, so
+/// that it finds nothing to do. Leaders go by how much each leads before anything else.
 Candidate& choose(std::vector<Candidate>& candidates, const Replicas& taken,
                   const std::set<std::string_view>& racks) {
   const auto rank = [&](const Candidate& candidate) {
     const bool rack_used =
         !candidate.broker->rack.empty() && racks.contains(candidate.broker->rack);
-    return std::tuple(rack_used, taken.empty() ? candidate.leading : 0, candidate.load,
-                      candidate.broker->id);
+    return std::tuple(
+        rack_used, taken.empty() ? candidate.leading : 0, candidate.placed, candidate.load,
+        taken.empty() ? candidate.leading + candidate.leading_before : 0, candidate.broker->id);
   };
   Candidate* best = nullptr;
   for (Candidate& candidate : candidates) {
@@ -56,7 +59,11 @@ Result<std::vector<Replicas>> place_partitions(const Image& image, std::int64_t 
   CHECK(replication_factor > 0);
   std::vector<Candidate> candidates;
   for (const auto& [id, broker] : image.brokers()) {
-    candidates.push_back({.broker = &broker, .load = image.replicas_on(id), .leading = 0});
+    if (image.state(id) != BrokerState::kActive) continue;  // would have to leave again at once
+    candidates.push_back({.broker = &broker,
+                          .load = image.replicas_on(id),
+                          .leading = 0,
+                          .leading_before = image.leads_on(id)});
   }
   if (candidates.empty()) return unplaceable(replication_factor, "No broker is registered.");
   if (std::cmp_greater(replication_factor, candidates.size())) {
@@ -75,6 +82,7 @@ Result<std::vector<Replicas>> place_partitions(const Image& image, std::int64_t 
       Candidate& chosen = choose(candidates, replicas, racks);
       if (replicas.empty()) ++chosen.leading;
       ++chosen.load;
+      ++chosen.placed;
       racks.insert(chosen.broker->rack);
       replicas.push_back(chosen.broker->id);
     }

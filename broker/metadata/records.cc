@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <limits>
 #include <type_traits>
 #include <utility>
 
+#include "broker/metadata/cluster_codec.h"
 #include "broker/model/record.h"
 #include "common/check.h"
 #include "proto/millrace/internal/metadata.pb.h"
@@ -15,23 +17,15 @@ namespace millrace::metadata {
 namespace {
 
 namespace pb = ::millrace::internal;
+// Those of cluster_codec.h beside the ones below, which would hide them.
+using metadata::put;
+using metadata::read;
 using model::BrokerId;
 using model::Error;
 using model::ErrorCode;
 
 /// The newest version of records that this code reads.
 constexpr std::uint32_t kVersion = 1;
-
-std::string bytes_of(const common::Uuid& id) {
-  return std::string(reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size());
-}
-
-std::optional<common::Uuid> uuid_of(const std::string& bytes) {
-  common::Uuid id;
-  if (bytes.size() != id.bytes.size()) return std::nullopt;
-  std::copy(bytes.begin(), bytes.end(), reinterpret_cast<char*>(id.bytes.data()));
-  return id;
-}
 
 void put_replicas(const std::vector<Replicas>& from,
                   ::google::protobuf::RepeatedPtrField<pb::Replicas>& to) {
@@ -65,14 +59,23 @@ void put(const BrokerRegistered& record, pb::MetadataRecord& out) {
   }
   to.set_rack(record.broker.rack);
   to.set_shards(record.broker.shards);
+  if (!record.broker.incarnation.is_zero()) to.set_incarnation(bytes_of(record.broker.incarnation));
+  to.set_epoch(record.broker.epoch);
+  to.set_level_min(record.broker.level_min);
+  to.set_level_max(record.broker.level_max);
 }
 std::optional<Record> read(const pb::BrokerRegistered& from) {
   const auto directory = uuid_of(from.directory());
-  if (!directory) return std::nullopt;
+  const auto incarnation = perhaps_uuid_of(from.incarnation());
+  if (!directory || !incarnation) return std::nullopt;
   Broker broker{.id = BrokerId{from.broker()},
                 .directory = *directory,
                 .rack = from.rack(),
-                .shards = from.shards()};
+                .shards = from.shards(),
+                .incarnation = *incarnation,
+                .epoch = from.epoch(),
+                .level_min = from.level_min(),
+                .level_max = from.level_max()};
   for (const pb::Endpoint& one : from.endpoints()) {
     broker.endpoints.push_back({.name = one.name(), .host = one.host(), .port = one.port()});
   }
@@ -91,6 +94,7 @@ void put(const TopicCreated& record, pb::MetadataRecord& out) {
   to.set_id(bytes_of(record.id));
   to.set_name(record.name);
   put_replicas(record.partitions, *to.mutable_partitions());
+  to.set_by_hand(record.by_hand);
   for (const auto& [name, value] : record.configs) {
     pb::ConfigValue* const one = to.add_configs();
     one->set_name(name);
@@ -103,6 +107,7 @@ std::optional<Record> read(const pb::TopicCreated& from) {
   TopicCreated record{
       .id = *id, .name = from.name(), .partitions = replicas_of(from.partitions()), .configs = {}};
   for (const pb::ConfigValue& one : from.configs()) record.configs[one.name()] = one.value();
+  record.by_hand = from.by_hand();
   return record;
 }
 
@@ -111,12 +116,15 @@ void put(const PartitionsAdded& record, pb::MetadataRecord& out) {
   to.set_topic(bytes_of(record.topic));
   to.set_first(record.first);
   put_replicas(record.partitions, *to.mutable_partitions());
+  to.set_by_hand(record.by_hand);
 }
 std::optional<Record> read(const pb::PartitionsAdded& from) {
   const auto topic = uuid_of(from.topic());
   if (!topic) return std::nullopt;
-  return PartitionsAdded{
-      .topic = *topic, .first = from.first(), .partitions = replicas_of(from.partitions())};
+  return PartitionsAdded{.topic = *topic,
+                         .first = from.first(),
+                         .partitions = replicas_of(from.partitions()),
+                         .by_hand = from.by_hand()};
 }
 
 void put(const TopicConfigSet& record, pb::MetadataRecord& out) {
@@ -238,6 +246,24 @@ std::optional<Record> read_kind(const pb::MetadataRecord& from) {
       return read(from.feature_level_set());
     case pb::MetadataRecord::kResourceConfigSet:
       return read(from.resource_config_set());
+    case pb::MetadataRecord::kBrokerStateSet:
+      return read(from.broker_state_set());
+    case pb::MetadataRecord::kBrokerDecommissioned:
+      return read(from.broker_decommissioned());
+    case pb::MetadataRecord::kMoveStarted:
+      return read(from.move_started());
+    case pb::MetadataRecord::kMoveCompleted:
+      return read(from.move_completed());
+    case pb::MetadataRecord::kMoveCancelled:
+      return read(from.move_cancelled());
+    case pb::MetadataRecord::kAssignmentSet:
+      return read(from.assignment_set());
+    case pb::MetadataRecord::kPermitGranted:
+      return read(from.permit_granted());
+    case pb::MetadataRecord::kPermitEnded:
+      return read(from.permit_ended());
+    case pb::MetadataRecord::kSnapshotPart:
+      return read(from.snapshot_part());
     case pb::MetadataRecord::KIND_NOT_SET:
       break;
   }
@@ -245,6 +271,13 @@ std::optional<Record> read_kind(const pb::MetadataRecord& from) {
 }
 
 }  // namespace
+
+std::int32_t level_of(const Record& record) {
+  // The alternatives stand in the order in which they came to be.
+  constexpr std::size_t kOfLevelZero = 12;
+  static_assert(std::is_same_v<std::variant_alternative_t<kOfLevelZero, Record>, BrokerStateSet>);
+  return record.index() < kOfLevelZero ? 0 : kClusterLevel;
+}
 
 common::Bytes encode(const Record& record) {
   pb::MetadataRecord out;
@@ -274,14 +307,28 @@ Result<Record> decode(common::ByteView value) {
   return *std::move(record);
 }
 
-common::Bytes to_batch(std::span<const Record> records, common::Timestamp now) {
+common::Bytes to_batch(std::span<const Record> records, common::Timestamp now,
+                       const common::Uuid& proposal) {
   CHECK(!records.empty(), "a batch of metadata needs a record");
   model::BatchBuilder builder;
+  std::optional<common::ByteView> key;
+  if (!proposal.is_zero()) key = common::ByteView(proposal.bytes);
   for (const Record& record : records) {
     const common::Bytes value = encode(record);
-    builder.append({.timestamp = now, .key = std::nullopt, .value = value.view(), .headers = {}});
+    builder.append({.timestamp = now, .key = key, .value = value.view(), .headers = {}});
+    key.reset();
   }
   return builder.build();
+}
+
+common::Uuid proposal_of(const model::BatchView& batch) {
+  common::Uuid id;
+  if (batch.compression() != model::Compression::kNone) return id;
+  const auto record = model::RecordReader(batch.payload(), batch.record_count()).next();
+  if (!record.ok() || !*record || !(*record)->key) return id;
+  const common::ByteView key = *(*record)->key;
+  if (key.size() == id.bytes.size()) std::copy(key.begin(), key.end(), id.bytes.begin());
+  return id;
 }
 
 Result<std::vector<common::ByteView>> values_of(const model::BatchView& batch) {
@@ -304,6 +351,9 @@ struct Describer {
     std::string text =
         fmt::format("broker-registered id={} shards={}", r.broker.id, r.broker.shards);
     if (!r.broker.rack.empty()) text += fmt::format(" rack={}", r.broker.rack);
+    if (r.broker.epoch != 0) text += fmt::format(" epoch={}", r.broker.epoch);
+    if (r.broker.level_max != 0)
+      text += fmt::format(" levels={}..{}", r.broker.level_min, r.broker.level_max);
     for (const Endpoint& endpoint : r.broker.endpoints) {
       text += fmt::format(" {}={}:{}", endpoint.name, endpoint.host, endpoint.port);
     }
@@ -315,12 +365,13 @@ struct Describer {
   std::string operator()(const TopicCreated& r) const {
     std::string text = fmt::format("topic-created name={} id={} partitions={}", r.name, r.id,
                                    assignment(r.partitions));
+    if (r.by_hand) text += " by-hand";
     for (const auto& [name, value] : r.configs) text += fmt::format(" {}={}", name, value);
     return text;
   }
   std::string operator()(const PartitionsAdded& r) const {
-    return fmt::format("partitions-added topic={} first={} partitions={}", r.topic, r.first,
-                       assignment(r.partitions));
+    return fmt::format("partitions-added topic={} first={} partitions={}{}", r.topic, r.first,
+                       assignment(r.partitions), r.by_hand ? " by-hand" : "");
   }
   std::string operator()(const TopicConfigSet& r) const {
     return fmt::format("topic-config-set topic={} {}", r.topic, setting(r.name, r.value));
@@ -348,6 +399,10 @@ struct Describer {
   std::string operator()(const ResourceConfigSet& r) const {
     return fmt::format("resource-config-set kind={} resource={} {}", static_cast<int>(r.kind),
                        r.resource, setting(r.name, r.value));
+  }
+  template <typename ClusterRecord>
+  std::string operator()(const ClusterRecord& r) const {
+    return describe_cluster(r);
   }
 
  private:

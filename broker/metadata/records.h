@@ -31,6 +31,15 @@ struct Endpoint {
   bool operator==(const Endpoint&) const = default;
 };
 
+/// One copy of a partition: a data directory of a broker. A broker with another disk is not the
+/// same replica. A zero directory is not known, and stands for whichever the broker has.
+struct Replica {
+  model::BrokerId broker{-1};
+  common::Uuid directory;
+  bool operator==(const Replica&) const = default;
+};
+using ReplicaSet = std::vector<Replica>;
+
 /// A broker as it registered itself.
 struct Broker {
   model::BrokerId id{-1};
@@ -38,6 +47,13 @@ struct Broker {
   std::vector<Endpoint> endpoints;
   std::string rack;  // empty: none
   std::int32_t shards = 1;
+  /// Drawn anew each time the process starts. Zero: not told (a broker on its own).
+  common::Uuid incarnation;
+  /// Grows with every registration of the id; what carries a lower one is from before. 0: not told.
+  std::int64_t epoch = 0;
+  /// The feature levels that it can work at.
+  std::int32_t level_min = 0;
+  std::int32_t level_max = 0;
   bool operator==(const Broker&) const = default;
 };
 
@@ -56,6 +72,8 @@ struct TopicCreated {
   std::string name;
   std::vector<Replicas> partitions;
   model::ConfigMap configs;
+  /// Somebody said where. Means nothing below kClusterLevel.
+  bool by_hand = false;
   bool operator==(const TopicCreated&) const = default;
 };
 /// More partitions behind those that are there. `first` makes a repeated record harmless.
@@ -63,6 +81,7 @@ struct PartitionsAdded {
   model::TopicId topic;
   std::int32_t first = 0;
   std::vector<Replicas> partitions;
+  bool by_hand = false;
   bool operator==(const PartitionsAdded&) const = default;
 };
 /// value nullopt: back to the default.
@@ -116,10 +135,91 @@ struct ResourceConfigSet {
   bool operator==(const ResourceConfigSet&) const = default;
 };
 
+/// What a registered broker is for. active -> draining -> drained -> (decommissioned) gone; from
+/// draining and drained back to active.
+enum class BrokerState : std::int8_t { kActive = 0, kDraining = 1, kDrained = 2 };
+
+// The records from here on are refused below feature level kClusterLevel.
+
+struct BrokerStateSet {
+  model::BrokerId broker{-1};
+  BrokerState state = BrokerState::kActive;
+  bool operator==(const BrokerStateSet&) const = default;
+};
+/// A drained and empty broker left for good: its directory never comes back. In snapshots it stands
+/// without the broker.
+struct BrokerDecommissioned {
+  model::BrokerId broker{-1};
+  common::Uuid directory;
+  std::int64_t epoch = 0;
+  bool operator==(const BrokerDecommissioned&) const = default;
+};
+/// The replicas of a partition should become `target`. Replaces an earlier move.
+struct MoveStarted {
+  model::PartitionKey partition;
+  ReplicaSet target;
+  /// Somebody asked for it: nothing is evened out there later.
+  bool by_hand = false;
+  bool operator==(const MoveStarted&) const = default;
+};
+/// The partition's voters are the target. `target` makes a late record harmless.
+struct MoveCompleted {
+  model::PartitionKey partition;
+  ReplicaSet target;
+  bool operator==(const MoveCompleted&) const = default;
+};
+/// The partition stays, or goes back, where it was.
+struct MoveCancelled {
+  model::PartitionKey partition;
+  bool operator==(const MoveCancelled&) const = default;
+};
+/// Only in snapshots: what TopicCreated alone does not bring back.
+struct AssignmentSet {
+  model::PartitionKey partition;
+  ReplicaSet replicas;
+  ReplicaSet target;
+  bool by_hand = false;
+  bool target_by_hand = false;
+  bool moved = false;
+  bool operator==(const AssignmentSet&) const = default;
+};
+/// One incarnation of a broker may stop until then (milliseconds since 1970).
+struct PermitGranted {
+  model::BrokerId broker{-1};
+  common::Uuid incarnation;
+  std::int64_t expires_at_ms = 0;
+  bool operator==(const PermitGranted&) const = default;
+};
+struct PermitEnded {
+  model::BrokerId broker{-1};
+  common::Uuid incarnation;
+  bool operator==(const PermitEnded&) const = default;
+};
+
+/// First in a batch whose other records are a part of a snapshot, of the state that everything in
+/// front of `at` makes; the first part lies at `at`. No image applies it: see replay.h.
+struct SnapshotPart {
+  model::Offset at;
+  std::int32_t part = 0;
+  std::int32_t parts = 0;
+  bool operator==(const SnapshotPart&) const = default;
+};
+
 using Record =
     std::variant<BrokerRegistered, BrokerGone, TopicCreated, PartitionsAdded, TopicConfigSet,
                  TopicDeleted, TopicRemoving, TopicRemoved, BrokerConfigSet, ProducerIdsAllocated,
-                 FeatureLevelSet, ResourceConfigSet>;
+                 FeatureLevelSet, ResourceConfigSet, BrokerStateSet, BrokerDecommissioned,
+                 MoveStarted, MoveCompleted, MoveCancelled, AssignmentSet, PermitGranted,
+                 PermitEnded, SnapshotPart>;
+
+/// The level at which a cluster of several brokers can be described.
+inline constexpr std::int32_t kClusterLevel = 1;
+/// The newest feature level that this code can work at.
+inline constexpr std::int32_t kFeatureLevelMax = kClusterLevel;
+
+/// The finalized feature level that a record needs: below it every image rejects it, the old ones
+/// because they do not know it.
+std::int32_t level_of(const Record& record);
 
 /// The bytes of a record's value.
 common::Bytes encode(const Record& record);
@@ -127,8 +227,12 @@ common::Bytes encode(const Record& record);
 /// bytes.
 Result<Record> decode(common::ByteView value);
 
-/// One batch with these records, ready to be appended. Requires at least one.
-common::Bytes to_batch(std::span<const Record> records, common::Timestamp now);
+/// One batch with these records, ready to be appended. Requires at least one. `proposal`, if it is
+/// not zero, is the first record's key: by it who proposed the batch knows its own.
+common::Bytes to_batch(std::span<const Record> records, common::Timestamp now,
+                       const common::Uuid& proposal = {});
+/// Zero: it has none.
+common::Uuid proposal_of(const model::BatchView& batch);
 
 /// The values in a batch of the metadata log, in order, as views into it. kInvalidRecord or
 /// kCorruptMessage: damaged. A batch of the metadata log is never compressed.
