@@ -3,8 +3,7 @@
 // ... });
 //
 // One replica of one partition on its shard: checks what producers send, appends it, says what
-// readers may see. With one broker a write is committed when it is durable here; with several, Raft
-// decides behind this same interface.
+// readers may see. What is committed, and who leads, is decided by Raft behind this (replica.h).
 #pragma once
 
 #include <cstdint>
@@ -18,16 +17,12 @@
 #include "broker/model/batch_rules.h"
 #include "broker/model/producer_state.h"
 #include "broker/model/topic_settings.h"
+#include "broker/replica/host.h"
+#include "broker/replica/replica.h"
 #include "broker/storage/log.h"
 #include "common/clock.h"
 
 namespace millrace::replica {
-
-using common::Bytes;
-using common::Reply;
-using common::Result;
-using model::Offset;
-using model::Term;
 
 /// When a producer wants its answer. All: when the write is committed. Leader: when it is in the
 /// leader's log.
@@ -76,12 +71,17 @@ enum class WatchId : std::uint64_t { kNone = 0 };
 /// What the log needs of a topic's settings.
 storage::LogSettings log_settings(const model::TopicSettings& settings);
 
-/// Shard thread only. The Log outlives it.
+/// Shard thread only. The Log and the Host outlive it.
+///
+/// Any replica of a group can be asked anything. Producers are served by the leader, which refuses
+/// when it is not (kNotLeaderOrFollower). Readers are served by any replica up to what it knows to
+/// be committed, but not by a leader that is not confirmed: it may know less than was shown before.
 class Partition {
  public:
-  /// Restores the producers' state from the log and begins a new term: from here on this replica
-  /// leads. What the log holds at this moment is committed: it was read back from the disk.
-  Partition(storage::Log& log, const model::TopicSettings& settings, const common::Clock& clock);
+  /// Reads back what the log holds of this replica and takes its place in the group. The only
+  /// member of a group leads at once.
+  Partition(storage::Log& log, const model::TopicSettings& settings, Host& host,
+            const Beginning& beginning);
   Partition(const Partition&) = delete;
   Partition& operator=(const Partition&) = delete;
   ~Partition();
@@ -91,48 +91,61 @@ class Partition {
   /// and not appended again. kNone acks are answered too, at once. Errors as Kafka's produce:
   /// kCorruptMessage, kInvalidRecord, kMessageTooLarge, kInvalidTimestamp,
   /// kOutOfOrderSequenceNumber, kInvalidProducerEpoch, kNoSpace, kCorruptLog, kShuttingDown ...
+  /// kNotLeaderOrFollower: not appended, or appended and the leadership was lost before it was
+  /// acknowledged: then the outcome is unknown, and a retry of an idempotent producer finds out.
+  /// kNotEnoughReplicas: too few are in sync; acks=all only, and nothing was appended.
   void append(Bytes batch, AppendOptions options, Reply<AppendOutcome> done);
 
-  /// Why append() would refuse a batch of the broker's own of so many bytes if it were called now;
-  /// nullopt: it would take it.
+  /// Why append() with acks=all would refuse a batch of the broker's own of so many bytes if it
+  /// were called now; nullopt: it would take it.
   std::optional<common::Error> refusal(std::size_t batch_bytes) const;
+
+  /// Why this replica does not answer what only a leader can that knows all that is committed, such
+  /// as where the log ends: kNotLeaderOrFollower, or kOffsetNotAvailable until it is confirmed.
+  /// nullopt: it answers.
+  std::optional<common::Error> leader_refusal() const;
 
   Bounds bounds() const;
   /// The end of what a reader of this isolation sees.
   Offset readable_end(Isolation isolation) const;
 
   /// Batches from `from` on, up to what the isolation may see (none, if that is all there is).
-  /// kOffsetOutOfRange: outside [log_start, log_end].
+  /// kOffsetOutOfRange: outside [log_start, log_end]. kOffsetNotAvailable: behind what a replica
+  /// that is not the leader may show; the leader may have it. kNotLeaderOrFollower: a leader that
+  /// is not confirmed yet.
   void read(Offset from, Isolation isolation, std::size_t bytes_max, bool at_least_one_batch,
             Reply<Result<storage::ReadResult>> done);
 
   /// Refuses a request whose leader epoch is another one: kFencedLeaderEpoch (older),
   /// kUnknownLeaderEpoch (newer). -1: no check.
   Result<void> check_leader_epoch(Term epoch) const;
-  /// The end offset of the largest epoch <= `epoch`, with that epoch (KIP-320); {-1, -1} if it is
-  /// before all known.
+  /// The end offset of the largest epoch <= `epoch`, with that epoch (KIP-320); {-1, -1} if
+  /// `epoch` is newer than all known.
   storage::TermStart end_of_epoch(Term epoch) const;
 
   void find_time(common::Timestamp target, Isolation isolation,
                  Reply<Result<std::optional<storage::TimedOffset>>> done);
   void find_max_time(Reply<Result<std::optional<storage::TimedOffset>>> done);
 
-  /// Moves the log start up to `offset` (-1: the high watermark). kOffsetOutOfRange: beyond the
-  /// high watermark. kPolicyViolation: the topic's cleanup.policy has no "delete".
+  /// Moves the log start up to `offset` (-1: the high watermark); the other replicas follow.
+  /// kOffsetOutOfRange: beyond the high watermark. kPolicyViolation: the topic's cleanup.policy has
+  /// no "delete". kNotLeaderOrFollower.
   void delete_records(Offset offset, Reply<Result<Offset>> done);
 
   /// Moves the log start up to `offset`, whatever the topic's cleanup.policy: for topics whose
   /// beginning the broker itself makes superfluous. Requires log_start <= offset <= high watermark.
+  /// kNotLeaderOrFollower.
   void trim(Offset offset, Reply<Result<void>> done);
 
   /// A consumer read here: remembered, so that partitions that nobody reads can be told.
   void note_fetch(common::Instant now) { last_fetch_ = now; }
   /// nullopt: nobody since this replica leads.
   std::optional<common::Instant> last_fetch() const { return last_fetch_; }
+  /// When this replica began to lead; if it never did, when it was opened.
   common::Instant led_since() const { return led_since_; }
 
-  /// Calls `advanced` once, as soon as readable_end(isolation) > `beyond` or the partition closes;
-  /// never inside this call.
+  /// Calls `advanced` once, as soon as readable_end(isolation) > `beyond`, or the partition closes,
+  /// or this replica leads no more; never inside this call.
   WatchId watch(Offset beyond, Isolation isolation, common::Function<void()> advanced);
   void unwatch(WatchId id);
 
@@ -142,12 +155,44 @@ class Partition {
 
   std::vector<model::ProducerEntry> producers() const;
   /// Producers idle for longer are forgotten at the next checkpoint (producer.id.expiration.ms).
-  void set_producer_expiration_ms(std::int64_t idle_ms) { producer_expiration_ms_ = idle_ms; }
+  void set_producer_expiration_ms(std::int64_t idle_ms) {
+    replica_.set_producer_expiration_ms(idle_ms);
+  }
   storage::Log& log() { return log_; }
   const storage::Log& log() const { return log_; }
 
+  // ---- The group. See raft::Group for what is not said here.
+
+  /// nullptr: this replica takes no part in its group; replica().refusal() says why.
+  const raft::Group* group() const { return replica_.group(); }
+  const Replica& replica() const { return replica_; }
+  raft::Role role() const;
+  /// None: unknown.
+  raft::ReplicaId leader() const;
+  Term term() const;
+  /// It leads, and knows all that was ever committed.
+  bool is_leader() const { return replica_.confirmed(); }
+  /// For a leader: the voters that are caught up. Empty otherwise.
+  std::vector<raft::ReplicaId> in_sync() const { return replica_.in_sync(); }
+
+  /// A message for this replica, with what came along (Peers::send).
+  void step(const raft::Message& message, const std::vector<Bytes>& data, common::Instant now) {
+    replica_.step(message, data, now);
+  }
+  void suspect(model::BrokerId node) { replica_.suspect(node); }
+  void alive(model::BrokerId node) { replica_.alive(node); }
+  void restarted(model::BrokerId node) { replica_.restarted(node); }
+  void observe_term(Term term) { replica_.observe_term(term); }
+  /// Stands for election without waiting, as the first leader of a new group does.
+  void campaign() { replica_.campaign(); }
+  raft::Refusal transfer(const raft::ReplicaId& to) { return replica_.transfer(to); }
+  raft::Refusal reconfigure(raft::Change change, const raft::ReplicaId& replica) {
+    return replica_.reconfigure(change, replica);
+  }
+  raft::Refusal recover_alone() { return replica_.recover_alone(); }
+
   /// Answers all waiters; later appends get kShuttingDown (also when the topic is deleted:
-  /// kUnknownTopicOrPartition).
+  /// kUnknownTopicOrPartition). Takes no part in the group any more.
   void close(model::ErrorCode reason);
 
  private:
@@ -158,42 +203,44 @@ class Partition {
     common::Function<void()> advanced;
   };
   struct Parked {
-    Offset committed_at;  // answered when the high watermark reaches this
+    Offset end;  // answered when everything in front is acknowledged
     Appended answer;
     Reply<AppendOutcome> done;
   };
 
-  void restore_producers();
-  Bytes producer_snapshot();
-  storage::CompactionLimits compaction_limits() const;
+  void heard(const News& news);
+  void role_changed(const raft::RoleChange& change);
+  std::optional<common::Error> append_refusal(Acks acks) const;
+  std::optional<common::Error> out_of_service() const;
+  common::Error not_leader() const;
   void append_accepted(Bytes batch, AppendOptions options, common::Timestamp append_time,
                        Reply<AppendOutcome> done);
   void answer_duplicate(const model::ProducedBatch& original, AppendOptions options,
                         Reply<AppendOutcome> done);
-  void park(Offset committed_at, Appended answer, Reply<AppendOutcome> done);
-  void set_high_watermark(Offset offset);
-  void fire_watchers();
-  bool relaxed() const { return settings_.flush_mode == model::FlushMode::kRelaxed; }
+  void park(Offset end, Appended answer, Reply<AppendOutcome> done);
+  void answer_acknowledged();
+  void refuse_parked(const common::Error& error);
+  enum class Fire : std::uint8_t { kAdvanced, kAll };
+  void fire_watchers(Fire which);
 
   storage::Log& log_;
   model::TopicSettings settings_;
   const common::Clock& clock_;
-  model::ProducerTable producers_;
-  Term term_;
+  const std::string name_;  // "TOPIC-N", for messages
   Offset high_watermark_;
+  Offset acknowledged_;
+  /// What this replica leads in, as far as it was told; 0: nothing.
+  Term leads_in_;
   std::optional<model::ErrorCode> closed_;
-  const common::Instant led_since_;
+  common::Instant led_since_;
   std::optional<common::Instant> last_fetch_;
   std::vector<Watcher> watchers_;
-  std::deque<Parked> parked_;  // in order of committed_at
-  std::string name_;           // "TOPIC-N", for messages
+  std::deque<Parked> parked_;  // in order of `end`
   /// Callbacks of the log may come after this object is gone (a deleted topic): they hold it
   /// weakly.
   std::shared_ptr<Partition*> self_;
-  // Why the log refused the append that is being made.
-  std::optional<common::Error> refusal_;
   std::uint64_t next_watch_ = 1;
-  std::int64_t producer_expiration_ms_ = 86'400'000;
+  Replica replica_;
 };
 
 }  // namespace millrace::replica

@@ -58,7 +58,13 @@ class PartitionTest : public ::testing::Test {
     machine_.start();
     storage::Log* log = machine_.store().find(kKey);
     if (log == nullptr) log = &machine_.create(kKey);
-    partition_ = std::make_unique<Partition>(*log, settings_, machine_.world.clock());
+    open(*log);
+  }
+  void open(storage::Log& log) {
+    partition_ = std::make_unique<Partition>(
+        log, settings_, host_,
+        Beginning{.first_voters = sole_voter(host_.self),
+                  .after_clean_stop = machine_.store().recovery().closed_cleanly});
   }
   /// A clean stop, in the broker's order: the last checkpoint asks the closed partition for its
   /// producers.
@@ -107,8 +113,148 @@ class PartitionTest : public ::testing::Test {
 
   StoreMachine machine_{11};
   model::TopicSettings settings_;
+  NoPeers peers_;
+  common::Random random_{3};
+  raft::Settings raft_;
+  Ticker ticker_{machine_.world.make_loop()};
+  std::vector<std::string> notes_;
+  Host host_{.self = {.node = model::BrokerId{1}, .directory = {{7}}},
+             .clock = machine_.world.clock(),
+             .ticker = ticker_,
+             .peers = peers_,
+             .random = random_,
+             .raft = raft_,
+             .note = [this](std::string_view line) { notes_.emplace_back(line); }};
   std::unique_ptr<Partition> partition_;
 };
+
+// ---- A group of one
+
+// Goal: who is alone leads at once, and pays one round of the journal for it and its first write
+// together. Method: count rounds.
+TEST_F(PartitionTest, TheOnlyVoterLeadsAtOnce) {
+  EXPECT_EQ(partition_->role(), raft::Role::kLeader);
+  EXPECT_TRUE(partition_->is_leader());
+  EXPECT_EQ(partition_->leader(), host_.self);
+  EXPECT_EQ(partition_->in_sync(), std::vector{host_.self});
+  EXPECT_FALSE(partition_->leader_refusal().has_value());
+  EXPECT_EQ(partition_->check_leader_epoch(partition_->term()).ok(), true);
+  const auto rounds = [&] { return machine_.store().stats().journal_rounds; };
+  const std::uint64_t before = rounds();
+  EXPECT_EQ(appended({}), Offset{0});
+  EXPECT_EQ(rounds(), before + 1);
+  EXPECT_EQ(appended({}), Offset{1});
+  EXPECT_EQ(rounds(), before + 2);
+  machine_.world.run_for(std::chrono::minutes(1));
+  EXPECT_TRUE(partition_->group()->quiet());
+  EXPECT_EQ(ticker_.size(), 0u) << "a quiet group has no timer";
+}
+
+// Goal: what was on the disk at the start is there for readers at once. Method: look before time
+// passes.
+TEST_F(PartitionTest, WhatWasOnTheDiskIsReadableAtOnce) {
+  appended({.count = 3});
+  crash();
+  EXPECT_TRUE(partition_->is_leader());
+  EXPECT_EQ(high_watermark(), Offset{3});
+  std::optional<Result<storage::ReadResult>> found;
+  partition_->read(Offset{0}, Isolation::kReadUncommitted, 1000, true,
+                   [&](auto result) { found = std::move(result); });
+  ASSERT_TRUE(machine_.world.run_until([&] { return found.has_value(); }));
+  EXPECT_EQ((*found)->next_offset, Offset{3});
+}
+
+// Goal: more replicas than there are are never waited for.
+TEST_F(PartitionTest, MinInsyncIsAtMostWhatThereIs) {
+  settings_.min_insync_replicas = 2;
+  partition_->set_settings(settings_);
+  EXPECT_EQ(appended({}), Offset{0});
+}
+
+// Goal: with relaxed flush a death may have taken something; it is said, and one that is alone goes
+// on. A clean stop takes nothing.
+TEST_F(PartitionTest, ADeathWithRelaxedFlushIsTold) {
+  settings_.flush_mode = model::FlushMode::kRelaxed;
+  partition_->set_settings(settings_);
+  appended({});
+  restart();
+  EXPECT_THAT(notes_, ::testing::IsEmpty());
+  crash();
+  EXPECT_THAT(notes_, ElementsAre(HasSubstr("event=unclean-election")));
+  EXPECT_TRUE(partition_->is_leader());
+  settings_.flush_mode = model::FlushMode::kStrict;
+  partition_->set_settings(settings_);
+  const Offset next = appended({});
+  notes_.clear();
+  crash();
+  EXPECT_THAT(notes_, ::testing::IsEmpty()) << "it was strict again";
+  EXPECT_EQ(appended({}), next + 1);
+}
+
+// Goal: a replica whose state is no state takes no part, and says so. Method: put some other bytes
+// in its place.
+TEST_F(PartitionTest, AStateThatCannotBeReadIsNoReplica) {
+  appended({});
+  const auto put = machine_.wait<void>([&](auto reply) {
+    partition_->log().put_state(Bytes::copy_of("something else"), std::move(reply));
+  });
+  ASSERT_TRUE(put.ok());
+  notes_.clear();
+  crash();
+  ASSERT_TRUE(partition_->replica().refusal().has_value());
+  EXPECT_EQ(partition_->replica().refusal()->code, ErrorCode::kCorruptLog);
+  EXPECT_EQ(partition_->group(), nullptr);
+  EXPECT_FALSE(partition_->is_leader());
+  EXPECT_EQ(refused({}), ErrorCode::kCorruptLog);
+  EXPECT_EQ(partition_->refusal(100)->code, ErrorCode::kCorruptLog);
+  EXPECT_EQ(partition_->leader_refusal()->code, ErrorCode::kCorruptLog);
+  EXPECT_THAT(notes_, ElementsAre(HasSubstr("event=replica-out-of-service")));
+  const raft::ReplicaId other{.node = model::BrokerId{2}, .directory = {{8}}};
+  partition_->step({.from = other, .to = host_.self, .term = Term{9}, .body = raft::TimeoutNow{}},
+                   {}, machine_.world.clock().now());
+  partition_->campaign();
+  EXPECT_EQ(partition_->recover_alone(), raft::Refusal::kUnknownReplica);
+  EXPECT_EQ(partition_->role(), raft::Role::kFollower);
+}
+
+// Goal: logs of versions before groups, which counted terms from 0 and kept no state, are taken
+// over. Method: write one as they did.
+TEST_F(PartitionTest, ALogOfAnOlderVersionIsTakenOver) {
+  for (const bool restarted : {false, true}) {
+    partition_.reset();
+    const model::PartitionKey key = storage::testing::key_of(restarted ? 2 : 1);
+    storage::Log* log = &machine_.create(key);
+    log->start_term({Term{0}, Offset{0}}, [](Result<void>) {});
+    const auto write = [&](std::int32_t sequence, Term term) {
+      Bytes bytes = batch({.count = 2, .producer = kProducer, .sequence = sequence});
+      model::set_position(bytes.mutable_view(), log->end_offset(), term);
+      ASSERT_TRUE(
+          machine_.wait<void>([&](auto reply) { log->append(bytes, std::move(reply)); }).ok());
+    };
+    write(0, Term{0});
+    if (restarted) {
+      log->start_term({Term{1}, Offset{2}}, [](Result<void>) {});
+      write(2, Term{1});
+    }
+    machine_.crash(Survival::kNothing);
+    machine_.start();
+    log = machine_.store().find(key);
+    open(*log);
+    ASSERT_TRUE(partition_->is_leader());
+    EXPECT_EQ(partition_->term(), Term{2});
+    const Offset end{restarted ? 4 : 2};
+    EXPECT_EQ(high_watermark(), end);
+    EXPECT_EQ(appended({.count = 2, .producer = kProducer, .sequence = 0}), Offset{0}) << "a retry";
+    EXPECT_EQ(appended({}), end);
+    EXPECT_EQ(partition_->end_of_epoch(Term{0}).offset, Offset{2});
+    partition_.reset();
+    machine_.crash(Survival::kNothing);
+    machine_.start();
+    open(*machine_.store().find(key));
+    EXPECT_EQ(partition_->term(), Term{3});
+    EXPECT_EQ(high_watermark(), end + 1);
+  }
+}
 
 // ---- Answers
 

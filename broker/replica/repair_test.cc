@@ -1,0 +1,169 @@
+// Replicas that have to be brought level from far behind: those whose log is damaged, and those
+// that were away for long.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "broker/replica/testing/cluster_fixture.h"
+
+namespace millrace::replica {
+namespace {
+
+using model::ErrorCode;
+using testing::ClusterOptions;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using testing::Node;
+using testing::ReplicaClusterTest;
+
+class ReplicaRepairTest : public ReplicaClusterTest {
+ protected:
+  /// Where the log's first records are.
+  std::string first_segment() {
+    return fmt::format("topics/{}/{}/{:020}.log", fmt::format("orders.{}", cluster().key().topic),
+                       0, 0);
+  }
+  /// Reads until damage is found, or the end.
+  void meet_damage(Node node) {
+    for (Offset from{0}; from < at(node).bounds().high_watermark;) {
+      const auto found = read(node, from);
+      if (!found.ok()) return;
+      from = found->next_offset;
+    }
+  }
+};
+
+// ---- Damage
+
+// Goal: a leader whose log is damaged hands over, then takes no part until it is repaired. Method:
+// a bit flips in a segment; a reader meets it at the leader.
+TEST_F(ReplicaRepairTest, ADamagedLeaderHandsOver) {
+  make();
+  for (int i = 0; i < 40; ++i) appended({.text = fmt::format("r{}", i), .padding = 3000});
+  expect_level();
+  const Node bad = lead();
+  const Node heir = follower();
+  cluster().stop(bad);
+  cluster().disk(bad).flip_bit(first_segment(), 5000);
+  cluster().start(bad);
+  ASSERT_TRUE(cluster().wait([&] { return cluster().leader().has_value(); }));
+  ASSERT_TRUE(cluster().wait_until_level());
+  if (lead() != bad) {
+    ASSERT_EQ(at(lead()).transfer(cluster().id(bad)), raft::Refusal::kNone);
+    ASSERT_TRUE(cluster().wait([&] { return at(bad).is_leader(); }));
+  }
+  meet_damage(bad);
+  ASSERT_TRUE(at(bad).log().damage().has_value());
+  EXPECT_EQ(refused(bad, {}), ErrorCode::kCorruptLog);
+  ASSERT_TRUE(
+      cluster().wait([&] { return at(heir).is_leader() || at(3 - bad - heir).is_leader(); }));
+  EXPECT_EQ(appended({.text = "on"}), Offset{40});
+  ASSERT_TRUE(cluster().wait([&] { return at(bad).replica().repairs() > 0; }));
+  expect_level_logs();
+  EXPECT_THAT(cluster().notes(bad), Contains(HasSubstr("event=replica-out-of-service")));
+}
+
+// Goal: what is damaged on a minority comes again from the others (E10), and until it has, its vote
+// does not count. Method: a follower meets the damage of its disk; the write that it acknowledged
+// last is on one other disk only, and that one is away.
+TEST_F(ReplicaRepairTest, ADamagedFollowerIsRepaired) {
+  make();
+  for (int i = 0; i < 40; ++i) appended({.text = fmt::format("r{}", i), .padding = 3000});
+  expect_level();
+  const Node bad = follower();
+  const Node other = third();
+  cluster().stop(bad);
+  cluster().disk(bad).flip_bit(first_segment(), 5000);
+  cluster().start(bad);
+  ASSERT_TRUE(cluster().wait_until_level());
+  cluster().isolate(other);
+  EXPECT_EQ(appended({.text = "on two"}), Offset{40});
+  meet_damage(bad);
+  ASSERT_TRUE(at(bad).log().damage().has_value());
+  // The next message of the leader finds it out, and the one after makes it begin anew.
+  begin(lead(), {.text = "not heard"}, Acks::kLeader);
+  const Node leader = lead();
+  ASSERT_TRUE(cluster().wait([&] { return at(bad).replica().repairs() > 0; }));
+  EXPECT_TRUE(at(bad).group()->unclean());
+  cluster().crash(leader);
+  cluster().heal();
+  cluster().isolate(leader);
+  EXPECT_FALSE(cluster().wait([&] { return at(other).is_leader() || at(bad).is_leader(); },
+                              std::chrono::seconds(10)))
+      << "what only the leader has would be lost";
+  cluster().heal();
+  cluster().start(leader);
+  ASSERT_TRUE(
+      cluster().wait([&] { return at(bad).group() != nullptr && !at(bad).group()->unclean(); }));
+  expect_level_logs();
+  EXPECT_EQ(cluster().read_all(bad).size(), cluster().read_all(lead()).size());
+  EXPECT_GE(at(bad).bounds().high_watermark, Offset{41});
+  EXPECT_FALSE(at(bad).log().damage().has_value());
+  // And so it is after a restart.
+  cluster().crash(bad);
+  cluster().start(bad);
+  expect_level_logs();
+  EXPECT_FALSE(at(bad).group()->unclean());
+}
+
+// Goal: the only replica throws nothing away. Method: damage in a group of one.
+TEST_F(ReplicaRepairTest, TheOnlyReplicaIsNotRepaired) {
+  ClusterOptions options;
+  options.nodes = 1;
+  options.voters = 1;
+  make(std::move(options));
+  for (int i = 0; i < 40; ++i) appended({.text = fmt::format("r{}", i), .padding = 3000});
+  cluster().stop(0);
+  cluster().disk(0).flip_bit(first_segment(), 5000);
+  cluster().start(0);
+  meet_damage(0);
+  ASSERT_TRUE(at(0).log().damage().has_value());
+  cluster().world.run_for(std::chrono::seconds(20));
+  EXPECT_EQ(at(0).replica().repairs(), 0u);
+  EXPECT_EQ(at(0).log().end_offset(), Offset{40});
+}
+
+// ---- Replicas that are far behind
+
+// Goal: who is level does not wait for who is not, and who is not is brought level no faster than
+// allowed. Method: a replica comes back with much missing that is in memory no more, at 100 KB/s.
+TEST_F(ReplicaRepairTest, CatchingUpKeepsToItsRate) {
+  ClusterOptions options;
+  options.catch_up = {.reads_max = 1, .bytes_per_second = 100'000};
+  options.raft.append_bytes_max = 10'000;
+  make(std::move(options));
+  appended({});
+  const Node away = follower();
+  cluster().crash(away);
+  for (int i = 0; i < 300; ++i) appended({.padding = 3000});
+  const Node leader = lead();
+  ASSERT_FALSE(at(leader).log().in_memory(Offset{1}));
+  const auto begun = cluster().world.clock().now();
+  cluster().start(away);
+  cluster().world.run_for(std::chrono::seconds(2));
+  EXPECT_LT(at(away).bounds().log_end, Offset{130});
+  const auto before = cluster().world.clock().now();
+  appended({.text = "at once"});
+  EXPECT_LT(cluster().world.clock().now() - before, std::chrono::milliseconds(50));
+  expect_level_logs();
+  const auto took = cluster().world.clock().now() - begun;
+  EXPECT_GT(took, std::chrono::seconds(5));
+  EXPECT_LT(took, std::chrono::seconds(15));
+}
+
+// Goal: nothing is read that would get lost on the way. Method: a way that is full.
+TEST_F(ReplicaRepairTest, OldDataWaitsForRoomOnTheWay) {
+  make();
+  appended({});
+  const Node away = follower();
+  cluster().crash(away);
+  for (int i = 0; i < 300; ++i) appended({.padding = 3000});
+  cluster().room = false;
+  cluster().start(away);
+  cluster().world.run_for(std::chrono::seconds(5));
+  EXPECT_LT(at(away).bounds().log_end, Offset{10});
+  cluster().room = true;
+  expect_level_logs();
+}
+
+}  // namespace
+}  // namespace millrace::replica
