@@ -6,6 +6,7 @@
 
 #include "broker/coordinator/machine.h"
 #include "broker/coordinator/machine_state.h"
+#include "broker/model/mutation.h"
 #include "common/check.h"
 
 namespace millrace::coordinator {
@@ -70,7 +71,7 @@ void Machine::commit(Ticket ticket, OffsetCommit request, Now now) {
     status.code =
         request.member_epochs_known ? ErrorCode::kGroupIdNotFound : ErrorCode::kIllegalGeneration;
   }
-  if (!status.ok()) {
+  if (!status.ok() && !model::mutated(model::Mutation::kAcceptAnyMember)) {
     return state.outbox.answer(ticket, OffsetCommitOutcome{.status = std::move(status)});
   }
   state.outbox.answer(ticket,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "broker/model/mutation.h"
 #include "common/check.h"
 
 namespace millrace::coordinator {
@@ -48,7 +49,8 @@ Standing towards_target(const Standing& now, Epoch epoch, const Orders& orders, 
   for (const model::PartitionKey& key : orders.target) {
     if (const Held* held = find(retained, key)) {
       assigned.push_back(*held);
-    } else if (is_free(key, self, holders)) {
+    } else if (is_free(key, self, holders) ||
+               model::mutated(model::Mutation::kAssignBeforeRevoked)) {
       assigned.push_back({key, orders.target_epoch});
     } else {
       all_free = false;

@@ -159,8 +159,11 @@ common::Result<metadata::Decision<metadata::NoOutcome>> decide_config(const Shar
   }
   if (command.type == ResourceType::kBroker) {
     TRY_ASSIGN(const auto broker, broker_of(command.resource));
+    model::BrokerLayers layers = first.layers();
+    // Lists are added to and taken from where they are, not here.
+    if (broker) layers.dynamic_broker = &image.broker_config(*broker);
     return metadata::decide(image, metadata::AlterBrokerConfigs{broker, command.changes, style},
-                            first.layers());
+                            layers);
   }
   if (command.type == ResourceType::kClientMetrics)
     return decide_client_metrics(image, command, style);

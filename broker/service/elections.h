@@ -16,10 +16,13 @@ struct ElectionOutcome {
   std::string detail;
 };
 
-/// Outcomes in the order of the partitions. kElectionNotNeeded: the leader is the right one.
-/// kPreferredLeaderNotAvailable, kEligibleLeadersNotAvailable: this broker, the only one that
-/// could, does not lead it now. kUnknownTopicOrPartition.
+/// Outcomes in the order of the partitions, on `here`'s loop. kNone: the preferred replica leads
+/// now. kElectionNotNeeded: it did already; of kUnclean: somebody leads.
+/// kPreferredLeaderNotAvailable: its broker is away, or it is not caught up.
+/// kEligibleLeadersNotAvailable: nobody leads, and no replica with everything committed can; giving
+/// up what was committed needs an operator's word for each partition, which this is not.
+/// kUnknownTopicOrPartition.
 void elect_leaders(Shard& here, std::vector<PartitionRef> partitions, Election election,
-                   common::Reply<std::vector<ElectionOutcome>> done);
+                   common::Duration limit, common::Reply<std::vector<ElectionOutcome>> done);
 
 }  // namespace millrace::service

@@ -3,10 +3,27 @@
 #include <algorithm>
 #include <utility>
 
+#include "broker/service/nearest_replica.h"
+
 namespace millrace::service {
 namespace {
 
 using model::ErrorCode;
+
+/// What a leader tells a reader in a rack; nullopt: to stay.
+std::optional<model::BrokerId> nearer_replica(Shard& owner, const replica::Partition& leader,
+                                              const std::string& rack, model::Offset from) {
+  if (rack.empty() || !leader.is_leader()) return std::nullopt;
+  const auto& brokers = owner.image().brokers();
+  std::vector<ReadableReplica> followers;
+  for (const raft::ReplicaId& id : leader.in_sync()) {
+    const raft::Progress* const progress = leader.group()->progress(id);
+    const auto broker = brokers.find(id.node);
+    if (progress == nullptr || broker == brokers.end() || !owner.alive(id.node)) continue;
+    followers.push_back({id.node, broker->second.rack, progress->acked.offset});
+  }
+  return nearest_replica(rack, owner.settings().rack, from, followers);
+}
 
 /// One item on the shard that owns its partition.
 struct Reading {
@@ -20,18 +37,25 @@ struct Reading {
 /// loop.
 class ShardRead : public std::enable_shared_from_this<ShardRead> {
  public:
-  ShardRead(Shard& owner, std::vector<Reading> readings, replica::Isolation isolation,
-            std::size_t budget, common::Function<void(std::vector<Reading>)> done)
+  /// How the whole command reads.
+  struct Manner {
+    replica::Isolation isolation;
+    bool from_followers;
+    std::string rack;
+  };
+  ShardRead(Shard& owner, std::vector<Reading> readings, Manner manner, std::size_t budget,
+            common::Function<void(std::vector<Reading>)> done)
       : owner_(owner),
         readings_(std::move(readings)),
-        isolation_(isolation),
+        manner_(std::move(manner)),
         budget_(budget),
         done_(std::move(done)) {}
 
   void start() {
     missing_ = readings_.size() + 1;
     now_ = owner_.clock().now();
-    for (std::size_t i = 0; i < readings_.size(); ++i) read(i);
+    for (std::size_t i = 0; i < readings_.size(); ++i)
+      when_settled(owner_, readings_[i].key, [self = shared_from_this(), i] { self->read(i); });
     finished_one();
   }
 
@@ -40,26 +64,39 @@ class ShardRead : public std::enable_shared_from_this<ShardRead> {
     Reading& reading = readings_[i];
     FetchOutcome& outcome = reading.outcome;
     outcome = FetchOutcome{};
-    replica::Partition* partition = owner_.partition(reading.key);
-    if (partition == nullptr) return fail(i, model::error(ErrorCode::kUnknownTopicOrPartition));
+    const auto found = manner_.from_followers
+                           ? replica_of(owner_, reading.key, reading.item.leader_epoch)
+                           : leader_of(owner_, reading.key, reading.item.leader_epoch);
+    if (!found.ok()) return fail(i, found.error());
+    replica::Partition* const partition = *found;
     partition->note_fetch(now_);
     outcome.bounds = partition->bounds();
-    if (const auto checked = partition->check_leader_epoch(reading.item.leader_epoch);
-        !checked.ok()) {
-      return fail(i, checked.error());
-    }
     if (diverges(*partition, reading)) return finished_one();
+    if (const auto nearer = nearer_replica(owner_, *partition, manner_.rack, reading.item.from)) {
+      outcome.nearer = *nearer;
+      return finished_one();
+    }
     // What may still come of reads under way counts as used, so that their sum stays within the
     // budget.
     const std::size_t share = std::min(reading.item.bytes_max, budget_);
     const bool whole_batch = !found_any_;
-    if (share == 0 && found_any_) return finished_one();
+    if (share == 0 && found_any_) return skip(i, *partition);
     budget_ -= share;
     partition->read(
-        reading.item.from, isolation_, share, whole_batch,
+        reading.item.from, manner_.isolation, share, whole_batch,
         [self = shared_from_this(), i, share](common::Result<storage::ReadResult> read) {
           self->arrived(i, share, std::move(read));
         });
+  }
+
+  /// Nothing is read, as the answer is full; nor is the asker told that less is committed than it
+  /// has seen.
+  void skip(std::size_t i, const replica::Partition& partition) {
+    const bool knows_all = partition.is_leader();
+    const bool knows_enough = partition.role() != raft::Role::kLeader &&
+                              readings_[i].item.from <= partition.bounds().high_watermark;
+    if (knows_all || knows_enough) return finished_one();
+    fail(i, model::error(model::ErrorCode::kNotLeaderOrFollower));
   }
 
   bool diverges(const replica::Partition& partition, Reading& reading) const {
@@ -88,6 +125,7 @@ class ShardRead : public std::enable_shared_from_this<ShardRead> {
   void fail(std::size_t i, const common::Error& error) {
     readings_[i].outcome.code = error.code;
     readings_[i].outcome.detail = error.detail;
+    readings_[i].outcome.leader = leader_hint(owner_, readings_[i].key, error.code);
     finished_one();
   }
 
@@ -97,7 +135,7 @@ class ShardRead : public std::enable_shared_from_this<ShardRead> {
 
   Shard& owner_;
   std::vector<Reading> readings_;
-  replica::Isolation isolation_;
+  const Manner manner_;
   std::size_t budget_;
   common::Function<void(std::vector<Reading>)> done_;
   common::Instant now_{};
@@ -160,6 +198,13 @@ class FetchOperation final : public FetchHandle,
   }
 
  private:
+  /// On any loop: the command does not change but for its time.
+  ShardRead::Manner manner() const {
+    return {.isolation = command_.isolation,
+            .from_followers = command_.from_followers,
+            .rack = command_.rack};
+  }
+
   /// Reads the items at these positions anew, each on its shard; then decides.
   void read(const std::vector<std::size_t>& positions) {
     std::vector<std::vector<Reading>> parts(here_.peers().size());
@@ -179,16 +224,16 @@ class FetchOperation final : public FetchHandle,
     auto self = shared_from_this();
     if (&owner == &here_) {
       std::make_shared<ShardRead>(
-          owner, std::move(part), command_.isolation, command_.bytes_max,
+          owner, std::move(part), manner(), command_.bytes_max,
           [self](std::vector<Reading> done) { self->part_arrived(std::move(done)); })
           ->start();
       return;
     }
     owner.loop().post([self, &owner, &here = here_, part = std::move(part)]() mutable {
-      const replica::Isolation isolation = self->command_.isolation;
+      ShardRead::Manner manner = self->manner();
       const std::size_t bytes_max = self->command_.bytes_max;
       std::make_shared<ShardRead>(
-          owner, std::move(part), isolation, bytes_max,
+          owner, std::move(part), std::move(manner), bytes_max,
           [self = std::move(self), &here](std::vector<Reading> done) mutable {
             here.loop().post([self = std::move(self), done = std::move(done)]() mutable {
               self->part_arrived(std::move(done));
@@ -208,7 +253,8 @@ class FetchOperation final : public FetchHandle,
     bool answer_now = command_.wait_max.count() <= 0 || timer_ == env::TimerId::kNone;
     for (const FetchOutcome& outcome : outcomes_) {
       bytes += outcome.bytes;
-      if (outcome.code != ErrorCode::kNone || outcome.diverging.term.value() >= 0)
+      if (outcome.code != ErrorCode::kNone || outcome.diverging.term.value() >= 0 ||
+          outcome.nearer != model::BrokerId{-1})
         answer_now = true;
     }
     if (answer_now || bytes >= command_.bytes_min || command_.items.empty()) {
@@ -249,7 +295,9 @@ class FetchOperation final : public FetchHandle,
     for (std::size_t i = 0; i < watches->items.size(); ++i) {
       ShardWatches::Watched& item = watches->items[i];
       replica::Partition* partition = owner.partition(item.key);
-      if (partition == nullptr || partition->readable_end(command_.isolation) > item.seen) {
+      const bool serves = partition != nullptr &&
+                          (command_.from_followers || partition->role() == raft::Role::kLeader);
+      if (!serves || partition->readable_end(command_.isolation) > item.seen) {
         news(owner, watches, i);
         continue;
       }
@@ -278,7 +326,7 @@ class FetchOperation final : public FetchHandle,
       readings.push_back({item.position, item.key, command_.items[item.position], {}});
     }
     std::make_shared<ShardRead>(
-        owner, std::move(readings), command_.isolation, command_.bytes_max,
+        owner, std::move(readings), manner(), command_.bytes_max,
         [self = shared_from_this(), shard = owner.index()](std::vector<Reading> done) mutable {
           Shard& here = self->here_;
           on_loop_of(here, [self = std::move(self), shard, done = std::move(done)]() mutable {

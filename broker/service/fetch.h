@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "broker/service/leaders.h"
 #include "broker/service/partition_ref.h"
 
 namespace millrace::service {
@@ -20,6 +21,10 @@ struct FetchItem {
 struct FetchCommand {
   std::vector<FetchItem> items;
   replica::Isolation isolation = replica::Isolation::kReadUncommitted;
+  /// Whether any replica may answer, or only leaders. Old clients do not expect the former.
+  bool from_followers = false;
+  /// Where the reader is: a leader sends it to a nearer replica, if there is one (KIP-392).
+  std::string rack;
   /// Answers once this many bytes are there...
   std::size_t bytes_min = 1;
   /// ... with at most this many (the first batch found comes whole all the same) ...
@@ -36,6 +41,10 @@ struct FetchOutcome {
   std::size_t bytes = 0;
   /// Set (term >= 0) when the reader's log diverges: the epoch and end offset to truncate to.
   storage::TermStart diverging{model::Term{-1}, model::Offset{-1}};
+  /// With kNotLeaderOrFollower and kFencedLeaderEpoch: who leads, as far as is known here.
+  LeaderHint leader;
+  /// Where the reader had better read; -1: here. With one, nothing was read.
+  model::BrokerId nearer{-1};
 };
 
 /// Stops a waiting fetch: it answers at once with what it has. Keep it while the reader is

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "broker/model/mutation.h"
 #include "broker/service/group_coordinators.h"
 #include "common/check.h"
 
@@ -160,6 +161,7 @@ void GroupCoordinator::turn() {
 
 void GroupCoordinator::perform(coordinator::Effects effects) {
   if (!effects.records.empty() && !take(effects)) return;
+  if (model::mutated(model::Mutation::kAnswerGroupsEarly)) effects.after = 0;
   if (!effects.answers.empty()) park({effects.after, std::move(effects.answers), {}});
 }
 
@@ -229,6 +231,12 @@ void GroupCoordinator::flushed(std::uint64_t batch, const replica::AppendOutcome
 
 /// The machine stands on records that the log did not take: it is thrown away.
 void GroupCoordinator::start_over(ErrorCode code) {
+  if (code == ErrorCode::kNotLeaderOrFollower) {
+    // Another broker leads, or will: it reads the log, with those records or without.
+    const auto self = shared_from_this();
+    shared_.resign(index(), ErrorCode::kNotCoordinator);
+    return refuse_all(ErrorCode::kNotCoordinator);
+  }
   shared_.note(fmt::format("event=group-coordinator-reloads partition={} reason=\"{}\"", name(),
                            model::error_row(code).meaning));
   disarm_timer();

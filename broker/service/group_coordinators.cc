@@ -110,11 +110,21 @@ void GroupCoordinators::read_settings() {
 }
 
 void GroupCoordinators::image_changed(const metadata::Record& record) {
-  if (std::holds_alternative<metadata::BrokerConfigSet>(record)) {
-    read_settings();
-    for (const auto& [index, coordinator] : coordinators_) coordinator->settings_changed();
-  }
-  if (!concerns_topics(record)) return;
+  if (std::holds_alternative<metadata::BrokerConfigSet>(record)) settings_changed();
+  if (concerns_topics(record)) topics_changed();
+}
+
+void GroupCoordinators::image_replaced() {
+  settings_changed();
+  topics_changed();
+}
+
+void GroupCoordinators::settings_changed() {
+  read_settings();
+  for (const auto& [index, coordinator] : coordinators_) coordinator->settings_changed();
+}
+
+void GroupCoordinators::topics_changed() {
   topics_stale_ = true;
   if (coordinators_.empty() || std::exchange(machines_stale_, true)) return;
   topics_timer_ =

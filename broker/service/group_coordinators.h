@@ -57,6 +57,8 @@ class GroupCoordinators {
 
   /// A metadata record was applied to the shard's image.
   void image_changed(const metadata::Record& record);
+  /// Another image took the place of the one there was.
+  void image_replaced();
   /// Tells the machines of changed topics at once instead of shortly: for requests that name topics
   /// which may be new.
   void catch_up();
@@ -82,6 +84,8 @@ class GroupCoordinators {
 
  private:
   void read_settings();
+  void settings_changed();
+  void topics_changed();
   void tell_topics();
   void flush_when_due();
   void flush_all();

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "broker/model/compression.h"
+#include "broker/model/mutation.h"
 #include "broker/model/record.h"
 
 namespace millrace::service {
@@ -41,6 +42,9 @@ Result<void> replay_record(const model::RecordView& record, model::Offset offset
     skip(offset, decoded.error(), report);
     return common::ok();
   }
+  if (model::mutated(model::Mutation::kForgetOffsets) && decoded->has_value() &&
+      std::holds_alternative<coordinator::OffsetRecord>(**decoded))
+    return common::ok();
   if (decoded->has_value()) {
     machine.load(**decoded);
   } else {

@@ -5,7 +5,7 @@
 #include <map>
 #include <utility>
 
-#include "broker/service/groups.h"
+#include "broker/service/groups_anywhere.h"
 
 namespace millrace::service {
 namespace {
@@ -14,8 +14,8 @@ using coordinator::Epoch;
 using model::ErrorCode;
 using model::PartitionKey;
 
-/// Asking costs no network here: more often than clients are told to, so that partitions move
-/// sooner.
+/// Asking costs little between brokers, and nothing within one: more often than clients are told
+/// to, so that partitions move sooner.
 constexpr int kHeartbeatsPerInterval = 5;
 constexpr common::Duration kHeartbeatMin = std::chrono::milliseconds(100);
 constexpr common::Duration kBackoffMin = std::chrono::milliseconds(50);
@@ -136,7 +136,7 @@ void GroupMember::send_heartbeat() {
     owned_changed_ = false;
   }
   heartbeat_due_ = false;
-  consumer_heartbeat(
+  consumer_heartbeat_anywhere(
       here_, std::move(request),
       on_answer<coordinator::ConsumerHeartbeatOutcome>(
           [](GroupMember& member, const coordinator::ConsumerHeartbeatOutcome& outcome) {
@@ -170,7 +170,7 @@ bool GroupMember::take_added() {
     request.partitions->push_back({{topic->name, key.topic}, key.index.value()});
   }
   if (added.empty()) return false;
-  fetch_offsets(
+  fetch_offsets_anywhere(
       here_, std::move(request),
       on_answer<coordinator::OffsetFetchOutcome>(
           [added = std::move(added)](GroupMember& member,
@@ -194,7 +194,7 @@ void GroupMember::send_commit() {
   request.member = id_;
   request.instance = options_.instance;
   request.partitions = std::move(commit.sent);
-  commit_offsets(
+  commit_offsets_anywhere(
       here_, std::move(request),
       on_answer<coordinator::OffsetCommitOutcome>(
           [commit = std::move(commit)](GroupMember& member,
@@ -206,13 +206,14 @@ void GroupMember::send_commit() {
 void GroupMember::send_leave() {
   const bool stays = *leaving_ == Leaving::kForAWhile && options_.instance.has_value();
   coordinator::ConsumerHeartbeat request = heartbeat(stays ? kLeaveForAWhile : kLeaveForGood);
-  consumer_heartbeat(here_, std::move(request),
-                     on_answer<coordinator::ConsumerHeartbeatOutcome>(
-                         // Whatever the answer: a leave that did not arrive ends as a session that
-                         // times out.
-                         [](GroupMember& member, const coordinator::ConsumerHeartbeatOutcome&) {
-                           member.gone();
-                         }));
+  consumer_heartbeat_anywhere(
+      here_, std::move(request),
+      on_answer<coordinator::ConsumerHeartbeatOutcome>(
+          // Whatever the answer: a leave that did not arrive ends as a session that
+          // times out.
+          [](GroupMember& member, const coordinator::ConsumerHeartbeatOutcome&) {
+            member.gone();
+          }));
 }
 
 // ---- What came of it

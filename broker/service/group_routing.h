@@ -24,6 +24,10 @@ struct GroupPlace {
 /// nullopt: __consumer_offsets is not there.
 std::optional<GroupPlace> group_place(Shard& here, std::string_view group);
 
+/// Why a shard has no coordinator of a partition: another broker leads it, or this one is only just
+/// elected and does not know yet what is committed. Then a client should stay.
+coordinator::Status no_coordinator(Shard& owner, model::PartitionIndex index);
+
 /// What becomes of a request while __consumer_offsets is not there.
 enum class NoTopic : std::uint8_t { kMake, kRefuse };
 
@@ -47,10 +51,8 @@ void at_coordinator(Shard& here, const std::string& group, NoTopic no_topic, Run
   auto job = [owner = place->owner, index = place->index,
               run = std::move(run)](common::Reply<Outcome> reply) mutable {
     GroupCoordinator* coordinator = owner->coordinators().find(index);
-    if (coordinator == nullptr) {
-      return reply(failed_outcome<Outcome>(
-          {model::ErrorCode::kNotCoordinator, "This broker does not lead the group's partition"}));
-    }
+    if (coordinator == nullptr)
+      return reply(failed_outcome<Outcome>(no_coordinator(*owner, index)));
     run(*owner, *coordinator, std::move(reply));
   };
   if (place->owner == &here) return job(std::move(done));

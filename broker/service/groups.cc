@@ -1,10 +1,13 @@
 #include "broker/service/groups.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <memory>
 #include <utility>
 
 #include "broker/service/group_routing.h"
+#include "broker/service/leaders.h"
 
 namespace millrace::service {
 
@@ -177,6 +180,15 @@ model::PartitionIndex coordinator_partition(std::string_view group, std::int32_t
   return model::PartitionIndex{positive % partitions};
 }
 
+Status no_coordinator(Shard& owner, model::PartitionIndex index) {
+  const auto topic = owner.image().topic(kOffsetsTopic);
+  const replica::Partition* const here =
+      topic == nullptr ? nullptr : owner.partition({topic->id, index});
+  if (here != nullptr && here->role() == raft::Role::kLeader && !here->is_leader())
+    return {ErrorCode::kCoordinatorLoadInProgress, "The group's partition has a new leader"};
+  return {ErrorCode::kNotCoordinator, "This broker does not lead the group's partition"};
+}
+
 std::optional<GroupPlace> group_place(Shard& here, std::string_view group) {
   const auto topic = here.image().topic(kOffsetsTopic);
   if (topic == nullptr) return std::nullopt;
@@ -191,6 +203,26 @@ std::optional<std::size_t> group_shard(Shard& here, std::string_view group) {
 
 void find_coordinator(Shard& here, std::string, common::Reply<Status> done) {
   ensure_offsets_topic(here, std::move(done));
+}
+
+void locate_coordinator(Shard& here, std::string group, common::Reply<CoordinatorHome> done) {
+  ensure_offsets_topic(
+      here, [&here, group = std::move(group), done = std::move(done)](Status made) mutable {
+        const auto topic = here.image().topic(kOffsetsTopic);
+        if (made.ok() && topic == nullptr)
+          made = {ErrorCode::kCoordinatorNotAvailable, "__consumer_offsets was deleted meanwhile"};
+        if (!made.ok()) return done({.status = std::move(made)});
+        const model::PartitionIndex index = coordinator_partition(group, topic->partition_count());
+        std::vector<model::PartitionKey> keys{{topic->id, index}};
+        known_leaders(
+            here, std::move(keys),
+            [&here, index, done = std::move(done)](std::vector<KnownLeader> leaders) mutable {
+              const model::BrokerId leader = leaders.front().leader;
+              if (here.alive(leader)) return done({.status = {}, .broker = leader});
+              done({.status = {ErrorCode::kCoordinatorNotAvailable,
+                               fmt::format("Nobody leads partition {} of the groups now", index)}});
+            });
+      });
 }
 
 void join_group(Shard& here, coordinator::JoinGroup request,

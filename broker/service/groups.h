@@ -23,6 +23,14 @@ std::optional<std::size_t> group_shard(Shard& here, std::string_view group);
 /// kCoordinatorNotAvailable: not now (no space, shutting down).
 void find_coordinator(Shard& here, std::string group, common::Reply<coordinator::Status> done);
 
+/// As above, and names the broker that coordinates the group. kCoordinatorNotAvailable: nobody does
+/// now.
+struct CoordinatorHome {
+  coordinator::Status status;
+  model::BrokerId broker{-1};
+};
+void locate_coordinator(Shard& here, std::string group, common::Reply<CoordinatorHome> done);
+
 /// Errors of all below besides their own: kCoordinatorLoadInProgress, kCoordinatorNotAvailable,
 /// kNotCoordinator.
 void join_group(Shard& here, coordinator::JoinGroup request,

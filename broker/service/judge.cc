@@ -289,11 +289,6 @@ class GroupJudge {
   std::vector<Finding> findings_;
 };
 
-void put_worst_first(std::vector<Finding>& findings) {
-  std::stable_sort(findings.begin(), findings.end(),
-                   [](const Finding& a, const Finding& b) { return a.severity > b.severity; });
-}
-
 Finding out_of_space() {
   return {.severity = Severity::kProblem,
           .code = "disk-full",
@@ -306,16 +301,34 @@ Finding out_of_space() {
 
 }  // namespace
 
+void put_worst_first(std::vector<Finding>& findings) {
+  std::stable_sort(findings.begin(), findings.end(),
+                   [](const Finding& a, const Finding& b) { return a.severity > b.severity; });
+}
+
 Explanation judge_group(const GroupLag& lag, const GroupFacts& facts) {
   return GroupJudge(lag, facts).judge();
 }
+
+namespace {
+
+bool is_offline(const TopicFacts& facts, std::int32_t partition) {
+  return std::any_of(facts.replication.begin(), facts.replication.end(),
+                     [partition](const PartitionReport& one) {
+                       return one.key.index.value() == partition && one.offline();
+                     });
+}
+
+}  // namespace
 
 Explanation judge_topic(const TopicFacts& facts, std::optional<std::int32_t> only) {
   Explanation result;
   std::size_t well = 0;
   std::int64_t records = 0;
-  for (const PartitionFacts& partition : facts.partitions) {
+  for (const PartitionState& partition : facts.partitions) {
     if (only && partition.partition != *only) continue;
+    // One that nobody leads is told of with its replicas, below.
+    if (!partition.damage && is_offline(facts, partition.partition)) continue;
     if (partition.damage || !partition.served) {
       result.findings.push_back(
           {.severity = Severity::kProblem,
@@ -333,6 +346,8 @@ Explanation judge_topic(const TopicFacts& facts, std::optional<std::int32_t> onl
     ++well;
     records += partition.end.value() - partition.log_start.value();
   }
+  for (Finding& finding : judge_replication(facts.replication, only))
+    result.findings.push_back(std::move(finding));
   if (facts.out_of_space) result.findings.push_back(out_of_space());
   if (facts.replicas_min > facts.replicas) {
     result.findings.push_back(
@@ -415,6 +430,10 @@ Explanation judge_broker(const BrokerFacts& facts) {
                              group.group.group, group.not_fetching),
          .blocked_by = "A client of that group",
          .advice = fmt::format("millctl why {}", group.group.group)});
+  }
+  if (facts.standing) {
+    for (Finding& finding : judge_standing(*facts.standing))
+      result.findings.push_back(std::move(finding));
   }
   put_worst_first(result.findings);
   result.summary = fmt::format("broker {}: {} partition(s), {} group(s), {} of {} MiB free",

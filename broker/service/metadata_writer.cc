@@ -1,201 +1,278 @@
 #include "broker/service/metadata_writer.h"
 
-#include <fmt/format.h>
-
+#include <algorithm>
 #include <utility>
+
+#include "broker/service/everywhere.h"
 
 namespace millrace::service {
 namespace {
 
+using metadata::Proposer;
+using metadata::Question;
 using model::ErrorCode;
-using model::Offset;
+using Records = std::vector<metadata::Record>;
 
-constexpr model::PartitionKey kMetadataKey{model::kMetadataTopicId, model::PartitionIndex{0}};
-constexpr std::size_t kReplayBytes = 4 << 20;
-/// A log shorter than this is never worth shortening; a longer one is, when a snapshot is at most a
-/// quarter of it.
-constexpr std::uint64_t kShortenBytesMin = 8 << 20;
-
-model::TopicSettings metadata_settings() {
-  model::TopicSettings settings;
-  settings.retention_ms = -1;
-  settings.retention_bytes = -1;
-  settings.max_message_bytes = INT32_MAX;
-  return settings;
-}
+/// While this broker's image is no state of the cluster, and when nobody can be asked.
+constexpr auto kTryAgain = std::chrono::seconds(1);
 
 }  // namespace
 
-MetadataWriter::MetadataWriter(Shard& first) : first_(first) {
-  storage::Log* log = first.store().find(kMetadataKey);
-  if (log == nullptr) {
-    log = &first.store().create(kMetadataKey, kMetadataTopicName,
-                                replica::log_settings(metadata_settings()));
-  } else {
-    log->set_settings(replica::log_settings(metadata_settings()));
-  }
-  log_ = std::make_unique<replica::Partition>(*log, metadata_settings(), first.clock());
-}
+MetadataWriter::MetadataWriter(Shard& first)
+    : first_(first),
+      alone_(std::make_unique<NoOtherBrokers>(first.identity().node)),
+      calls_(*alone_),
+      log_(first, *this, first.beginning()),
+      gate_(first, log_, calls_, settings_.gate),
+      removals_(first, [this](std::vector<model::TopicId> topics,
+                              common::Reply<common::Result<void>> done) {
+        confirm_removals(std::move(topics), std::move(done));
+      }) {}
+
+MetadataWriter::MetadataWriter(Shard& first, ClusterCalls& calls,
+                               const replica::Beginning& beginning, MetadataWriterSettings settings)
+    : first_(first),
+      calls_(calls),
+      settings_(settings),
+      log_(first, *this, beginning),
+      gate_(first, log_, calls_, settings_.gate),
+      removals_(first, [this](std::vector<model::TopicId> topics,
+                              common::Reply<common::Result<void>> done) {
+        confirm_removals(std::move(topics), std::move(done));
+      }) {}
 
 MetadataWriter::~MetadataWriter() {
   close();
 }
 
 void MetadataWriter::replay(common::Reply<common::Result<void>> done) {
-  if (const auto damage = log_->log().damage()) return done(*damage);
-  read_from(log_->bounds().log_start,
-            std::make_shared<common::Reply<common::Result<void>>>(std::move(done)));
-}
-
-void MetadataWriter::read_from(Offset offset,
-                               std::shared_ptr<common::Reply<common::Result<void>>> done) {
-  if (offset >= log_->bounds().high_watermark) return shorten(std::move(*done));
-  log_->read(
-      offset, replica::Isolation::kReadUncommitted, kReplayBytes, true,
-      [this, done](common::Result<storage::ReadResult> read) {
-        if (!read.ok()) return (*done)(read.error());
-        for (const common::Bytes& piece : read->pieces) {
-          if (auto applied = replay_piece(piece); !applied.ok()) return (*done)(applied.error());
-        }
-        // Through the loop, so that a long log does not become a deep stack.
-        first_.loop().post([this, next = read->next_offset, done] { read_from(next, done); });
-      });
-}
-
-common::Result<void> MetadataWriter::replay_piece(common::ByteView piece) {
-  while (!piece.empty()) {
-    TRY_ASSIGN(const model::BatchView batch, model::BatchView::parse(piece));
-    TRY_ASSIGN(const auto values, metadata::values_of(batch));
-    for (const common::ByteView value : values) {
-      // A record that cannot be read or makes no sense is counted by each image and skipped, never
-      // fatal.
-      const auto record = metadata::decode(value);
-      for (Shard* shard : first_.peers()) {
-        if (record.ok()) {
-          shard->replay(*record);
-        } else {
-          shard->reject(value);
-        }
-      }
-    }
-    piece = piece.subspan(batch.size());
-  }
-  return common::ok();
-}
-
-void MetadataWriter::shorten(common::Reply<common::Result<void>> done) {
-  const std::uint64_t size = log_->log().size_bytes();
-  if (size < kShortenBytesMin) return done(common::ok());
-  const std::vector<metadata::Record> snapshot = first_.image().snapshot();
-  if (snapshot.empty()) return done(common::ok());
-  common::Bytes batch = metadata::to_batch(snapshot, first_.clock().wall());
-  if (batch.size() > size / 4) return done(common::ok());
-  // A crash between the two steps is harmless: a snapshot on top of the state it describes changes
-  // nothing.
-  log_->append(std::move(batch), {.acks = replica::Acks::kAll, .origin = replica::Origin::kBroker},
-               [this, done = std::move(done)](replica::AppendOutcome appended) mutable {
-                 if (appended.error) return done(*appended.error);
-                 log_->delete_records(
-                     appended.appended.base_offset,
-                     [done = std::move(done)](common::Result<Offset> deleted) mutable {
-                       done(deleted.ok() ? common::ok() : common::Result<void>(deleted.error()));
-                     });
-               });
+  log_.replay([this, done = std::move(done)](common::Result<void> replayed) mutable {
+    if (!replayed.ok()) return done(std::move(replayed));
+    gate_.shorten_before_following(
+        [this, done = std::move(done)](common::Result<void> shortened) mutable {
+          if (shortened.ok()) log_.follow();
+          done(std::move(shortened));
+        });
+  });
 }
 
 void MetadataWriter::submit(Decide decide, common::Reply<common::Result<void>> done) {
-  if (closed_) return done(model::error(ErrorCode::kShuttingDown));
-  jobs_.push_back({std::move(decide), std::move(done)});
-  if (!busy_) next();
+  add({.decide = std::move(decide), .question = Question::kIfPossible, .done = std::move(done)});
 }
 
-void MetadataWriter::next() {
-  if (jobs_.empty() || closed_) return;
-  busy_ = true;
-  auto records = jobs_.front().decide(first_.image());
-  if (!records.ok()) return finish(std::move(records).error());
-  if (records->empty()) return finish(common::ok());
-  commit(std::move(*records));
+void MetadataWriter::catch_up(common::Reply<common::Result<void>> done) {
+  add({.decide = [](const metadata::Image&) { return common::Result<Records>(Records{}); },
+       .question = Question::kStrict,
+       .done = std::move(done)});
 }
 
-void MetadataWriter::commit(std::vector<metadata::Record> records) {
-  common::Bytes batch = metadata::to_batch(records, first_.clock().wall());
-  auto shared = std::make_shared<const std::vector<metadata::Record>>(std::move(records));
-  log_->append(std::move(batch), {.acks = replica::Acks::kAll, .origin = replica::Origin::kBroker},
-               [this, shared](replica::AppendOutcome appended) {
-                 if (appended.error) return finish(std::move(*appended.error));
-                 apply_everywhere(shared);
-               });
+void MetadataWriter::add(Job job) {
+  if (closed_) return job.done(model::error(ErrorCode::kShuttingDown));
+  jobs_.push_back(std::move(job));
+  drive();
 }
 
-void MetadataWriter::apply_everywhere(
-    std::shared_ptr<const std::vector<metadata::Record>> records) {
-  auto missing = std::make_shared<std::size_t>(first_.peers().size());
-  auto applied = [this, missing, records] {
-    if (--*missing > 0) return;
-    for (const metadata::Record& record : *records) {
-      if (const auto* gone = std::get_if<metadata::TopicDeleted>(&record))
-        remove_everywhere(gone->topic);
+/// Does what can be done now. What happens meanwhile, in an answer to a job or from a log that
+/// answers at once, is looked at in the next round, so that the stack stays flat.
+void MetadataWriter::drive() {
+  drive_again_ = true;
+  if (std::exchange(driving_, true)) return;
+  while (std::exchange(drive_again_, false) && !closed_) {
+    if (current_ == nullptr && jobs_.empty()) break;
+    if (current_ == nullptr) {
+      current_ = std::make_unique<Current>(
+          Current{.job = std::move(jobs_.front()),
+                  .proposer = Proposer(settings_.proposals, first_.random(), first_.clock().now()),
+                  .serial = ++last_serial_,
+                  .batch = {},
+                  .refusal = {}});
+      jobs_.pop_front();
     }
-    finish(common::ok());
-  };
-  for (Shard* shard : first_.peers()) {
-    if (shard == &first_) continue;
-    shard->loop().post([this, shard, records, applied] {
-      for (const metadata::Record& record : *records) shard->apply(record);
-      first_.loop().post(applied);
-    });
+    if (drive_current()) drive_again_ = true;
   }
-  for (const metadata::Record& record : *records) first_.apply(record);
-  applied();
+  driving_ = false;
+}
+
+/// One step. False: nothing to do until something happens.
+bool MetadataWriter::drive_current() {
+  const common::Instant now = first_.clock().now();
+  Proposer::Step step = current_->proposer.next(now, log_.applied());
+  switch (step.act) {
+    case Proposer::Act::kDecide:
+      if (!log_.whole()) {
+        wait_until(now + kTryAgain);
+        return false;
+      }
+      decide();
+      return true;
+    case Proposer::Act::kSend:
+      send();
+      return true;
+    case Proposer::Act::kWait:
+      wait_until(step.until);
+      return false;
+    case Proposer::Act::kDone:
+      finish(current_->refusal ? common::Result<void>(*current_->refusal) : common::ok());
+      return true;
+    case Proposer::Act::kFail:
+      finish(*std::move(step.error));
+      return true;
+  }
+  return false;
+}
+
+void MetadataWriter::decide() {
+  const model::Offset base = log_.applied();
+  current_->batch = {};
+  current_->refusal.reset();
+  auto records = current_->job.decide(first_.image());
+  if (!records.ok()) current_->refusal = std::move(records).error();
+  // A broker that is cut off must not say that there is no such topic.
+  if (current_->refusal) return current_->proposer.decided(base, {}, Question::kStrict);
+  if (records->empty()) return current_->proposer.decided(base, {}, current_->job.question);
+  const auto id = common::Uuid::random(first_.random());
+  current_->batch = metadata::to_batch(*records, first_.clock().wall(), id);
+  if (const auto checked = metadata::check_batch(current_->batch); !checked.ok()) {
+    current_->refusal = checked.error();
+    return current_->proposer.decided(base, {}, Question::kStrict);
+  }
+  current_->proposer.decided(base, id);
+}
+
+void MetadataWriter::send() {
+  const auto leader = calls_.metadata_leader();
+  if (!leader) return current_->proposer.no_leader(first_.clock().now());
+  const std::uint64_t serial = current_->serial;
+  const std::uint64_t call = current_->proposer.sent();
+  metadata::Proposal proposal{.from = first_.identity().node,
+                              .base = current_->proposer.base(),
+                              .batch = {},
+                              .term = log_.replica().term()};
+  if (*leader == first_.identity().node) {
+    // The log writes into what it appends, and it may have to be sent once more.
+    if (!current_->batch.empty()) proposal.batch = common::Bytes::copy_of(current_->batch);
+    return gate_.judge(std::move(proposal),
+                       lifeline_.guard([this, serial, call](metadata::ProposalAnswer answer) {
+                         answered(serial, call, std::move(answer));
+                       }));
+  }
+  proposal.batch = current_->batch;
+  calls_.propose(*leader, metadata::encode(proposal), settings_.call_timeout,
+                 lifeline_.guard([this, serial, call](const common::Result<common::Bytes>& reply) {
+                   if (!reply.ok()) return answered(serial, call, reply.error());
+                   answered(serial, call, metadata::read_answer(*reply));
+                 }));
+}
+
+void MetadataWriter::answered(std::uint64_t serial, std::uint64_t call,
+                              common::Result<metadata::ProposalAnswer> answer) {
+  if (current_ == nullptr || current_->serial != serial) return;
+  const common::Instant now = first_.clock().now();
+  if (answer.ok()) {
+    current_->proposer.answered(call, *answer, now);
+  } else {
+    current_->proposer.unanswered(call, answer.error(), now);
+  }
+  drive();
+}
+
+void MetadataWriter::wait_until(common::Instant until) {
+  if (timer_ != env::TimerId::kNone) first_.loop().cancel(timer_);
+  const common::Duration delay = until - first_.clock().now();
+  timer_ = first_.loop().after(std::max(delay, common::Duration(0)), lifeline_.guard([this] {
+    timer_ = env::TimerId::kNone;
+    drive();
+  }));
 }
 
 void MetadataWriter::finish(common::Result<void> outcome) {
-  if (jobs_.empty()) return;  // closed meanwhile, and answered then
-  Job job = std::move(jobs_.front());
-  jobs_.pop_front();
-  busy_ = false;
-  job.done(std::move(outcome));
-  if (!busy_) next();
+  if (timer_ != env::TimerId::kNone)
+    first_.loop().cancel(std::exchange(timer_, env::TimerId::kNone));
+  const std::unique_ptr<Current> finished = std::move(current_);
+  finished->job.done(std::move(outcome));
 }
 
-void MetadataWriter::remove_everywhere(const model::TopicId& topic) {
-  auto missing = std::make_shared<std::size_t>(first_.peers().size());
-  auto failed = std::make_shared<bool>(false);
-  auto removed = [this, missing, failed, topic](bool ok) {
-    if (!ok) *failed = true;
-    // After a failure the topic stays in the list of those being removed, and the next start tries
-    // again.
-    if (--*missing > 0 || *failed || closed_) return;
-    submit(
-        [this,
-         topic](const metadata::Image& image) -> common::Result<std::vector<metadata::Record>> {
-          return metadata::decide(image, metadata::ConfirmRemoval{topic, first_.identity().node})
-              .records;
+void MetadataWriter::on_applied(const std::vector<metadata::ReplayStep>& steps) {
+  for (const metadata::ReplayStep& step : steps) {
+    if (current_ != nullptr) current_->proposer.applied(step.base, step.proposal);
+  }
+  removals_.look();
+  gate_.shorten_if_long();
+  drive();
+}
+
+void MetadataWriter::on_skipped(model::Offset start) {
+  if (current_ != nullptr) current_->proposer.skipped_to(start);
+}
+
+void MetadataWriter::serve(const common::Bytes& proposal,
+                           common::Reply<common::Result<common::Bytes>> done) {
+  if (closed_) return done(model::error(ErrorCode::kShuttingDown));
+  auto read = metadata::read_proposal(proposal);
+  if (!read.ok()) return done(read.error());
+  if (!read->batch.empty()) {
+    if (const auto checked = metadata::check_batch(read->batch); !checked.ok()) {
+      return done(metadata::encode(metadata::ProposalAnswer{.verdict = metadata::Verdict::kRefused,
+                                                            .newest = {},
+                                                            .error = checked.error().code,
+                                                            .detail = checked.error().detail}));
+    }
+  }
+  gate_.judge(*std::move(read), [done = std::move(done)](metadata::ProposalAnswer answer) mutable {
+    done(metadata::encode(answer));
+  });
+}
+
+void MetadataWriter::confirm_removals(std::vector<model::TopicId> topics,
+                                      common::Reply<common::Result<void>> done) {
+  submit(
+      [this, topics = std::move(topics)](const metadata::Image& image) -> common::Result<Records> {
+        Records records;
+        for (const model::TopicId& topic : topics) {
+          const auto decision =
+              metadata::decide(image, metadata::ConfirmRemoval{topic, first_.identity().node});
+          records.insert(records.end(), decision.records.begin(), decision.records.end());
+        }
+        return records;
+      },
+      std::move(done));
+}
+
+void MetadataWriter::clean_up() {
+  removals_.begin();
+  if (alone_ != nullptr) return set_aside_unknown();
+  set_aside_later(2 * first_.raft().election_timeout);
+}
+
+void MetadataWriter::set_aside_later(common::Duration delay) {
+  first_.loop().after(delay, lifeline_.guard([this] { set_aside_unknown(); }));
+}
+
+/// What is here was made by metadata from before this process. A leader counts on nobody who has
+/// not answered it for an election timeout, so one that still leads after two of them led when that
+/// was the newest.
+void MetadataWriter::set_aside_unknown() {
+  catch_up(lifeline_.guard([this](const common::Result<void>& newest) {
+    if (closed_) return;
+    if (!newest.ok() || log_.applied() < log_.replica().bounds().log_end)
+      return set_aside_later(kTryAgain);
+    on_every_shard<bool>(
+        first_,
+        [](Shard& shard, common::Reply<bool> reply) {
+          shard.set_aside_unknown();
+          reply(true);
         },
-        [](common::Result<void>) {});
-  };
-  for (Shard* shard : first_.peers()) {
-    shard->loop().post([this, shard, topic, removed] {
-      shard->remove_logs(topic, [this, removed](common::Result<void> outcome) {
-        first_.loop().post([removed, ok = outcome.ok()] { removed(ok); });
-      });
-    });
-  }
-}
-
-void MetadataWriter::resume_removals() {
-  for (const auto& [topic, removing] : first_.image().removing()) {
-    if (removing.waiting_for.contains(first_.identity().node)) remove_everywhere(topic);
-  }
+        [](std::vector<bool>) {});
+  }));
 }
 
 void MetadataWriter::close() {
-  if (closed_) return;
-  closed_ = true;
+  if (std::exchange(closed_, true)) return;
+  removals_.close();
   auto jobs = std::exchange(jobs_, {});
+  if (current_ != nullptr) finish(model::error(ErrorCode::kShuttingDown));
   for (Job& job : jobs) job.done(model::error(ErrorCode::kShuttingDown));
-  log_->close(ErrorCode::kShuttingDown);
+  log_.close();
 }
 
 }  // namespace millrace::service

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "broker/service/leaders.h"
 #include "broker/service/scatter.h"
 
 namespace millrace::service {
@@ -25,14 +26,12 @@ void answer_found(common::Result<std::optional<storage::TimedOffset>> found,
 
 void find_offset(Shard& owner, const model::PartitionKey& key, const OffsetQuery& query,
                  replica::Isolation isolation, common::Reply<OffsetAnswer> done) {
-  replica::Partition* partition = owner.partition(key);
-  if (partition == nullptr)
-    return done(no_offset(model::error(ErrorCode::kUnknownTopicOrPartition)));
-  if (const auto checked = partition->check_leader_epoch(query.leader_epoch); !checked.ok()) {
-    return done(no_offset(checked.error()));
-  }
+  const auto leader = leader_of(owner, key, query.leader_epoch);
+  if (!leader.ok()) return done(no_offset(leader.error()));
+  replica::Partition* const partition = *leader;
   const replica::Bounds bounds = partition->bounds();
   if (query.at == kLatest) {
+    if (const auto why = partition->leader_refusal()) return done(no_offset(*why));
     return done(
         {.offset = partition->readable_end(isolation), .leader_epoch = bounds.leader_epoch});
   }
@@ -54,15 +53,43 @@ void find_offset(Shard& owner, const model::PartitionKey& key, const OffsetQuery
   partition->find_time(query.at, isolation, std::move(answer));
 }
 
+EpochAnswer find_epoch(Shard& owner, const model::PartitionKey& key, const EpochQuery& query) {
+  const auto partition = leader_of(owner, key, query.current_epoch);
+  if (!partition.ok()) return {.code = partition.error().code};
+  if (const auto why = (*partition)->leader_refusal()) return {.code = why->code};
+  const storage::TermStart end = (*partition)->end_of_epoch(query.epoch);
+  return {.epoch = end.term, .end_offset = end.offset};
+}
+
+DeleteRecordsOutcome not_deleted(const common::Error& error) {
+  return {.code = error.code, .detail = error.detail};
+}
+
+void delete_until(Shard& owner, const model::PartitionKey& key, model::Offset before,
+                  common::Reply<DeleteRecordsOutcome> done) {
+  const auto partition = leader_of(owner, key);
+  if (!partition.ok()) return done(not_deleted(partition.error()));
+  (*partition)
+      ->delete_records(before,
+                       [done = std::move(done)](common::Result<model::Offset> start) mutable {
+                         done(start.ok() ? DeleteRecordsOutcome{.low_watermark = *start}
+                                         : not_deleted(start.error()));
+                       });
+}
+
 }  // namespace
 
 void list_offsets(Shard& here, std::vector<OffsetQuery> queries, replica::Isolation isolation,
                   common::Reply<std::vector<OffsetAnswer>> done) {
   scatter<OffsetQuery, OffsetAnswer>(
       here, std::move(queries),
-      [isolation](Shard& owner, const model::PartitionKey& key, const OffsetQuery& query,
+      [isolation](Shard& owner, const model::PartitionKey& key, OffsetQuery query,
                   common::Reply<OffsetAnswer> reply) {
-        find_offset(owner, key, query, isolation, std::move(reply));
+        when_settled(
+            owner, key,
+            [&owner, key, query = std::move(query), isolation, reply = std::move(reply)]() mutable {
+              find_offset(owner, key, query, isolation, std::move(reply));
+            });
       },
       no_offset, std::move(done));
 }
@@ -71,38 +98,29 @@ void offsets_for_epochs(Shard& here, std::vector<EpochQuery> queries,
                         common::Reply<std::vector<EpochAnswer>> done) {
   scatter<EpochQuery, EpochAnswer>(
       here, std::move(queries),
-      [](Shard& owner, const model::PartitionKey& key, const EpochQuery& query,
+      [](Shard& owner, const model::PartitionKey& key, EpochQuery query,
          common::Reply<EpochAnswer> reply) {
-        replica::Partition* partition = owner.partition(key);
-        if (partition == nullptr) return reply({.code = ErrorCode::kUnknownTopicOrPartition});
-        if (const auto checked = partition->check_leader_epoch(query.current_epoch);
-            !checked.ok()) {
-          return reply({.code = checked.error().code});
-        }
-        const storage::TermStart end = partition->end_of_epoch(query.epoch);
-        reply({.epoch = end.term, .end_offset = end.offset});
+        when_settled(owner, key,
+                     [&owner, key, query = std::move(query), reply = std::move(reply)]() mutable {
+                       reply(find_epoch(owner, key, query));
+                     });
       },
       [](const common::Error& error) { return EpochAnswer{.code = error.code}; }, std::move(done));
 }
 
 void delete_records(Shard& here, std::vector<DeleteRecordsItem> items,
                     common::Reply<std::vector<DeleteRecordsOutcome>> done) {
-  const auto failed = [](const common::Error& error) {
-    return DeleteRecordsOutcome{.code = error.code, .detail = error.detail};
-  };
   scatter<DeleteRecordsItem, DeleteRecordsOutcome>(
       here, std::move(items),
-      [failed](Shard& owner, const model::PartitionKey& key, const DeleteRecordsItem& item,
-               common::Reply<DeleteRecordsOutcome> reply) {
-        replica::Partition* partition = owner.partition(key);
-        if (partition == nullptr)
-          return reply(failed(model::error(ErrorCode::kUnknownTopicOrPartition)));
-        partition->delete_records(item.before, [failed, reply = std::move(reply)](
-                                                   common::Result<model::Offset> start) mutable {
-          reply(start.ok() ? DeleteRecordsOutcome{.low_watermark = *start} : failed(start.error()));
-        });
+      [](Shard& owner, const model::PartitionKey& key, const DeleteRecordsItem& item,
+         common::Reply<DeleteRecordsOutcome> reply) {
+        // A leader that does not know yet what is committed would find too little to delete.
+        when_settled(owner, key,
+                     [&owner, key, before = item.before, reply = std::move(reply)]() mutable {
+                       delete_until(owner, key, before, std::move(reply));
+                     });
       },
-      failed, std::move(done));
+      not_deleted, std::move(done));
 }
 
 }  // namespace millrace::service

@@ -1,6 +1,5 @@
 #include "broker/service/offsets_topic.h"
 
-#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -16,10 +15,8 @@ namespace {
 
 NewTopic offsets_topic(const Shard& here) {
   const OffsetsTopicSettings settings = offsets_topic_settings(here.layers());
-  const auto brokers = static_cast<std::int64_t>(here.image().brokers().size());
   NewTopic topic{.name = std::string(kOffsetsTopic), .partitions = settings.partitions};
-  topic.replication_factor =
-      static_cast<std::int16_t>(std::clamp<std::int64_t>(brokers, 1, settings.replication_factor));
+  topic.replicas_max = settings.replication_factor;
   topic.configs = {{"cleanup.policy", "compact"},
                    {"compression.type", "producer"},
                    {"segment.bytes", std::to_string(settings.segment_bytes)}};

@@ -3,20 +3,32 @@
 #include <utility>
 
 #include "broker/model/topic_name.h"
+#include "broker/service/append_waits.h"
 #include "broker/service/scatter.h"
 
 namespace millrace::service {
 namespace {
 
 ProduceOutcome failed(const common::Error& error) {
-  return {error.code, error.detail, {}, {}};
+  return {.code = error.code, .detail = error.detail, .records = {}, .leader = {}};
 }
 
-void append(Shard& owner, const model::PartitionKey& key, ProduceItem item, replica::Acks acks,
+ProduceOutcome failed_at(Shard& owner, const model::PartitionKey& key, const common::Error& error) {
+  ProduceOutcome outcome = failed(error);
+  outcome.leader = leader_hint(owner, key, error.code);
+  return outcome;
+}
+
+/// How all items of a command are appended.
+struct Manner {
+  replica::Acks acks;
+  common::Duration timeout;
+};
+
+void append(Shard& owner, const model::PartitionKey& key, ProduceItem item, Manner manner,
             common::Reply<ProduceOutcome> done) {
   replica::Partition* partition = owner.partition(key);
-  if (partition == nullptr)
-    return done(failed(model::error(model::ErrorCode::kUnknownTopicOrPartition)));
+  if (partition == nullptr) return done(failed_at(owner, key, replica_of(owner, key).error()));
   if (model::is_internal_topic(partition->log().topic_name())) {
     return done(failed({model::ErrorCode::kInvalidTopic,
                         "The topic belongs to the broker itself; clients cannot write to it"}));
@@ -24,15 +36,19 @@ void append(Shard& owner, const model::PartitionKey& key, ProduceItem item, repl
   if (item.records.empty()) {
     return done(failed({model::ErrorCode::kInvalidRecord, "The partition's record set is empty"}));
   }
-  partition->append(std::move(item.records), {.acks = acks, .origin = replica::Origin::kClient},
-                    [done = std::move(done)](replica::AppendOutcome outcome) mutable {
-                      if (outcome.error) {
-                        done({outcome.error->code, std::move(outcome.error->detail),
-                              std::move(outcome.records), outcome.appended});
-                      } else {
-                        done({model::ErrorCode::kNone, {}, {}, outcome.appended});
-                      }
-                    });
+  auto answer = [&owner, key, done = std::move(done)](replica::AppendOutcome outcome) mutable {
+    if (!outcome.error) return done({model::ErrorCode::kNone, {}, {}, outcome.appended, {}});
+    const model::ErrorCode code = outcome.error->code;
+    done({code, std::move(outcome.error->detail), std::move(outcome.records), outcome.appended,
+          leader_hint(owner, key, code)});
+  };
+  // A broker that is alone waits for its own disk only.
+  const bool waits = manner.acks == replica::Acks::kAll && owner.neighbours() != nullptr;
+  if (waits && manner.timeout > common::Duration{0})
+    return owner.append_waits().append(*partition, std::move(item.records), manner.timeout,
+                                       std::move(answer));
+  partition->append(std::move(item.records),
+                    {.acks = manner.acks, .origin = replica::Origin::kClient}, std::move(answer));
 }
 
 }  // namespace
@@ -40,9 +56,10 @@ void append(Shard& owner, const model::PartitionKey& key, ProduceItem item, repl
 void produce(Shard& here, ProduceCommand command, common::Reply<std::vector<ProduceOutcome>> done) {
   scatter<ProduceItem, ProduceOutcome>(
       here, std::move(command.items),
-      [acks = command.acks](Shard& owner, const model::PartitionKey& key, ProduceItem item,
-                            common::Reply<ProduceOutcome> reply) {
-        append(owner, key, std::move(item), acks, std::move(reply));
+      [manner = Manner{command.acks, command.timeout}](Shard& owner, const model::PartitionKey& key,
+                                                       ProduceItem item,
+                                                       common::Reply<ProduceOutcome> reply) {
+        append(owner, key, std::move(item), manner, std::move(reply));
       },
       failed, std::move(done));
 }

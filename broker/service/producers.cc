@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "broker/service/leaders.h"
 #include "broker/service/scatter.h"
 
 namespace millrace::service {
@@ -28,10 +29,10 @@ void describe_producers(Shard& here, std::vector<PartitionRef> partitions,
       here, std::move(items),
       [](Shard& owner, const model::PartitionKey& key, const ProducersItem&,
          common::Reply<ProducersAnswer> reply) {
-        const replica::Partition* partition = owner.partition(key);
-        if (partition == nullptr)
-          return reply({.code = model::ErrorCode::kUnknownTopicOrPartition});
-        reply({.producers = partition->producers()});
+        const auto partition = replica_of(owner, key);
+        if (!partition.ok())
+          return reply({.code = partition.error().code, .detail = partition.error().detail});
+        reply({.producers = (*partition)->producers()});
       },
       [](const common::Error& error) {
         return ProducersAnswer{.code = error.code, .detail = error.detail};

@@ -1,23 +1,16 @@
 // Use case: who votes on the metadata log, and how far it is.
 #pragma once
 
-#include <string_view>
-
-#include "broker/service/shard.h"
+#include "broker/service/group_report.h"
 
 namespace millrace::service {
 
-/// The metadata log as its leader, which is its only voter, sees it.
+/// The metadata log as its leader sees it, and that leader's time. Answers on `here`'s loop.
+/// kLeaderNotAvailable: nobody is known to lead it now; kShuttingDown ...
 struct Quorum {
-  model::BrokerId leader;
-  common::Uuid directory;
-  model::Term epoch;
-  model::Offset high_watermark;
-  model::Offset log_end;
+  GroupReport group;
   common::Timestamp now;
 };
-
-/// Asks the first shard; answers on `here`'s loop. kShuttingDown.
 void describe_quorum(Shard& here, common::Reply<common::Result<Quorum>> done);
 
 }  // namespace millrace::service

@@ -3,9 +3,28 @@
 #include <algorithm>
 #include <utility>
 
+#include "broker/model/cluster_settings.h"
+#include "broker/model/mutation.h"
+#include "broker/service/announcer.h"
+#include "broker/service/append_waits.h"
+#include "broker/service/assignments.h"
+#include "broker/service/calls.h"
+#include "broker/service/departures.h"
+#include "broker/service/fetch_anywhere.h"
+#include "broker/service/first_elections.h"
 #include "broker/service/group_coordinators.h"
+#include "broker/service/group_report.h"
+#include "broker/service/groups_anywhere.h"
+#include "broker/service/hand_over.h"
 #include "broker/service/metadata_writer.h"
+#include "broker/service/mover.h"
+#include "broker/service/neighbours.h"
+#include "broker/service/offsets_anywhere.h"
 #include "broker/service/offsets_topic.h"
+#include "broker/service/partition_facts.h"
+#include "broker/service/partition_recovery.h"
+#include "broker/service/produce_anywhere.h"
+#include "broker/service/role_waits.h"
 #include "common/check.h"
 
 namespace millrace::service {
@@ -15,6 +34,21 @@ using model::ErrorCode;
 namespace {
 
 constexpr std::int32_t kProducerIdsPerBlock = 1000;
+
+/// The share of one shard in what all moves of the cluster may copy.
+void set_move_rate(Shard& shard) {
+  const std::int64_t all =
+      model::resolve_cluster_settings(shard.layers()).move_bytes_per_second_max;
+  const std::size_t sources = std::max<std::size_t>(1, shard.image().brokers().size()) *
+                              std::max<std::size_t>(1, shard.peers().size());
+  const std::int64_t share = all / static_cast<std::int64_t>(sources);
+  shard.replicas().set_move_rate(static_cast<std::uint64_t>(std::max<std::int64_t>(1, share)));
+}
+
+bool changes_brokers(const metadata::Record& record) {
+  return std::holds_alternative<metadata::BrokerRegistered>(record) ||
+         std::holds_alternative<metadata::BrokerDecommissioned>(record);
+}
 
 }  // namespace
 
@@ -37,9 +71,33 @@ Shard::Shard(Parts parts)
       store_(std::move(parts.store)),
       identity_(std::move(parts.identity)),
       start_config_(std::move(parts.start_config)),
-      log_(std::move(parts.log)) {
+      log_(std::move(parts.log)),
+      raft_(parts.raft) {
   CHECK(store_ != nullptr && identity_ != nullptr && start_config_ != nullptr);
   settings_ = model::resolve_broker_settings(layers());
+  calls_ = std::make_unique<Calls>();
+  append_waits_ = std::make_unique<AppendWaits>(loop_);
+  replicas_ = std::make_unique<Replicas>(Replicas::Parts{
+      .loop = loop_,
+      .random = random_,
+      .self = self_replica(),
+      .raft = raft_,
+      .on_role = [this](const model::PartitionKey& key,
+                        const raft::RoleChange& change) { role_changed(key, change); },
+      .note = [this](std::string_view line) { note(line); }});
+  role_waits_ = std::make_unique<RoleWaits>(loop_);
+  announcer_ = std::make_unique<Announcer>(*this);
+  mover_ = std::make_unique<Mover>(*this);
+  first_elections_ = std::make_unique<FirstElections>(*this);
+  departures_ = std::make_unique<Departures>(*this);
+  serve_transfers(*this);
+  serve_group_reports(*this);
+  serve_partition_facts(*this);
+  serve_recovery(*this);
+  serve_produce(*this);
+  serve_fetch(*this);
+  serve_offsets(*this);
+  serve_members(*this);
   coordinators_ = std::make_unique<GroupCoordinators>(*this);
 }
 
@@ -53,9 +111,18 @@ model::BrokerLayers Shard::layers() const {
           .from_start = start_config_.get()};
 }
 
-replica::Partition* Shard::partition(const model::PartitionKey& key) {
-  const auto found = partitions_.find(key);
-  return found == partitions_.end() ? nullptr : found->second.get();
+void Shard::set_neighbours(Neighbours* neighbours) {
+  neighbours_ = neighbours;
+  replicas_->set_neighbours(neighbours);
+}
+
+bool Shard::alive(model::BrokerId node) const {
+  return node == identity_->node || (neighbours_ != nullptr && neighbours_->alive(node));
+}
+
+replica::Beginning Shard::beginning() const {
+  return {.first_voters = replica::sole_voter(self_replica()),
+          .after_clean_stop = store_->recovery().closed_cleanly};
 }
 
 Shard& Shard::owner(const model::PartitionKey& key) {
@@ -70,27 +137,78 @@ void Shard::apply(const metadata::Record& record) {
   if (!image_.apply(record)) return;
   coordinators_->image_changed(record);
   if (deleted != nullptr) close_partitions(*deleted);
-  if (const auto* created = std::get_if<metadata::TopicCreated>(&record)) {
-    const auto topic = image_.topic(created->id);
-    for (std::int32_t i = 0; i < topic->partition_count(); ++i)
-      open_partition(*topic, model::PartitionIndex{i});
-  } else if (const auto* added = std::get_if<metadata::PartitionsAdded>(&record)) {
-    const auto topic = image_.topic(added->topic);
-    for (std::int32_t i = added->first; i < topic->partition_count(); ++i) {
-      open_partition(*topic, model::PartitionIndex{i});
-    }
-  } else if (const auto* set = std::get_if<metadata::TopicConfigSet>(&record)) {
+  partitions_changed(record);
+  if (const auto* set = std::get_if<metadata::TopicConfigSet>(&record)) {
     refresh_settings(*image_.topic(set->topic));
   } else if (std::holds_alternative<metadata::BrokerConfigSet>(record)) {
     refresh_all_settings();
   } else if (std::holds_alternative<metadata::ResourceConfigSet>(record)) {
     refresh_subscriptions();
+  } else if (changes_brokers(record)) {
+    set_move_rate(*this);
   }
 }
 
-void Shard::open_partition(const metadata::Topic& topic, model::PartitionIndex index) {
+// ---- Replicas come and go
+
+void Shard::partitions_changed(const metadata::Record& record) {
+  if (const auto* created = std::get_if<metadata::TopicCreated>(&record)) {
+    const auto topic = image_.topic(created->id);
+    for (std::int32_t i = 0; i < topic->partition_count(); ++i)
+      open_partition(*topic, model::PartitionIndex{i}, Birth::kNow);
+  } else if (const auto* added = std::get_if<metadata::PartitionsAdded>(&record)) {
+    const auto topic = image_.topic(added->topic);
+    for (std::int32_t i = added->first; i < topic->partition_count(); ++i)
+      open_partition(*topic, model::PartitionIndex{i}, Birth::kNow);
+  } else if (const auto* started = std::get_if<metadata::MoveStarted>(&record)) {
+    assignment_changed(started->partition);
+  } else if (const auto* cancelled = std::get_if<metadata::MoveCancelled>(&record)) {
+    assignment_changed(cancelled->partition);
+  } else if (const auto* completed = std::get_if<metadata::MoveCompleted>(&record)) {
+    // The partition's voters are the target: whoever else is left is none of them. But after a
+    // restart the record may be read again, and the replica have come back since: who still calls
+    // itself a member asks first.
+    const model::PartitionKey& key = completed->partition;
+    const replica::Partition* const here = partition(key);
+    const bool member = here != nullptr && here->group() != nullptr &&
+                        here->group()->config().is_member(self_replica());
+    if (names(*image_.assignment(key), self_replica())) {
+      // It stays.
+    } else if (member) {
+      departures_->watch(key);
+    } else {
+      retire_partition(key);
+    }
+  }
+  mover_->image_changed(record);
+}
+
+void Shard::assignment_changed(const model::PartitionKey& key) {
+  if (names(*image_.assignment(key), self_replica())) {
+    open_partition(*image_.topic(key.topic), key.index, Birth::kEarlier);
+  } else if (partition(key) != nullptr) {
+    // It may have become a voter meanwhile, and stays until its group does without it.
+    departures_->watch(key);
+  }
+}
+
+void Shard::open_partition(const metadata::Topic& topic, model::PartitionIndex index, Birth birth) {
   const model::PartitionKey key{topic.id, index};
-  if (&owner(key) != this || partitions_.contains(key)) return;
+  if (&owner(key) != this || partition(key) != nullptr) return;
+  const metadata::PartitionAssignment& assignment = *image_.assignment(key);
+  const raft::ReplicaId self = self_replica();
+  if (!names(assignment, self)) return;
+  if (const storage::Log* const log = store_->find(key);
+      image_may_be_old_ && (log == nullptr || log->state().empty()))
+    return;
+  const raft::VoterSet first = first_voters(image_, assignment, self);
+  open_replica(topic, key, first);
+  const bool preferred = assignment.replicas.front().broker == self.node;
+  if (birth == Birth::kNow && preferred && first.voters.size() > 1) first_elections_->stand(key);
+}
+
+void Shard::open_replica(const metadata::Topic& topic, const model::PartitionKey& key,
+                         const raft::VoterSet& first) {
   const model::TopicSettings settings = model::resolve_topic_settings(topic.configs, layers());
   storage::Log* log = store_->find(key);
   if (log == nullptr) {
@@ -98,37 +216,108 @@ void Shard::open_partition(const metadata::Topic& topic, model::PartitionIndex i
   } else {
     log->set_settings(replica::log_settings(settings));
   }
-  auto partition = std::make_unique<replica::Partition>(*log, settings, clock());
-  partition->set_producer_expiration_ms(settings_.producer_id_expiration_ms);
-  replica::Partition& opened = *partitions_.emplace(key, std::move(partition)).first->second;
-  if (topic.name == kOffsetsTopic) coordinators_->lead(opened);
+  replica::Partition& opened = replicas_->open(
+      *log, settings,
+      {.first_voters = first, .after_clean_stop = store_->recovery().closed_cleanly});
+  opened.set_producer_expiration_ms(settings_.producer_id_expiration_ms);
+}
+
+void Shard::take_image(metadata::Image image) {
+  const metadata::Image before = std::exchange(image_, std::move(image));
+  if (!open_) return;
+  for (const auto& [name, topic] : before.topics()) {
+    if (image_.topic(topic->id) == nullptr) close_partitions(*topic);
+  }
+  refresh_all_settings();
+  refresh_subscriptions();
+  open_all();
+  coordinators_->image_replaced();
 }
 
 void Shard::open_partitions() {
+  open_ = true;
   refresh_all_settings();
   refresh_subscriptions();
-  for (const auto& [name, topic] : image_.topics()) {
-    for (std::int32_t i = 0; i < topic->partition_count(); ++i)
-      open_partition(*topic, model::PartitionIndex{i});
+  open_all();
+  for (storage::Log* log : store_->logs()) {
+    // One that is not named any more may still be a voter of its group, which then needs it.
+    const model::PartitionKey key = log->key();
+    if (image_.assignment(key) == nullptr || partition(key) != nullptr || log->state().empty())
+      continue;
+    open_replica(*image_.topic(key.topic), key, {});
+    departures_->watch(key);
   }
+}
+
+void Shard::image_is_newest() {
+  if (std::exchange(image_may_be_old_, false) && open_) open_all();
+}
+
+void Shard::open_all() {
+  const raft::ReplicaId self = self_replica();
+  for (const auto& [name, topic] : image_.topics()) {
+    for (std::int32_t i = 0; i < topic->partition_count(); ++i) {
+      const model::PartitionIndex index{i};
+      open_partition(*topic, index, Birth::kEarlier);
+      const model::PartitionKey key{topic->id, index};
+      const replica::Partition* const here = partition(key);
+      if (here == nullptr) continue;
+      if (!names(*image_.assignment(key), self)) departures_->watch(key);
+      if (here->is_leader()) mover_->look_at(key);
+    }
+  }
+}
+
+void Shard::set_aside_unknown() {
   for (storage::Log* log : store_->logs()) {
     const model::PartitionKey key = log->key();
-    const bool known = key.topic == model::kMetadataTopicId || partitions_.contains(key) ||
+    const bool known = key.topic == model::kMetadataTopicId || partition(key) != nullptr ||
                        image_.removing().contains(key.topic);
     // Nothing is deleted without a committed record that says so: what nobody knows is set aside.
     if (!known) store_->quarantine(key, [](common::Result<void>) {});
   }
 }
 
+void Shard::let_go(const model::PartitionKey& key, ErrorCode reason) {
+  const replica::Partition* const gone = partition(key);
+  if (gone == nullptr) return;
+  if (gone->log().topic_name() == kOffsetsTopic)
+    coordinators_->resign(key.index, ErrorCode::kNotCoordinator);
+  replicas_->erase(key, reason);
+  departures_->forget(key);
+}
+
+void Shard::retire_partition(const model::PartitionKey& key) {
+  if (partition(key) == nullptr) return;
+  let_go(key, ErrorCode::kNotLeaderOrFollower);
+  if (store_->find(key) != nullptr) store_->remove(key, [](common::Result<void>) {});
+}
+
 void Shard::close_partitions(const metadata::Topic& topic) {
-  for (std::int32_t i = 0; i < topic.partition_count(); ++i) {
-    const auto found = partitions_.find({topic.id, model::PartitionIndex{i}});
-    if (found == partitions_.end()) continue;
-    if (topic.name == kOffsetsTopic)
-      coordinators_->resign(model::PartitionIndex{i}, ErrorCode::kNotCoordinator);
-    found->second->close(ErrorCode::kUnknownTopicOrPartition);
-    partitions_.erase(found);
+  for (std::int32_t i = 0; i < topic.partition_count(); ++i)
+    let_go({topic.id, model::PartitionIndex{i}}, ErrorCode::kUnknownTopicOrPartition);
+  if (neighbours_ != nullptr) neighbours_->forget_topic(topic.id, topic.partition_count());
+}
+
+// ---- Leadership
+
+void Shard::role_changed(const model::PartitionKey& key, const raft::RoleChange& change) {
+  announcer_->role_changed(key, change);
+  if (replica::Partition* const here = partition(key)) follow_leadership(*here, change);
+  role_waits_->fire(key);
+}
+
+void Shard::follow_leadership(replica::Partition& partition, const raft::RoleChange& change) {
+  // A replica that is alone knows what is committed before its group has found that out.
+  const bool leads = change.role == raft::Role::kLeader && partition.is_leader() &&
+                     partition.term() == change.term;
+  if (partition.log().topic_name() == kOffsetsTopic) {
+    const model::PartitionIndex index = partition.log().key().index;
+    // In another term somebody else may have led in between.
+    if (!leads || !change.confirmed) coordinators_->resign(index, ErrorCode::kNotCoordinator);
+    if (leads && coordinators_->find(index) == nullptr) coordinators_->lead(partition);
   }
+  if (leads) mover_->look_at(partition.log().key());
 }
 
 void Shard::remove_logs(const model::TopicId& topic, common::Reply<common::Result<void>> done) {
@@ -145,7 +334,7 @@ void Shard::remove_logs(const model::TopicId& topic, common::Reply<common::Resul
   removal->done = std::move(done);
   for (storage::Log* log : store_->logs()) {
     if (log->key().topic != topic) continue;
-    CHECK(!partitions_.contains(log->key()), "a live partition's log is to be removed");
+    CHECK(partition(log->key()) == nullptr, "a live partition's log is to be removed");
     ++removal->missing;
     store_->remove(log->key(), [removal](common::Result<void> removed) {
       removal->arrived(std::move(removed));
@@ -166,6 +355,7 @@ void Shard::refresh_settings(const metadata::Topic& topic) {
 
 void Shard::refresh_all_settings() {
   settings_ = model::resolve_broker_settings(layers());
+  set_move_rate(*this);
   for (const auto& [name, topic] : image_.topics()) refresh_settings(*topic);
 }
 
@@ -181,6 +371,11 @@ void Shard::refresh_subscriptions() {
 }
 
 void Shard::next_producer_id(common::Reply<common::Result<model::ProducerId>> done) {
+  if (model::mutated(model::Mutation::kReuseProducerIds) &&
+      producer_ids_.next >= producer_ids_.end) {
+    producer_ids_.next = image_.next_producer_id().value();
+    producer_ids_.end = producer_ids_.next + kProducerIdsPerBlock;
+  }
   if (producer_ids_.next < producer_ids_.end) return done(model::ProducerId{producer_ids_.next++});
   producer_ids_.waiting.push_back(std::move(done));
   if (producer_ids_.asking) return;
@@ -211,7 +406,12 @@ void Shard::take_producer_ids(common::Result<metadata::ProducerIdBlock> block) {
 
 void Shard::close() {
   coordinators_->close(ErrorCode::kCoordinatorNotAvailable);
-  for (auto& [key, partition] : partitions_) partition->close(ErrorCode::kShuttingDown);
+  mover_->stop();
+  announcer_->stop();
+  first_elections_->stop();
+  departures_->stop();
+  replicas_->close(ErrorCode::kShuttingDown);
+  role_waits_->close();
   auto waiting = std::exchange(producer_ids_.waiting, {});
   for (auto& reply : waiting) reply(model::error(ErrorCode::kShuttingDown));
 }

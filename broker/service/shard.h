@@ -7,7 +7,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "broker/env/loop.h"
@@ -16,16 +15,27 @@
 #include "broker/metadata/machine.h"
 #include "broker/model/broker_settings.h"
 #include "broker/model/ids.h"
+#include "broker/raft/settings.h"
 #include "broker/replica/partition.h"
+#include "broker/service/replicas.h"
 #include "broker/storage/store.h"
 #include "broker/telemetry/clients.h"
 #include "common/random.h"
 
 namespace millrace::service {
 
+class Announcer;
+class AppendWaits;
+class Calls;
+class ClusterKeeper;
+class Departures;
+class FirstElections;
 class GroupCoordinators;
 class Loggers;
 class MetadataWriter;
+class Mover;
+class Neighbours;
+class RoleWaits;
 
 /// This broker as others see it. Constant after start.
 struct Identity {
@@ -53,6 +63,7 @@ class Shard {
     std::shared_ptr<const Identity> identity;
     /// Broker settings from file, environment and flags, by name; already checked.
     std::shared_ptr<const model::ConfigMap> start_config;
+    raft::Settings raft = {};
     /// Takes one line, "event=... key=value ...", worth a look of whoever runs the broker. Empty:
     /// nobody listens.
     common::Function<void(std::string_view)> log;
@@ -80,12 +91,29 @@ class Shard {
   /// The layers that a broker-level value may come from. Valid until the next apply().
   model::BrokerLayers layers() const;
 
-  /// The partitions led here, on this shard. nullptr: not here, or unknown.
-  replica::Partition* partition(const model::PartitionKey& key);
-  const std::unordered_map<model::PartitionKey, std::unique_ptr<replica::Partition>>& partitions()
-      const {
-    return partitions_;
-  }
+  /// This shard's replica of a partition, which may lead it or not (leaders.h). nullptr: not here,
+  /// or unknown.
+  replica::Partition* partition(const model::PartitionKey& key) { return replicas_->find(key); }
+  const Replicas::Map& partitions() const { return replicas_->all(); }
+  Replicas& replicas() { return *replicas_; }
+  const Replicas& replicas() const { return *replicas_; }
+  /// What this broker's replicas are called in their groups.
+  raft::ReplicaId self_replica() const { return {identity_->node, identity_->directory}; }
+  const raft::Settings& raft() const { return raft_; }
+
+  /// The other brokers; nullptr: this one is alone. To be set before partitions are opened, and
+  /// kept until close().
+  Neighbours* neighbours() const { return neighbours_; }
+  void set_neighbours(Neighbours* neighbours);
+  /// Whether a broker is there, this one included.
+  bool alive(model::BrokerId node) const;
+  /// What others may ask of this shard.
+  Calls& calls() { return *calls_; }
+  Announcer& announcer() { return *announcer_; }
+  AppendWaits& append_waits() { return *append_waits_; }
+  Mover& mover() { return *mover_; }
+  const Mover& mover() const { return *mover_; }
+  RoleWaits& role_waits() { return *role_waits_; }
 
   /// The coordinators of the groups whose partition is led here.
   GroupCoordinators& coordinators() { return *coordinators_; }
@@ -94,6 +122,9 @@ class Shard {
   void note(std::string_view line) {
     if (log_) log_(line);
   }
+
+  /// How a replica begins whose group this broker makes, alone.
+  replica::Beginning beginning() const;
 
   /// All shards of the broker, set once before serving.
   void set_peers(std::span<Shard* const> peers) { peers_.assign(peers.begin(), peers.end()); }
@@ -104,16 +135,30 @@ class Shard {
   /// On the first shard: who writes the metadata log. nullptr elsewhere.
   MetadataWriter* metadata_writer() { return metadata_writer_; }
   void set_metadata_writer(MetadataWriter* writer) { metadata_writer_ = writer; }
+  /// On the first shard of a broker with neighbours: who keeps the cluster. nullptr elsewhere.
+  ClusterKeeper* keeper() { return keeper_; }
+  void set_keeper(ClusterKeeper* keeper) { keeper_ = keeper; }
 
   /// Applies one committed metadata record to the image and makes partitions as it says.
   void apply(const metadata::Record& record);
-  /// Start-up, before partitions are open: takes a record into the image alone.
-  void replay(const metadata::Record& record) { image_.apply(record); }
-  /// Start-up: counts bytes of the metadata log that are no record.
+  /// Counts bytes of the metadata log that are no record.
   void reject(common::ByteView value) { image_.apply_bytes(value); }
-  /// Opens the partitions of the image that belong here; sets aside what the image does not know.
-  /// After recovery, once.
+  /// Another image takes the place of the one there is: what was read back at the start, or a
+  /// snapshot. Partitions follow it if they are open.
+  void take_image(metadata::Image image);
+  /// Before open_partitions(): the image may be older than what this broker did before it was
+  /// started. Replicas that have no state on the disk are not made until image_is_newest(): one
+  /// that was moved away since would come back blank, under the name by which it had voted.
+  void await_newest_image() { image_may_be_old_ = true; }
+  void image_is_newest();
+  /// Opens the partitions of the image that belong here. After recovery, once.
   void open_partitions();
+  /// Sets aside the logs of partitions that the image does not know. Requires that it is newer than
+  /// all of them.
+  void set_aside_unknown();
+  /// The replica is no more one of its partition, says a committed record or the group itself: it
+  /// goes, with its log.
+  void retire_partition(const model::PartitionKey& key);
   /// Removes what this shard still holds of a deleted topic; answers when that is durable.
   void remove_logs(const model::TopicId& topic, common::Reply<common::Result<void>> done);
 
@@ -131,8 +176,17 @@ class Shard {
   void close();
 
  private:
-  void open_partition(const metadata::Topic& topic, model::PartitionIndex index);
+  enum class Birth : std::uint8_t { kNow, kEarlier };
+  void open_all();
+  void open_partition(const metadata::Topic& topic, model::PartitionIndex index, Birth birth);
+  void open_replica(const metadata::Topic& topic, const model::PartitionKey& key,
+                    const raft::VoterSet& first);
   void close_partitions(const metadata::Topic& topic);
+  void let_go(const model::PartitionKey& key, model::ErrorCode reason);
+  void partitions_changed(const metadata::Record& record);
+  void assignment_changed(const model::PartitionKey& key);
+  void role_changed(const model::PartitionKey& key, const raft::RoleChange& change);
+  void follow_leadership(replica::Partition& partition, const raft::RoleChange& change);
   void refresh_settings(const metadata::Topic& topic);
   void refresh_all_settings();
   void refresh_subscriptions();
@@ -148,10 +202,22 @@ class Shard {
   common::Function<void(std::string_view)> log_;
   model::BrokerSettings settings_;
   metadata::Image image_;
-  std::unordered_map<model::PartitionKey, std::unique_ptr<replica::Partition>> partitions_;
+  bool open_ = false;
+  bool image_may_be_old_ = false;
+  raft::Settings raft_;
+  Neighbours* neighbours_ = nullptr;
+  std::unique_ptr<Calls> calls_;
+  std::unique_ptr<AppendWaits> append_waits_;  // goes behind the partitions
+  std::unique_ptr<Replicas> replicas_;
+  std::unique_ptr<RoleWaits> role_waits_;
+  std::unique_ptr<Announcer> announcer_;
+  std::unique_ptr<Mover> mover_;
+  std::unique_ptr<FirstElections> first_elections_;
+  std::unique_ptr<Departures> departures_;
   std::unique_ptr<GroupCoordinators> coordinators_;  // goes before the partitions
   std::vector<Shard*> peers_;
   MetadataWriter* metadata_writer_ = nullptr;
+  ClusterKeeper* keeper_ = nullptr;
   telemetry::Clients telemetry_;
   Loggers* loggers_ = nullptr;
   struct ProducerIds {

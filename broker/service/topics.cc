@@ -2,19 +2,45 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "broker/model/topic_name.h"
 #include "broker/service/in_turn.h"
+#include "broker/service/leaders.h"
 #include "broker/service/metadata_writer.h"
 
 namespace millrace::service {
 namespace {
 
-metadata::CreationRules creation_rules(const Shard& first) {
+constexpr std::int64_t kReplicasUsual = 3;
+constexpr model::PartitionKey kMetadataKey{model::kMetadataTopicId, model::PartitionIndex{0}};
+
+/// As many as there are brokers to take replicas. While a cluster forms its brokers come one after
+/// the other: those that vote on the metadata log will all be there.
+std::int64_t brokers_for_replicas(Shard& first) {
+  const metadata::Image& image = first.image();
+  const replica::Partition* const log = first.replicas().find_any(kMetadataKey);
+  const std::size_t voters =
+      log == nullptr || log->group() == nullptr ? 0 : log->group()->config().voters.size();
+  if (image.brokers().size() < voters) return static_cast<std::int64_t>(voters);
+  return std::count_if(image.brokers().begin(), image.brokers().end(), [&](const auto& broker) {
+    return image.state(broker.first) == metadata::BrokerState::kActive;
+  });
+}
+
+/// Three, if the settings say -1, or `wanted`: or as many as there are brokers, if these are fewer.
+std::int16_t default_replicas(Shard& first, std::int16_t wanted) {
+  const std::int16_t set = first.settings().default_replication_factor;
+  if (wanted == 0 && set > 0) return set;
+  const std::int64_t most = wanted == 0 ? kReplicasUsual : wanted;
+  return static_cast<std::int16_t>(std::clamp<std::int64_t>(brokers_for_replicas(first), 1, most));
+}
+
+metadata::CreationRules creation_rules(Shard& first, std::int16_t replicas_max = 0) {
   const model::BrokerSettings& settings = first.settings();
   return {.default_partitions = settings.num_partitions,
-          .default_replication_factor = settings.default_replication_factor,
+          .default_replication_factor = default_replicas(first, replicas_max),
           .partitions_per_shard_max = settings.partitions_per_shard_max};
 }
 
@@ -61,14 +87,25 @@ void create_topic(Shard& here, NewTopic topic, bool validate_only,
   if (!command.ok()) return done(outcome_of(topic.name, command.error()));
   MetadataWriter::decide_on<metadata::TopicOutcome>(
       here,
-      [&here, command = std::move(*command), validate_only](const metadata::Image& image) {
-        return perhaps_only_validate(metadata::decide(image, command, creation_rules(here.first())),
-                                     validate_only);
+      [&here, command = std::move(*command), replicas_max = topic.replicas_max,
+       validate_only](const metadata::Image& image) {
+        return perhaps_only_validate(
+            metadata::decide(image, command, creation_rules(here.first(), replicas_max)),
+            validate_only);
       },
       [name = topic.name,
        done = std::move(done)](common::Result<metadata::TopicOutcome> decided) mutable {
         done(outcome_of(name, decided));
       });
+}
+
+/// The partitions of a topic that was made; none of one that was not.
+std::vector<model::PartitionKey> keys_of(const TopicOutcome& made) {
+  std::vector<model::PartitionKey> keys;
+  if (made.code != model::ErrorCode::kNone) return keys;
+  for (std::int32_t index = 0; index < made.partitions; ++index)
+    keys.push_back({made.id, model::PartitionIndex{index}});
+  return keys;
 }
 
 }  // namespace
@@ -80,14 +117,30 @@ void create_topics(Shard& here, std::vector<NewTopic> topics, bool validate_only
       [&here, validate_only](NewTopic topic, common::Reply<TopicOutcome> reply) {
         create_topic(here, std::move(topic), validate_only, std::move(reply));
       },
-      std::move(done));
+      [&here, validate_only, done = std::move(done)](std::vector<TopicOutcome> outcomes) mutable {
+        if (validate_only) return done(std::move(outcomes));
+        std::vector<model::PartitionKey> keys;
+        for (const TopicOutcome& outcome : outcomes) {
+          for (const model::PartitionKey& key : keys_of(outcome)) keys.push_back(key);
+        }
+        await_leaders(here, std::move(keys),
+                      [outcomes = std::move(outcomes), done = std::move(done)]() mutable {
+                        done(std::move(outcomes));
+                      });
+      });
 }
 
 void auto_create_topic(Shard& here, std::string name, common::Reply<TopicOutcome> done) {
   create_topic(here, NewTopic{.name = name}, false,
                [&here, name, done = std::move(done)](TopicOutcome outcome) mutable {
-                 if (outcome.code != model::ErrorCode::kTopicAlreadyExists)
-                   return done(std::move(outcome));
+                 if (outcome.code != model::ErrorCode::kTopicAlreadyExists) {
+                   auto keys = keys_of(outcome);
+                   return await_leaders(
+                       here, std::move(keys),
+                       [outcome = std::move(outcome), done = std::move(done)]() mutable {
+                         done(std::move(outcome));
+                       });
+                 }
                  // Someone else made it in the meantime. A collision with another name is reported
                  // as it is.
                  const auto topic = here.image().topic(name);

@@ -21,6 +21,9 @@ struct NewTopic {
   std::int32_t partitions = -1;
   /// -1: the broker's default.replication.factor.
   std::int16_t replication_factor = -1;
+  /// Not 0: so many, or as many as there are brokers, if these are fewer. Then replication_factor
+  /// must be -1.
+  std::int16_t replicas_max = 0;
   /// Explicit replicas by partition; then partitions and replication_factor must be -1.
   std::vector<std::pair<model::PartitionIndex, std::vector<model::BrokerId>>> assignments;
   std::vector<ConfigOverride> configs;
@@ -35,7 +38,8 @@ struct TopicOutcome {
   std::int16_t replication_factor = -1;
 };
 
-/// Outcomes in the order of the topics. With validate_only nothing is made.
+/// Outcomes in the order of the topics. With validate_only nothing is made. In a cluster it answers
+/// when the partitions have leaders, so that the first write finds them (await_leaders()).
 void create_topics(Shard& here, std::vector<NewTopic> topics, bool validate_only,
                    common::Reply<std::vector<TopicOutcome>> done);
 

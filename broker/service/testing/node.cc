@@ -17,6 +17,8 @@ std::shared_ptr<const Identity> test_identity() {
   return identity;
 }
 
+}  // namespace
+
 storage::StoreOptions small_store() {
   storage::StoreOptions options;
   options.journal_file_bytes = 4 << 20;
@@ -25,8 +27,6 @@ storage::StoreOptions small_store() {
   options.free_bytes_min = 0;
   return options;
 }
-
-}  // namespace
 
 common::Bytes make_batch(const BatchSpec& spec) {
   model::BatchOptions options;
@@ -103,7 +103,7 @@ void Node::start() {
       wait<common::Result<void>>([&](auto reply) { writer_->replay(std::move(reply)); });
   CHECK(replayed.ok(), "{}", replayed.error().detail);
   for (auto& shard : shards_) shard->open_partitions();
-  writer_->resume_removals();
+  writer_->clean_up();
   metadata::Broker broker{
       .id = identity_->node, .directory = identity_->directory, .endpoints = {}, .rack = ""};
   broker.endpoints = {{"kafka", "broker.test", 9092}};
@@ -141,7 +141,8 @@ void Node::take_apart() {
   // What waits on one shard may belong to another: all hear of the end while all are there.
   for (auto& shard : shards_) shard->close();
   writer_.reset();
-  shards_.clear();
+  // What still waits on one of the others answers to the first.
+  while (!shards_.empty()) shards_.pop_back();
   disks_.clear();
   loops_.clear();
 }

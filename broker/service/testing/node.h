@@ -25,6 +25,9 @@ struct NodeOptions {
   std::uint64_t seed = 1;
 };
 
+/// Small files, so that tests see many.
+storage::StoreOptions small_store();
+
 /// What a batch of a test holds.
 struct BatchSpec {
   std::vector<std::string> values = {"value"};
