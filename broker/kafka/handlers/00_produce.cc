@@ -1,7 +1,9 @@
 // Produce: one record batch per partition. From version 13 on topics are named by id.
+#include <algorithm>
 #include <memory>
 
 #include "broker/kafka/handlers/answers.h"
+#include "broker/kafka/handlers/topic_view.h"
 #include "broker/kafka/session.h"
 #include "broker/model/batch.h"
 #include "broker/service/produce.h"
@@ -13,7 +15,8 @@ namespace {
 using Request = wire::ProduceRequest;
 using Response = wire::ProduceResponse;
 
-constexpr std::int16_t kZstdVersionMin = 7;  // KIP-110
+constexpr std::int16_t kZstdVersionMin = 7;    // KIP-110
+constexpr std::int16_t kHintsVersionMin = 10;  // KIP-951
 
 /// The answer with every partition of the request in its place, still to be filled.
 Response outline(Request& request) {
@@ -59,11 +62,21 @@ struct Work {
   Response response;
   std::vector<std::pair<std::uint32_t, std::uint32_t>> places;  // topic, partition
   bool failed = false;
+  std::optional<LeaderHints> hints;  // made when there is one
 
   Response::Partition& at(std::size_t i) {
     return response.responses[places[i].first].partition_responses[places[i].second];
   }
 };
+
+/// An error that the wrong broker is the reason of says which is the right one.
+void put_hint(Work& work, const service::ProduceOutcome& outcome, const Call<Request>& call,
+              Response::Partition& answer) {
+  if (outcome.code != ErrorCode::kNotLeaderOrFollower || call.version() < kHintsVersionMin) return;
+  if (call.abandoned()) return;
+  if (!work.hints) work.hints.emplace(call.shard(), call.advertised());
+  work.hints->put(outcome.leader, answer.current_leader);
+}
 
 void put(Response::Partition& answer, service::ProduceOutcome outcome) {
   if (outcome.code == ErrorCode::kNone) {
@@ -126,6 +139,7 @@ void handle(Request request, Call<Request> call) {
   }
   service::ProduceCommand command;
   command.acks = static_cast<replica::Acks>(request.acks);
+  command.timeout = std::chrono::milliseconds(std::max(request.timeout_ms, 1));
   auto work = plan(request, call.version(), command);
   service::Shard& shard = call.shard();
   if (call.asks_for_home()) call.lives_on(home_of(shard, command));
@@ -134,8 +148,10 @@ void handle(Request request, Call<Request> call) {
                     acks = request.acks](std::vector<service::ProduceOutcome> outcomes) mutable {
                      for (std::size_t i = 0; i < outcomes.size(); ++i) {
                        if (outcomes[i].code != ErrorCode::kNone) work->failed = true;
+                       put_hint(*work, outcomes[i], call, work->at(i));
                        put(work->at(i), std::move(outcomes[i]));
                      }
+                     if (work->hints) work->hints->finish(work->response);
                      if (acks != 0) return call.answer(work->response);
                      // There is no answer that could carry an error: as in Kafka, the closed
                      // connection tells.

@@ -5,6 +5,7 @@
 
 #include "broker/kafka/fetch_sessions.h"
 #include "broker/kafka/handlers/answers.h"
+#include "broker/kafka/handlers/topic_view.h"
 #include "broker/service/fetch.h"
 #include "broker/wire/messages/fetch.h"
 
@@ -15,6 +16,8 @@ using Request = wire::FetchRequest;
 using Response = wire::FetchResponse;
 
 constexpr std::int16_t kTopicIdVersionMin = 13;
+constexpr std::int16_t kFollowersVersionMin = 11;  // KIP-392: who asks with this may be sent away
+constexpr std::int16_t kHintsVersionMin = 16;      // KIP-951
 // A shard that is short of memory still answers, with little.
 constexpr std::size_t kBytesAlways = std::size_t{64} << 10;
 
@@ -29,6 +32,7 @@ struct Work {
   std::int32_t epoch = 0;                 // that the session had when this request began
   bool by_id = false;
   bool committed_only = false;
+  bool with_hints = false;
   std::vector<FetchedPartition> partitions;
   // Of the server: used only while the call's connection, and so the server, is there.
   FetchSessions* sessions = nullptr;
@@ -89,8 +93,11 @@ ErrorCode begin(Request& request, const Context& context, Work& work) {
   return ErrorCode::kNone;
 }
 
-service::FetchCommand command_of(const Request& request, const Context& context, const Work& work) {
+service::FetchCommand command_of(Request& request, const Context& context, const Work& work,
+                                 std::int16_t version) {
   service::FetchCommand command;
+  command.from_followers = version >= kFollowersVersionMin;
+  command.rack = std::move(request.rack_id);
   command.isolation = static_cast<replica::Isolation>(work.committed_only ? 1 : 0);
   const std::size_t asked = request.max_bytes < 0 ? 0 : static_cast<std::size_t>(request.max_bytes);
   const std::size_t affordable = std::max(kBytesAlways, context.memory.left() / 2);
@@ -111,13 +118,17 @@ service::FetchCommand command_of(const Request& request, const Context& context,
 }
 
 Response::Partition partition_answer(const FetchedPartition& partition,
-                                     service::FetchOutcome& outcome, bool committed_only) {
+                                     service::FetchOutcome& outcome, const Work& work) {
   Response::Partition answer;
   answer.partition_index = partition.target.partition.value();
   answer.error_code = kafka_number(outcome.code);
   answer.high_watermark = -1;
   answer.records.emplace();
-  if (!committed_only) answer.aborted_transactions.reset();
+  if (!work.committed_only) answer.aborted_transactions.reset();
+  if (work.with_hints) {
+    answer.current_leader.leader_id = outcome.leader.leader.value();
+    answer.current_leader.leader_epoch = outcome.leader.epoch.value();
+  }
   if (outcome.code != ErrorCode::kNone) return answer;
   answer.high_watermark = outcome.bounds.high_watermark.value();
   answer.last_stable_offset = outcome.bounds.last_stable.value();
@@ -126,6 +137,7 @@ Response::Partition partition_answer(const FetchedPartition& partition,
     answer.diverging_epoch.epoch = outcome.diverging.term.value();
     answer.diverging_epoch.end_offset = outcome.diverging.offset.value();
   }
+  answer.preferred_read_replica = outcome.nearer.value();
   for (common::Bytes& piece : outcome.pieces) answer.records->add(std::move(piece));
   return answer;
 }
@@ -136,6 +148,7 @@ bool is_news(FetchedPartition& partition, const service::FetchOutcome& outcome) 
   const model::Offset high_watermark = failed ? model::Offset{-1} : outcome.bounds.high_watermark;
   const model::Offset log_start = failed ? partition.told_log_start : outcome.bounds.log_start;
   const bool news = failed || outcome.bytes > 0 || outcome.diverging.term.value() >= 0 ||
+                    outcome.nearer != model::BrokerId{-1} ||
                     partition.told_high_watermark != high_watermark ||
                     partition.told_log_start != log_start;
   partition.told_high_watermark = high_watermark;
@@ -154,6 +167,19 @@ void add(Response& response, const FetchedPartition& partition, Response::Partit
   topics.back().partitions.push_back(std::move(answer));
 }
 
+/// The addresses of the leaders that errors name (KIP-951).
+void add_endpoints(const Call<Request>& call, Response& response) {
+  std::optional<LeaderHints> hints;
+  for (const Response::Topic& topic : response.responses) {
+    for (const Response::Partition& partition : topic.partitions) {
+      if (partition.current_leader.leader_id < 0) continue;
+      if (!hints) hints.emplace(call.shard(), call.advertised());
+      hints->name(model::BrokerId{partition.current_leader.leader_id});
+    }
+  }
+  if (hints) hints->finish(response);
+}
+
 /// The answer to an incremental request: only partitions with news, and those with records go to
 /// the end of the line.
 Response incremental_answer(Work& work, std::vector<service::FetchOutcome>& outcomes) {
@@ -169,8 +195,7 @@ Response incremental_answer(Work& work, std::vector<service::FetchOutcome>& outc
     FetchedPartition* known = work.session->find(work.partitions[i].target);
     if (known == nullptr || !is_news(*known, outcomes[i])) continue;
     if (outcomes[i].bytes > 0) work.session->move_to_end(work.partitions[i].target);
-    add(response, work.partitions[i],
-        partition_answer(work.partitions[i], outcomes[i], work.committed_only));
+    add(response, work.partitions[i], partition_answer(work.partitions[i], outcomes[i], work));
   }
   return response;
 }
@@ -180,8 +205,7 @@ Response full_answer(Work& work, std::vector<service::FetchOutcome>& outcomes) {
   Response response;
   for (std::size_t i = 0; i < outcomes.size(); ++i) {
     is_news(work.partitions[i], outcomes[i]);
-    add(response, work.partitions[i],
-        partition_answer(work.partitions[i], outcomes[i], work.committed_only));
+    add(response, work.partitions[i], partition_answer(work.partitions[i], outcomes[i], work));
   }
   if (work.use != SessionUse::kFull) return response;
   const auto session =
@@ -198,6 +222,7 @@ void handle(Request request, Call<Request> call) {
   auto work = std::make_unique<Work>();
   work->by_id = call.version() >= kTopicIdVersionMin;
   work->committed_only = request.isolation_level == 1;
+  work->with_hints = call.version() >= kHintsVersionMin;
   work->sessions = &context.fetch_sessions;
   work->clock = &context.shard.clock();
   if (request.cluster_id.has_value() &&
@@ -211,17 +236,19 @@ void handle(Request request, Call<Request> call) {
     response.error_code = kafka_number(code);
     return call.answer(response);
   }
-  service::FetchCommand command = command_of(request, context, *work);
+  service::FetchCommand command = command_of(request, context, *work, call.version());
   service::Shard& shard = context.shard;
   const AnyCall::Place place = call.place();
-  auto waiting = service::fetch(
-      shard, std::move(command),
-      [call = std::move(call),
-       work = std::move(work)](std::vector<service::FetchOutcome> outcomes) mutable {
-        if (call.abandoned()) return std::move(call).answer_nothing();
-        call.answer(work->use == SessionUse::kIncremental ? incremental_answer(*work, outcomes)
-                                                          : full_answer(*work, outcomes));
-      });
+  auto waiting = service::fetch(shard, std::move(command),
+                                [call = std::move(call), work = std::move(work)](
+                                    std::vector<service::FetchOutcome> outcomes) mutable {
+                                  if (call.abandoned()) return std::move(call).answer_nothing();
+                                  Response response = work->use == SessionUse::kIncremental
+                                                          ? incremental_answer(*work, outcomes)
+                                                          : full_answer(*work, outcomes);
+                                  add_endpoints(call, response);
+                                  call.answer(response);
+                                });
   place.cancel_with_connection(std::move(waiting));
 }
 

@@ -13,6 +13,7 @@ using Request = wire::ListOffsetsRequest;
 using Response = wire::ListOffsetsResponse;
 
 constexpr std::int64_t kEarliestPendingUpload = -6;
+constexpr std::int16_t kOffsetNotAvailableVersionMin = 5;  // KIP-207
 
 struct Work {
   Response response;
@@ -62,6 +63,13 @@ std::vector<service::OffsetQuery> plan(const Request& request, std::int16_t vers
   return queries;
 }
 
+/// Clients of before KIP-207 know another word for a leader that is not ready.
+ErrorCode told(ErrorCode code, std::int16_t version) {
+  return code == ErrorCode::kOffsetNotAvailable && version < kOffsetNotAvailableVersionMin
+             ? ErrorCode::kLeaderNotAvailable
+             : code;
+}
+
 }  // namespace
 
 template <>
@@ -78,7 +86,7 @@ void handle(Request request, Call<Request> call) {
                             const auto [topic, partition] = work->places[i];
                             Response::Partition& answer =
                                 work->response.topics[topic].partitions[partition];
-                            answer.error_code = kafka_number(found[i].code);
+                            answer.error_code = kafka_number(told(found[i].code, call.version()));
                             if (found[i].code != ErrorCode::kNone) continue;
                             answer.timestamp = found[i].timestamp.value();
                             answer.offset = found[i].offset.value();

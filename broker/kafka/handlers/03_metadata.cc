@@ -33,7 +33,7 @@ void fill(const Work& work, const metadata::Topic& topic, Response::Topic& answe
   if (work.operations) answer.topic_authorized_operations = kTopicOperations;
   answer.partitions.reserve(topic.partitions.size());
   for (std::int32_t i = 0; i < topic.partition_count(); ++i) {
-    answer.partitions.push_back(partition_view<Response::Partition>(work.shard, topic, i));
+    answer.partitions.push_back(partition_view<Response::Partition>(topic, i));
   }
 }
 
@@ -45,9 +45,30 @@ Response::Topic refused(std::optional<std::string> name, const model::TopicId& i
   return answer;
 }
 
+/// Version 0 has no list of offline replicas: it names those that live, and says so.
+void leave_out_offline(Response& response) {
+  for (Response::Topic& topic : response.topics) {
+    for (Response::Partition& partition : topic.partitions) {
+      const auto& offline = partition.offline_replicas;
+      if (offline.empty()) continue;
+      for (auto* nodes : {&partition.replica_nodes, &partition.isr_nodes}) {
+        std::erase_if(*nodes, [&](std::int32_t node) {
+          return std::find(offline.begin(), offline.end(), node) != offline.end();
+        });
+      }
+      if (partition.error_code == kafka_number(ErrorCode::kNone))
+        partition.error_code = kafka_number(ErrorCode::kReplicaNotAvailable);
+    }
+  }
+}
+
 void finished_one(const std::shared_ptr<Work>& work) {
   if (--work->missing > 0) return;
-  answer_with_leaders<Request>(work->shard, std::move(work->response), std::move(work->call));
+  const bool old = work->call.version() == 0;
+  answer_with_leaders<Request>(work->shard, std::move(work->response), std::move(work->call),
+                               [old](Response& response) {
+                                 if (old) leave_out_offline(response);
+                               });
 }
 
 void create(const std::shared_ptr<Work>& work, std::size_t position, const std::string& name) {
@@ -127,7 +148,7 @@ void handle(Request request, Call<Request> call) {
         {broker.id, std::move(broker.host), broker.port, std::move(broker.rack)});
   }
   work->response.cluster_id = shard.identity().cluster_id;
-  work->response.controller_id = shard.identity().node.value();
+  work->response.controller_id = controller_id(shard);
   if (request.include_cluster_authorized_operations) {
     work->response.cluster_authorized_operations = kClusterOperations;
   }

@@ -1,9 +1,10 @@
-// FindCoordinator: this broker, for groups. There are no transactions, and no coordinator of them
-// to wait for; a client should learn that at once.
+// FindCoordinator: of a group, whoever leads its partition of __consumer_offsets. There are no
+// transactions, and no coordinator of them to wait for; a client should learn that at once.
 #include <memory>
 
 #include "broker/kafka/handlers/answers.h"
 #include "broker/kafka/handlers/group_view.h"
+#include "broker/kafka/handlers/topic_view.h"
 #include "broker/service/groups.h"
 #include "broker/wire/messages/find_coordinator.h"
 
@@ -13,6 +14,7 @@ namespace {
 using Request = wire::FindCoordinatorRequest;
 using Response = wire::FindCoordinatorResponse;
 using coordinator::Status;
+using service::CoordinatorHome;
 
 constexpr std::int8_t kGroup = 0;
 constexpr std::int8_t kTransaction = 1;
@@ -27,18 +29,23 @@ Status refusal(std::int8_t key_type) {
           fmt::format("This broker has no coordinators of type {}.", key_type)};
 }
 
-Response::Coordinator view(std::string key, Status status, const env::Endpoint& address,
-                           model::BrokerId self) {
+Response::Coordinator view(std::string key, CoordinatorHome home, const service::Shard& shard,
+                           const env::Endpoint& own_address) {
   Response::Coordinator view;
+  const auto broker =
+      home.status.ok() ? broker_view(shard, own_address, home.broker) : std::nullopt;
+  if (home.status.ok() && !broker)
+    home.status = {ErrorCode::kCoordinatorNotAvailable,
+                   "The coordinator's broker is not heard now"};
   view.key = std::move(key);
-  view.error_code = kafka_number(status.code);
+  view.error_code = kafka_number(home.status.code);
   view.node_id = -1;
   view.port = -1;
-  view.error_message = message_of(status.code, std::move(status.detail)).value_or("");
-  if (!status.ok()) return view;
-  view.node_id = self.value();
-  view.host = address.host;
-  view.port = address.port;
+  view.error_message = message_of(home.status.code, std::move(home.status.detail)).value_or("");
+  if (!broker) return view;
+  view.node_id = broker->id;
+  view.host = broker->host;
+  view.port = broker->port;
   return view;
 }
 
@@ -54,15 +61,15 @@ void flatten(Response::Coordinator from, Response& response) {
 
 struct Work {
   std::vector<std::string> keys;
-  env::Endpoint address;
-  model::BrokerId self;
+  service::Shard& shard;
+  env::Endpoint own_address;
 };
 
-void answer(Work& work, std::vector<Status> statuses, Call<Request> call) {
+void answer(Work& work, std::vector<CoordinatorHome> homes, Call<Request> call) {
   Response response;
   for (std::size_t i = 0; i < work.keys.size(); ++i) {
     response.coordinators.push_back(
-        view(std::move(work.keys[i]), std::move(statuses[i]), work.address, work.self));
+        view(std::move(work.keys[i]), std::move(homes[i]), work.shard, work.own_address));
   }
   if (call.version() < kKeysVersionMin) flatten(std::move(response.coordinators.front()), response);
   call.answer(response);
@@ -73,19 +80,20 @@ void answer(Work& work, std::vector<Status> statuses, Call<Request> call) {
 template <>
 void handle(Request request, Call<Request> call) {
   service::Shard& shard = call.shard();
-  auto work = std::make_unique<Work>(
-      Work{std::move(request.coordinator_keys), call.advertised(), shard.identity().node});
+  auto work =
+      std::make_unique<Work>(Work{std::move(request.coordinator_keys), shard, call.advertised()});
   if (call.version() < kKeysVersionMin) work->keys = {std::move(request.key)};
   const std::vector<std::string> keys = work->keys;
   if (const Status refused = refusal(request.key_type); !refused.ok() || keys.empty())
-    return answer(*work, std::vector<Status>(keys.size(), refused), std::move(call));
-  const auto gather = std::make_shared<Gather<Status>>(
+    return answer(*work, std::vector<CoordinatorHome>(keys.size(), {.status = refused}),
+                  std::move(call));
+  const auto gather = std::make_shared<Gather<CoordinatorHome>>(
       keys.size(),
-      [call = std::move(call), work = std::move(work)](std::vector<Status> statuses) mutable {
-        answer(*work, std::move(statuses), std::move(call));
+      [call = std::move(call), work = std::move(work)](std::vector<CoordinatorHome> homes) mutable {
+        answer(*work, std::move(homes), std::move(call));
       });
   for (std::size_t i = 0; i < keys.size(); ++i)
-    service::find_coordinator(shard, keys[i], gather->reply(i));
+    service::locate_coordinator(shard, keys[i], gather->reply(i));
 }
 
 }  // namespace millrace::kafka

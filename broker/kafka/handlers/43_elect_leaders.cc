@@ -1,4 +1,5 @@
 // ElectLeaders (KIP-460).
+#include <algorithm>
 #include <map>
 #include <memory>
 
@@ -13,6 +14,7 @@ using Request = wire::ElectLeadersRequest;
 using Response = wire::ElectLeadersResponse;
 
 constexpr std::int8_t kElectionsMax = 1;  // preferred and unclean
+constexpr std::int32_t kWaitMsMax = 60'000;
 
 std::vector<service::PartitionRef> wanted(const Request& request, const service::Shard& shard) {
   std::vector<service::PartitionRef> partitions;
@@ -46,6 +48,7 @@ void handle(Request request, Call<Request> call) {
   auto names = std::make_unique<std::vector<service::PartitionRef>>(partitions);
   service::elect_leaders(
       shard, std::move(partitions), static_cast<service::Election>(request.election_type),
+      std::chrono::milliseconds(std::clamp(request.timeout_ms, 0, kWaitMsMax)),
       [call = std::move(call), names = std::move(names),
        all](std::vector<service::ElectionOutcome> outcomes) mutable {
         std::map<std::string, std::vector<Response::PartitionResult>> results;

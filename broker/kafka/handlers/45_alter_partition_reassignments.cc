@@ -1,6 +1,8 @@
-// AlterPartitionReassignments (KIP-455).
+// AlterPartitionReassignments (KIP-455): where the replicas of partitions should be.
+#include <memory>
+
 #include "broker/kafka/handlers/answers.h"
-#include "broker/metadata/machine.h"
+#include "broker/service/reassignments.h"
 #include "broker/wire/messages/alter_partition_reassignments.h"
 
 namespace millrace::kafka {
@@ -9,32 +11,49 @@ namespace {
 using Request = wire::AlterPartitionReassignmentsRequest;
 using Response = wire::AlterPartitionReassignmentsResponse;
 
-}  // namespace
-
-template <>
-void handle(Request request, Call<Request> call) {
-  const service::Shard& shard = call.shard();
-  Response response;
-  response.allow_replication_factor_change = request.allow_replication_factor_change;
+/// Every partition of the request, in its order: the wishes and the answer line up.
+std::vector<metadata::ReassignPartition> plan(const Request& request, Response& response) {
+  std::vector<metadata::ReassignPartition> wishes;
   for (const Request::Topic& topic : request.topics) {
     Response::TopicResult& answers = response.responses.emplace_back();
     answers.name = topic.name;
     for (const Request::Partition& partition : topic.partitions) {
-      metadata::ReassignPartition wanted{
-          .topic = topic.name, .index = partition.partition_index, .replicas = std::nullopt};
-      if (partition.replicas.has_value()) {
-        wanted.replicas.emplace();
-        for (const std::int32_t broker : *partition.replicas) wanted.replicas->emplace_back(broker);
-      }
-      Response::PartitionResult& answer = answers.partitions.emplace_back();
-      answer.partition_index = partition.partition_index;
-      const auto outcome = metadata::check(shard.image(), wanted);
-      put_error(answer, outcome.ok() ? ErrorCode::kNone : outcome.error().code,
-                outcome.ok() ? "" : outcome.error().detail);
+      answers.partitions.emplace_back().partition_index = partition.partition_index;
+      metadata::ReassignPartition& wish = wishes.emplace_back(metadata::ReassignPartition{
+          .topic = topic.name, .index = partition.partition_index, .replicas = std::nullopt});
+      if (!partition.replicas.has_value()) continue;
+      wish.replicas.emplace();
+      for (const std::int32_t broker : *partition.replicas) wish.replicas->emplace_back(broker);
     }
   }
-  response.error_message.reset();
-  call.answer(response);
+  return wishes;
+}
+
+}  // namespace
+
+template <>
+void handle(Request request, Call<Request> call) {
+  auto response = std::make_unique<Response>();
+  response->allow_replication_factor_change = request.allow_replication_factor_change;
+  response->error_message.reset();
+  auto wishes = plan(request, *response);
+  service::Shard& shard = call.shard();
+  const auto change = request.allow_replication_factor_change ? service::FactorChange::kAllowed
+                                                              : service::FactorChange::kRefused;
+  service::reassign_partitions(
+      shard, std::move(wishes), change,
+      [call = std::move(call),
+       response = std::move(response)](std::vector<common::Result<void>> outcomes) mutable {
+        std::size_t i = 0;
+        for (auto& topic : response->responses) {
+          for (auto& partition : topic.partitions) {
+            const common::Result<void>& outcome = outcomes[i++];
+            put_error(partition, outcome.ok() ? ErrorCode::kNone : outcome.error().code,
+                      outcome.ok() ? "" : outcome.error().detail);
+          }
+        }
+        call.answer(*response);
+      });
 }
 
 }  // namespace millrace::kafka

@@ -9,6 +9,22 @@ namespace {
 constexpr std::int8_t kBrokers = 1;
 constexpr std::int8_t kControllers = 2;
 
+/// Brokers that are registered and not heard: what Kafka calls fenced.
+void add_silent(const service::Shard& shard, wire::DescribeClusterResponse& response) {
+  for (const auto& [id, broker] : shard.image().brokers()) {
+    if (shard.alive(id) || shard.neighbours() == nullptr) continue;
+    for (const metadata::Endpoint& endpoint : broker.endpoints) {
+      if (endpoint.name != "kafka") continue;
+      auto& silent = response.brokers.emplace_back();
+      silent.broker_id = id.value();
+      silent.host = endpoint.host;
+      silent.port = endpoint.port;
+      if (!broker.rack.empty()) silent.rack = broker.rack;
+      silent.is_fenced = true;
+    }
+  }
+}
+
 }  // namespace
 
 template <>
@@ -25,14 +41,15 @@ void handle(wire::DescribeClusterRequest request, Call<wire::DescribeClusterRequ
     }
     return call.answer(response);
   }
-  const service::Shard& shard = call.shard();
+  service::Shard& shard = call.shard();
   response.endpoint_type = kBrokers;
   response.cluster_id = shard.identity().cluster_id;
-  response.controller_id = shard.identity().node.value();
+  response.controller_id = controller_id(shard);
   for (BrokerView& broker : broker_views(shard, call.advertised())) {
     response.brokers.push_back(
-        {broker.id, std::move(broker.host), broker.port, std::move(broker.rack)});
+        {broker.id, std::move(broker.host), broker.port, std::move(broker.rack), false});
   }
+  if (request.include_fenced_brokers) add_silent(shard, response);
   if (request.include_cluster_authorized_operations)
     response.cluster_authorized_operations = kClusterOperations;
   call.answer(response);

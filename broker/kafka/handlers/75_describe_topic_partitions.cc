@@ -26,8 +26,8 @@ std::set<std::string> wanted_names(const Request& request, const metadata::Image
 
 /// Adds the topic's partitions from `first` on, as many as `room` allows; answers the index of the
 /// next one.
-std::int32_t add_topic(const service::Shard& shard, const metadata::Topic& topic,
-                       std::int32_t first, std::int32_t room, Response& response) {
+std::int32_t add_topic(const metadata::Topic& topic, std::int32_t first, std::int32_t room,
+                       Response& response) {
   Response::Topic& answer = response.topics.emplace_back();
   answer.name = topic.name;
   answer.topic_id = topic.id;
@@ -36,7 +36,7 @@ std::int32_t add_topic(const service::Shard& shard, const metadata::Topic& topic
   const std::int32_t end =
       std::min(topic.partition_count(), first + std::min(room, topic.partition_count()));
   for (std::int32_t i = first; i < end; ++i) {
-    answer.partitions.push_back(partition_view<Response::Partition>(shard, topic, i));
+    answer.partitions.push_back(partition_view<Response::Partition>(topic, i));
     answer.partitions.back().eligible_leader_replicas.emplace();
     answer.partitions.back().last_known_elr.emplace();
   }
@@ -71,7 +71,7 @@ Response page(const service::Shard& shard, const Request& request) {
       continue;
     }
     const std::int32_t first = *name == start ? std::min(start_index, topic->partition_count()) : 0;
-    const std::int32_t next = add_topic(shard, *topic, first, room, response);
+    const std::int32_t next = add_topic(*topic, first, room, response);
     room -= next - first;
     if (next < topic->partition_count()) {
       response.next_cursor.emplace();
@@ -101,7 +101,7 @@ void handle(Request request, Call<Request> call) {
   service::Shard& shard = call.shard();
   if (request.cursor.has_value() && request.cursor->partition_index < 0)
     return call.answer(refused(request));
-  answer_with_leaders<Request>(shard, page(shard, request), std::move(call));
+  answer_with_leaders<Request>(shard, page(shard, request), std::move(call), [](Response&) {});
 }
 
 }  // namespace millrace::kafka

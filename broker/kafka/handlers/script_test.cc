@@ -16,9 +16,9 @@ TEST_P(Script, TellsWhatItTold) {
 }
 
 INSTANTIATE_TEST_SUITE_P(, Script,
-                         ::testing::Values("admin", "cluster", "configs", "consumer_groups",
-                                           "groups", "offsets", "produce", "producers", "read",
-                                           "telemetry", "topics"),
+                         ::testing::Values("admin", "brokers", "cluster", "configs",
+                                           "consumer_groups", "groups", "offsets", "produce",
+                                           "producers", "read", "telemetry", "topics"),
                          [](const auto& script) { return std::string(script.param); });
 
 }  // namespace

@@ -1,10 +1,14 @@
-// Topics and brokers as Metadata, DescribeTopicPartitions and DescribeCluster tell of them.
+// Topics, brokers and leaders as Metadata and its relatives tell of them, and as errors hint at
+// them.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "broker/kafka/handlers/answers.h"
@@ -23,56 +27,117 @@ struct BrokerView {
   std::optional<std::string> rack;
 };
 
-/// The brokers of the cluster that serve Kafka clients, by id; this one is always among them, at
-/// `own_address`.
-std::vector<BrokerView> broker_views(const service::Shard& shard, const env::Endpoint& own_address);
+/// Whether this broker hears no majority of the cluster's brokers. Then it is rather this one that
+/// is cut off than all others that are dead, and what it knew before is better than nothing: a
+/// client that was told of this broker alone would have nobody else to ask.
+bool is_cut_off(const service::Shard& shard);
 
-/// A partition as the image knows it. Replicas on other brokers are offline; who leads it is filled
-/// in by answer_with_leaders().
+/// The brokers of the cluster that serve Kafka clients, by id; this one is always among them, at
+/// `own_address`. Those that are not heard are left out, as Kafka leaves out fenced ones, unless
+/// this one is cut off.
+std::vector<BrokerView> broker_views(const service::Shard& shard, const env::Endpoint& own_address);
+/// nullopt: there is no such broker, or it is not heard.
+std::optional<BrokerView> broker_view(const service::Shard& shard, const env::Endpoint& own_address,
+                                      model::BrokerId id);
+
+/// Whom clients take for the controller: who leads the metadata log. Any broker serves what Kafka's
+/// controller does, so this one stands in while nobody leads.
+std::int32_t controller_id(service::Shard& shard);
+
+/// All replicas of a partition: while it is moved, where it goes and where it was.
+std::vector<model::BrokerId> replicas_of(const metadata::PartitionAssignment& assignment);
+
+/// A partition as the image knows it; who leads it is filled in by answer_with_leaders().
 template <typename Partition>
-Partition partition_view(const service::Shard& shard, const metadata::Topic& topic,
-                         std::int32_t index) {
+Partition partition_view(const metadata::Topic& topic, std::int32_t index) {
   Partition view;
   view.partition_index = index;
   view.leader_id = -1;
   view.error_code = kafka_number(ErrorCode::kLeaderNotAvailable);
-  for (const model::BrokerId replica : topic.partitions[static_cast<std::size_t>(index)]) {
+  for (const model::BrokerId replica :
+       replicas_of(topic.assignments[static_cast<std::size_t>(index)]))
     view.replica_nodes.push_back(replica.value());
-    if (replica == shard.identity().node) {
-      view.isr_nodes.push_back(replica.value());
-    } else {
-      view.offline_replicas.push_back(replica.value());
-    }
-  }
   return view;
 }
 
-/// Asks the shards which of the answer's partitions they lead, fills that in, and answers.
-template <typename Request>
-void answer_with_leaders(service::Shard& shard, typename Request::Response response,
-                         Call<Request> call) {
-  std::vector<model::PartitionKey> keys;
-  for (const auto& topic : response.topics) {
-    for (const auto& partition : topic.partitions) {
-      keys.push_back({topic.topic_id, model::PartitionIndex{partition.partition_index}});
+/// Whom clients should ask for a partition; -1: nobody leads it. If this broker is cut off, others
+/// lead by now: the one it knows of, or else another replica, which knows better. A client that is
+/// told of nobody would ask here again and again, because its other connections are idle.
+model::BrokerId leader_to_name(const service::Shard& shard, const service::KnownLeader& known,
+                               const std::vector<std::int32_t>& replicas);
+
+/// What is known of a partition's leader and of the brokers of its replicas.
+template <typename Partition>
+void put_leader(const service::Shard& shard, const service::KnownLeader& known, Partition& view) {
+  for (const std::int32_t replica : view.replica_nodes) {
+    const model::BrokerId broker{replica};
+    const auto& in_sync = known.in_sync;
+    if (!shard.alive(broker)) {
+      view.offline_replicas.push_back(replica);
+    } else if (std::find(in_sync.begin(), in_sync.end(), broker) != in_sync.end()) {
+      view.isr_nodes.push_back(replica);
     }
   }
-  service::leader_epochs(shard, std::move(keys),
-                         [call = std::move(call), self = shard.identity().node,
-                          response = std::make_unique<typename Request::Response>(std::move(
-                              response))](std::vector<std::optional<model::Term>> epochs) mutable {
-                           auto epoch = epochs.begin();
+  view.leader_epoch = known.epoch.value();
+  const model::BrokerId leader = leader_to_name(shard, known, view.replica_nodes);
+  if (leader == model::BrokerId{-1}) return;
+  view.error_code = kafka_number(ErrorCode::kNone);
+  view.leader_id = leader.value();
+}
+
+/// Finds out who leads the answer's partitions, fills that in, and answers; `finish` may change the
+/// answer before.
+template <typename Request, typename Finish>
+void answer_with_leaders(service::Shard& shard, typename Request::Response response,
+                         Call<Request> call, Finish finish) {
+  std::vector<model::PartitionKey> keys;
+  for (const auto& topic : response.topics) {
+    for (const auto& partition : topic.partitions)
+      keys.push_back({topic.topic_id, model::PartitionIndex{partition.partition_index}});
+  }
+  auto kept = std::make_unique<typename Request::Response>(std::move(response));
+  service::known_leaders(shard, std::move(keys),
+                         [&shard, call = std::move(call), response = std::move(kept),
+                          finish](std::vector<service::KnownLeader> leaders) mutable {
+                           auto known = leaders.begin();
                            for (auto& topic : response->topics) {
-                             for (auto& partition : topic.partitions) {
-                               if (const auto& led = *epoch++) {
-                                 partition.error_code = kafka_number(ErrorCode::kNone);
-                                 partition.leader_id = self.value();
-                                 partition.leader_epoch = led->value();
-                               }
-                             }
+                             for (auto& partition : topic.partitions)
+                               put_leader(shard, *known++, partition);
                            }
+                           finish(*response);
                            call.answer(*response);
                          });
 }
+
+/// Leaders that errors point to, and their addresses at the end of the answer (KIP-951).
+class LeaderHints {
+ public:
+  LeaderHints(const service::Shard& shard, env::Endpoint own_address)
+      : shard_(shard), own_address_(std::move(own_address)) {}
+
+  template <typename Leader>
+  void put(const service::LeaderHint& hint, Leader& leader) {
+    leader.leader_id = hint.leader.value();
+    leader.leader_epoch = hint.epoch.value();
+    name(hint.leader);
+  }
+  void name(model::BrokerId leader) {
+    if (leader != model::BrokerId{-1}) named_.insert(leader);
+  }
+  template <typename Response>
+  void finish(Response& response) const {
+    for (const model::BrokerId id : named_) {
+      auto broker = broker_view(shard_, own_address_, id);
+      if (!broker) continue;
+      response.node_endpoints.push_back(
+          {broker->id, std::move(broker->host), broker->port, std::move(broker->rack)});
+    }
+  }
+
+ private:
+  const service::Shard& shard_;
+  env::Endpoint own_address_;
+  std::set<model::BrokerId> named_;
+};
 
 }  // namespace millrace::kafka

@@ -75,6 +75,8 @@ class MemoryLog final : public storage::Log {
     done(std::move(result));
   }
 
+  bool in_memory(Offset) const override { return true; }
+
   void find_time(common::Timestamp target, Offset up_to,
                  Reply<Result<std::optional<TimedOffset>>> done) override {
     done(first([&](common::Timestamp time) { return time >= target; }, up_to));
@@ -103,13 +105,29 @@ class MemoryLog final : public storage::Log {
     terms_.push_back(start);
     durable(common::ok());
   }
+  void reset(Offset at, std::optional<TermStart> first, Bytes,
+             Reply<Result<void>> durable) override {
+    batches_.clear();
+    terms_.clear();
+    if (first.has_value()) terms_.push_back(*first);
+    start_ = end_ = durable_ = at;
+    durable(common::ok());
+  }
   const std::vector<TermStart>& term_starts() const override { return terms_; }
+  void put_state(Bytes state, Reply<Result<void>> durable) override {
+    state_ = std::move(state);
+    durable(common::ok());
+  }
+  const Bytes& state() const override { return state_; }
   void on_checkpoint(ProducerSnapshot) override {}
   void on_compaction(LimitsSource) override {}
+  Offset compacted_to() const override { return Offset{0}; }
+  void on_retention(RetentionLimit) override {}
   RecoveredProducers take_recovered_producers() override { return {}; }
   void set_settings(const LogSettings& settings) override { settings_ = settings; }
   const LogSettings& settings() const override { return settings_; }
   std::optional<common::Error> damage() const override { return std::nullopt; }
+  bool lost_suffix() const override { return false; }
 
  private:
   template <typename Matches>
@@ -136,6 +154,7 @@ class MemoryLog final : public storage::Log {
   LogSettings settings_;
   std::vector<Bytes> batches_;
   std::vector<TermStart> terms_;
+  Bytes state_;
   Offset start_;
   Offset end_;
   Offset durable_;

@@ -38,6 +38,20 @@ void name_resource(const common::ScriptCommand& command, Resource& resource) {
   resource.resource_name = command.value("name").value_or("");
 }
 
+/// One line per partition, as Metadata and DescribeTopicPartitions tell of it.
+template <typename Topic>
+std::string leaders_of(const Topic& topic) {
+  std::string out;
+  for (const auto& partition : topic.partitions) {
+    out += fmt::format("  {} {} leader={} epoch={} replicas=[{}] in-sync=[{}] offline=[{}]\n",
+                       partition.partition_index, shown(partition.error_code), partition.leader_id,
+                       partition.leader_epoch, fmt::join(partition.replica_nodes, " "),
+                       fmt::join(partition.isr_nodes, " "),
+                       fmt::join(partition.offline_replicas, " "));
+  }
+  return out;
+}
+
 /// One line per resource that was altered, in either way.
 template <typename Response>
 std::string resource_outcomes(const Response& response) {
@@ -82,6 +96,7 @@ std::string ScriptedClient::metadata(const Command& command, std::int16_t versio
                        topic.partitions.size());
     if (version >= 10) out += topic.topic_id.is_zero() ? " id=none" : " id=some";
     out += '\n';
+    if (flag(command, "leaders")) out += leaders_of(topic);
   }
   return out;
 }
@@ -97,6 +112,11 @@ std::string ScriptedClient::create(const Command& command, std::int16_t version)
     for (const std::int32_t broker : replicas(command)) {
       const auto next = static_cast<std::int32_t>(topic.assignments.size());
       topic.assignments.push_back({next, {broker}});
+    }
+    if (const auto on = command.value("on")) {
+      auto& assignment = topic.assignments.emplace_back();
+      for (const std::string& broker : split(*on))
+        assignment.broker_ids.push_back(std::stoi(broker));
     }
     for (const auto& [name, value] : pairs(command, "config"))
       topic.configs.push_back({name, value});
@@ -233,6 +253,7 @@ std::string ScriptedClient::cluster(const Command& command, std::int16_t version
   wire::DescribeClusterRequest request;
   request.endpoint_type = static_cast<std::int8_t>(number(command, "endpoints", 1));
   request.include_cluster_authorized_operations = command.value("operations").has_value();
+  request.include_fenced_brokers = command.value("fenced").has_value();
   const auto response = client_->call(request, version);
   std::string out =
       fmt::format("{} cluster={} controller={}", shown(response.error_code, response.error_message),
@@ -240,8 +261,12 @@ std::string ScriptedClient::cluster(const Command& command, std::int16_t version
   if (request.include_cluster_authorized_operations)
     out += fmt::format(" operations={}", response.cluster_authorized_operations);
   out += '\n';
-  for (const auto& broker : response.brokers)
-    out += fmt::format("  broker {} at {}:{}\n", broker.broker_id, broker.host, broker.port);
+  for (const auto& broker : response.brokers) {
+    out += fmt::format("  broker {} at {}:{}", broker.broker_id, broker.host, broker.port);
+    if (broker.rack) out += fmt::format(" rack={}", *broker.rack);
+    if (broker.is_fenced) out += " fenced";
+    out += '\n';
+  }
   return out;
 }
 
@@ -262,6 +287,7 @@ std::string ScriptedClient::describe(const Command& command, std::int16_t versio
     for (const auto& partition : topic.partitions) indexes.push_back(partition.partition_index);
     out += fmt::format("{} {} [{}]\n", topic.name.value_or("null"), shown(topic.error_code),
                        fmt::join(indexes, " "));
+    if (flag(command, "leaders")) out += leaders_of(topic);
   }
   if (response.next_cursor) {
     out += fmt::format("next {}:{}\n", response.next_cursor->topic_name,

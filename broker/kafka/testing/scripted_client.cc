@@ -85,6 +85,7 @@ const std::map<std::string, ScriptedClient::Row>& ScriptedClient::rows() {
 std::string ScriptedClient::run(const Command& command) {
   if (command.name == "broker") return restart(command);
   if (command.name == "answer") return answer(command);
+  if (const auto done = set_cluster(command)) return *done;
   const auto found = rows().find(command.name);
   CHECK(found != rows().end(), "there is no command '{}'", command.name);
   const Row& row = found->second;
@@ -115,6 +116,8 @@ std::string ScriptedClient::restart(const Command& command) {
     const std::string value = cut(key, '=').value_or("");
     if (key == "shards") {
       options.shards = parse<std::uint32_t>(value);
+    } else if (key == "cluster") {
+      options.neighbours = true;
     } else {
       options.config[key] = value;
     }
@@ -125,6 +128,33 @@ std::string ScriptedClient::restart(const Command& command) {
   client_ = broker_->connect();
   ids_.clear();
   instance_ = {};
+  return "ok\n";
+}
+
+std::optional<std::string> ScriptedClient::set_cluster(const Command& command) {
+  service::testing::FakeNeighbours& others = broker_->others();
+  const auto broker = [&] { return model::BrokerId{parse<std::int32_t>(command.arguments.at(0))}; };
+  if (command.name == "enroll") {
+    broker_->enroll(broker(), command.value("rack").value_or(""));
+  } else if (command.name == "alive") {
+    others.alive_now.insert(broker());
+  } else if (command.name == "dead") {
+    others.alive_now.erase(broker());
+  } else if (command.name == "leads") {
+    const Target target = targets(command).at(0);
+    const auto topic = broker_->shard().image().topic(target.name);
+    CHECK(topic != nullptr, "there is no topic '{}'", target.name);
+    cluster::Leadership leadership{
+        .leader = model::BrokerId{static_cast<std::int32_t>(number(command, "by", -1))},
+        .term = model::Term{static_cast<std::int32_t>(number(command, "epoch", 0))},
+        .in_sync = {}};
+    for (const std::string& one : split(command.value("in-sync").value_or("")))
+      leadership.in_sync.emplace_back(parse<std::int32_t>(one));
+    CHECK(others.table.learn({topic->id, model::PartitionIndex{target.number.value_or(0)}},
+                             leadership));
+  } else {
+    return std::nullopt;
+  }
   return "ok\n";
 }
 
@@ -169,8 +199,8 @@ std::int64_t ScriptedClient::number(const Command& command, std::string_view key
 }
 
 bool ScriptedClient::flag(const Command& command, std::string_view word) {
-  static const std::vector<std::string_view> kWords = {"all",  "create!", "later",
-                                                       "none", "stable",  "validate"};
+  static const std::vector<std::string_view> kWords = {
+      "all", "create!", "leaders", "later", "none", "same-factor", "stable", "validate"};
   return std::find(kWords.begin(), kWords.end(), word) != kWords.end() &&
          std::find(command.arguments.begin(), command.arguments.end(), word) !=
              command.arguments.end();

@@ -12,6 +12,11 @@
 // different answers are told apart.
 // `broker shards=2 KEY=VALUE …` begins anew with another broker.
 //
+// With `broker cluster=yes` it is one of a cluster whose other brokers are what the script says:
+//   enroll 1 rack=b
+//   alive 1
+//   leads orders:0 by=1 epoch=5 in-sync=1,2
+//
 // Members of groups: `as=NAME` speaks on a connection of that name, and the member id that it is
 // given is known by that name from then on:
 //   join readers as=a protocols=range topics=orders later
@@ -66,6 +71,8 @@ class ScriptedClient {
   static void add_offset_rows(std::map<std::string, Row>& table);
   static void add_telemetry_rows(std::map<std::string, Row>& table);
   std::string restart(const Command& command);
+  /// nullopt: the command is none of these.
+  std::optional<std::string> set_cluster(const Command& command);
   std::vector<Target> targets(const Command& command) const;
   static std::int64_t number(const Command& command, std::string_view key, std::int64_t otherwise);
   static bool flag(const Command& command, std::string_view word);

@@ -105,7 +105,7 @@ std::string ScriptedClient::elect(const Command& command, std::int16_t version) 
   return out;
 }
 
-/// move TOPIC:PARTITION … to=0,1 (without: ends the move)
+/// move TOPIC:PARTITION … to=0,1 (without: ends the move), same-factor: only as many as there are
 std::string ScriptedClient::move(const Command& command, std::int16_t version) {
   wire::AlterPartitionReassignmentsRequest request;
   for (const Target& target : targets(command)) {
@@ -121,6 +121,7 @@ std::string ScriptedClient::move(const Command& command, std::int16_t version) {
       }
     }
   }
+  request.allow_replication_factor_change = !flag(command, "same-factor");
   const auto response = client_->call(request, version);
   std::string out = shown(response.error_code, response.error_message) + "\n";
   for (const auto& topic : response.responses) {
@@ -155,8 +156,17 @@ std::string ScriptedClient::moves(const Command& command, std::int16_t version) 
     request.topics->push_back({target.name, {target.number.value_or(0)}});
   }
   const auto response = client_->call(request, version);
-  return fmt::format("{} moves={}\n", shown(response.error_code, response.error_message),
-                     response.topics.size());
+  std::string out = fmt::format("{} moves={}\n", shown(response.error_code, response.error_message),
+                                response.topics.size());
+  for (const auto& topic : response.topics) {
+    for (const auto& partition : topic.partitions) {
+      out += fmt::format("  {}:{} replicas=[{}] adding=[{}] removing=[{}]\n", topic.name,
+                         partition.partition_index, fmt::join(partition.replicas, " "),
+                         fmt::join(partition.adding_replicas, " "),
+                         fmt::join(partition.removing_replicas, " "));
+    }
+  }
+  return out;
 }
 
 std::string ScriptedClient::quorum(const Command& command, std::int16_t version) {

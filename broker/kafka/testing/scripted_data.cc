@@ -41,6 +41,20 @@ common::Bytes batch_for(const common::ScriptCommand& command) {
   return batch_of(values, options, common::Timestamp{number("time", 1'700'000'000'000)});
 }
 
+/// Whom an error points to; empty: nobody.
+template <typename Leader>
+std::string hint(const Leader& leader) {
+  if (leader.leader_id < 0) return "";
+  return fmt::format(" leader={} epoch={}", leader.leader_id, leader.leader_epoch);
+}
+template <typename Endpoints>
+std::string addresses(const Endpoints& endpoints) {
+  std::string out;
+  for (const auto& one : endpoints)
+    out += fmt::format("  broker {} at {}:{}\n", one.node_id, one.host, one.port);
+  return out;
+}
+
 }  // namespace
 
 std::string ScriptedClient::produce(const Command& command, std::int16_t version) {
@@ -68,7 +82,8 @@ std::string ScriptedClient::produce(const Command& command, std::int16_t version
     return "connection closed\n";
   }
   std::string out;
-  for (const auto& topic : client_->call(request, version).responses) {
+  const auto response = client_->call(request, version);
+  for (const auto& topic : response.responses) {
     for (const auto& partition : topic.partition_responses) {
       out += fmt::format("{} base={}", shown(partition.error_code, partition.error_message),
                          partition.base_offset);
@@ -78,10 +93,10 @@ std::string ScriptedClient::produce(const Command& command, std::int16_t version
         out += fmt::format(" record {}: {}", error.batch_index,
                            error.batch_index_error_message.value_or(""));
       }
-      out += '\n';
+      out += hint(partition.current_leader) + '\n';
     }
   }
-  return out;
+  return out + addresses(response.node_endpoints);
 }
 
 std::string ScriptedClient::fetch(const Command& command, std::int16_t version) {
@@ -89,6 +104,7 @@ std::string ScriptedClient::fetch(const Command& command, std::int16_t version) 
   request.max_bytes = static_cast<std::int32_t>(number(command, "max", 1 << 20));
   request.isolation_level = static_cast<std::int8_t>(number(command, "isolation", 0));
   request.session_epoch = -1;
+  request.rack_id = command.value("rack").value_or("");
   for (const Target& target : targets(command)) {
     auto& topic = request.topics.emplace_back();
     topic.topic = target.name;
@@ -112,10 +128,13 @@ std::string ScriptedClient::fetch(const Command& command, std::int16_t version) 
       for (const std::string& value : values) {
         short_values.push_back(value.size() > 20 ? fmt::format("({} bytes)", value.size()) : value);
       }
-      out += fmt::format(" [{}]\n", fmt::join(short_values, " "));
+      out += fmt::format(" [{}]", fmt::join(short_values, " "));
+      if (partition.preferred_read_replica >= 0)
+        out += fmt::format(" nearer={}", partition.preferred_read_replica);
+      out += hint(partition.current_leader) + '\n';
     }
   }
-  return out;
+  return out + addresses(response.node_endpoints);
 }
 
 std::string ScriptedClient::offsets(const Command& command, std::int16_t version) {

@@ -1,7 +1,10 @@
 #include "broker/kafka/testing/test_broker.h"
 
+#include <fmt/format.h>
+
 #include <utility>
 
+#include "broker/metadata/machine_cluster.h"
 #include "common/endian.h"
 
 namespace millrace::kafka::testing {
@@ -87,26 +90,23 @@ TestBroker::TestBroker(TestBrokerOptions options) : transport_(std::make_unique<
   for (auto& shard : shards_) {
     shard->set_peers(peers);
     shard->set_loggers(&loggers_);
+    if (options.neighbours) shard->set_neighbours(&others_);
   }
   writer_ = std::make_unique<service::MetadataWriter>(*shards_[0]);
   shards_[0]->set_metadata_writer(writer_.get());
   bool ready = false;
   writer_->replay([&](const common::Result<void>& replayed) { ready = replayed.ok(); });
   CHECK(world_.run_until([&] { return ready; }));
-  ready = false;
   metadata::RegisterBroker registration;
   registration.broker.id = identity->node;
   registration.broker.directory = identity->directory;
   registration.broker.endpoints = {{"kafka", "broker.test", 9092}};
   registration.broker.shards = static_cast<std::int32_t>(options.shards);
-  service::MetadataWriter::decide_on<metadata::NoOutcome>(
-      *shards_[0],
-      [registration](const metadata::Image& image) {
-        return metadata::decide(image, registration);
-      },
-      [&](const common::Result<metadata::NoOutcome>& registered) { ready = registered.ok(); });
-  CHECK(world_.run_until([&] { return ready; }));
+  registration.broker.level_max = metadata::kFeatureLevelMax;
+  change(registration);
+  if (options.neighbours) change(metadata::SetFeatureLevel{metadata::kClusterLevel});
   for (auto& shard : shards_) shard->open_partitions();
+  writer_->clean_up();
   for (auto& shard : shards_) {
     servers_.push_back(std::make_unique<Server>(
         Server::Parts{.shard = *shard,
@@ -116,6 +116,29 @@ TestBroker::TestBroker(TestBrokerOptions options) : transport_(std::make_unique<
                       .log = [this](std::string_view line) { log_.emplace_back(line); }}));
     if (options.serve) servers_.back()->serve();
   }
+}
+
+template <typename Command>
+void TestBroker::change(Command command) {
+  bool done = false;
+  service::MetadataWriter::decide_on<metadata::NoOutcome>(
+      *shards_[0],
+      [command](const metadata::Image& image) { return metadata::decide(image, command); },
+      [&](const common::Result<metadata::NoOutcome>& changed) {
+        CHECK(changed.ok(), "{}", changed.error().detail);
+        done = true;
+      });
+  CHECK(world_.run_until([&] { return done; }));
+}
+
+void TestBroker::enroll(model::BrokerId id, const std::string& rack) {
+  metadata::RegisterBroker registration;
+  registration.broker.id = id;
+  registration.broker.directory.bytes[0] = static_cast<std::uint8_t>(100 + id.value());
+  registration.broker.endpoints = {{"kafka", fmt::format("broker-{}.test", id), 9092}};
+  registration.broker.rack = rack;
+  registration.broker.level_max = metadata::kFeatureLevelMax;
+  change(registration);
 }
 
 TestBroker::~TestBroker() {

@@ -20,6 +20,7 @@
 #include "broker/model/record.h"
 #include "broker/service/loggers.h"
 #include "broker/service/metadata_writer.h"
+#include "broker/service/testing/fake_neighbours.h"
 #include "broker/wire/header.h"
 #include "broker/wire/messages/create_topics.h"
 #include "broker/wire/messages/fetch.h"
@@ -108,6 +109,8 @@ struct TestBrokerOptions {
   bool serve = true;
   /// What clients are told to connect to; an empty host: where they came.
   env::Endpoint advertised{"broker.test", 9092};
+  /// Of a cluster, whose other brokers are what the test says (TestBroker::others).
+  bool neighbours = false;
 };
 
 class TestBroker {
@@ -122,6 +125,10 @@ class TestBroker {
   MemoryStoreOptions& storage() { return *storage_; }
   const std::vector<std::string>& log() const { return log_; }
   ConnectionCount& connections() { return *connections_; }
+  /// What the shards believe of other brokers.
+  service::testing::FakeNeighbours& others() { return others_; }
+  /// Another broker registers, at broker-ID.test:9092.
+  void enroll(model::BrokerId id, const std::string& rack = "");
   /// Ends everything in the order of a clean stop.
   void stop();
 
@@ -130,6 +137,9 @@ class TestBroker {
                               std::vector<wire::CreateTopicsRequest::Config> configs = {});
 
  private:
+  template <typename Command>
+  void change(Command command);
+
   env::testing::SimWorld world_{42};
   env::testing::SimDisk hardware_{world_};
   std::vector<env::testing::SimLoop*> loops_;
@@ -138,6 +148,7 @@ class TestBroker {
   std::shared_ptr<ConnectionCount> connections_ = std::make_shared<ConnectionCount>();
   std::unique_ptr<env::Transport> transport_;
   MemoryLoggers loggers_;
+  service::testing::FakeNeighbours others_;
   std::vector<std::unique_ptr<service::Shard>> shards_;
   std::unique_ptr<service::MetadataWriter> writer_;
   std::vector<std::unique_ptr<Server>> servers_;
