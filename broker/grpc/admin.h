@@ -46,9 +46,45 @@ class Admin final : public v1::Admin::CallbackService {
   ::grpc::ServerUnaryReactor* AlterConfigs(::grpc::CallbackServerContext* context,
                                            const v1::AlterConfigsRequest* request,
                                            v1::AlterConfigsResponse* response) override;
+  // admin_cluster.cc
   ::grpc::ServerUnaryReactor* DescribeCluster(::grpc::CallbackServerContext* context,
                                               const v1::DescribeClusterRequest* request,
                                               v1::DescribeClusterResponse* response) override;
+  ::grpc::ServerUnaryReactor* ClusterHealth(::grpc::CallbackServerContext* context,
+                                            const v1::ClusterHealthRequest* request,
+                                            v1::ClusterHealthResponse* response) override;
+  ::grpc::ServerUnaryReactor* ListPartitions(::grpc::CallbackServerContext* context,
+                                             const v1::ListPartitionsRequest* request,
+                                             v1::ListPartitionsResponse* response) override;
+  // admin_brokers.cc
+  ::grpc::ServerUnaryReactor* DrainBroker(::grpc::CallbackServerContext* context,
+                                          const v1::DrainBrokerRequest* request,
+                                          v1::DrainBrokerResponse* response) override;
+  ::grpc::ServerUnaryReactor* CancelDrain(::grpc::CallbackServerContext* context,
+                                          const v1::CancelDrainRequest* request,
+                                          v1::CancelDrainResponse* response) override;
+  ::grpc::ServerUnaryReactor* DecommissionBroker(::grpc::CallbackServerContext* context,
+                                                 const v1::DecommissionBrokerRequest* request,
+                                                 v1::DecommissionBrokerResponse* response) override;
+  ::grpc::ServerUnaryReactor* AcquireRestartPermit(
+      ::grpc::CallbackServerContext* context, const v1::AcquireRestartPermitRequest* request,
+      v1::AcquireRestartPermitResponse* response) override;
+  ::grpc::ServerUnaryReactor* ReleaseRestartPermit(
+      ::grpc::CallbackServerContext* context, const v1::ReleaseRestartPermitRequest* request,
+      v1::ReleaseRestartPermitResponse* response) override;
+  // admin_partitions.cc
+  ::grpc::ServerUnaryReactor* MovePartition(::grpc::CallbackServerContext* context,
+                                            const v1::MovePartitionRequest* request,
+                                            v1::MovePartitionResponse* response) override;
+  ::grpc::ServerUnaryReactor* CancelMove(::grpc::CallbackServerContext* context,
+                                         const v1::CancelMoveRequest* request,
+                                         v1::CancelMoveResponse* response) override;
+  ::grpc::ServerUnaryReactor* TransferLeader(::grpc::CallbackServerContext* context,
+                                             const v1::TransferLeaderRequest* request,
+                                             v1::TransferLeaderResponse* response) override;
+  ::grpc::ServerUnaryReactor* RecoverPartition(::grpc::CallbackServerContext* context,
+                                               const v1::RecoverPartitionRequest* request,
+                                               v1::RecoverPartitionResponse* response) override;
   // admin_groups.cc
   ::grpc::ServerUnaryReactor* ListGroups(::grpc::CallbackServerContext* context,
                                          const v1::ListGroupsRequest* request,

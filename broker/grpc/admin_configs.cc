@@ -1,8 +1,9 @@
+#include <charconv>
 #include <utility>
 
 #include "broker/grpc/admin.h"
+#include "broker/grpc/admin_calls.h"
 #include "broker/service/configs.h"
-#include "broker/service/log_dirs.h"
 
 namespace millrace::grpc {
 namespace {
@@ -43,39 +44,50 @@ const char* source_name(service::ConfigSource source) {
   return "unknown";
 }
 
-/// An advertised address for people: one without a host (each Kafka client is told the address it
-/// came to) shows as where the broker listens.
-std::string shown(env::Endpoint advertised, const model::ListenAddress& listening) {
-  if (advertised.host.empty())
-    advertised.host = listening.host.empty() ? "0.0.0.0" : listening.host;
-  return advertised.text();
+void describe_configs(service::Shard& shard, const v1::DescribeConfigsRequest& request,
+                      v1::DescribeConfigsResponse& response, const UnaryAnswer& answer) {
+  const auto type = resource_type(request.type());
+  if (!type.ok()) return answer.fail(type.error());
+  service::ConfigQuery query{.type = *type, .name = request.name(), .keys = std::nullopt};
+  if (request.keys_size() > 0) query.keys.emplace(request.keys().begin(), request.keys().end());
+  const std::vector<service::ConfigAnswer> answers = service::describe_configs(shard, {query});
+  if (answers.front().code != ErrorCode::kNone)
+    return answer.fail(answers.front().code, answers.front().detail);
+  for (const service::ConfigEntry& entry : answers.front().entries) {
+    v1::Config& out = *response.add_configs();
+    out.set_name(entry.name);
+    if (entry.value) out.set_value(*entry.value);
+    out.set_source(source_name(entry.source));
+    out.set_read_only(entry.read_only);
+    out.set_sensitive(entry.sensitive);
+    out.set_documentation(entry.documentation);
+  }
+  answer.ok();
+}
+
+/// What a broker was started with is known to itself only. -1: any broker can answer.
+model::BrokerId who_knows(const service::Shard& shard, const v1::DescribeConfigsRequest& request) {
+  std::int32_t id = -1;
+  const std::string& name = request.name();
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), id);
+  const bool whole = error == std::errc{} && end == name.data() + name.size();
+  if (request.type() != v1::RESOURCE_TYPE_BROKER || !whole) return model::BrokerId{-1};
+  const model::BrokerId broker{id};
+  return shard.alive(broker) ? broker : model::BrokerId{-1};
 }
 
 }  // namespace
 
+const Forwardable<v1::DescribeConfigsRequest, v1::DescribeConfigsResponse> kDescribeConfigs{
+    "DescribeConfigs", describe_configs};
+
 ::grpc::ServerUnaryReactor* Admin::DescribeConfigs(::grpc::CallbackServerContext* context,
                                                    const v1::DescribeConfigsRequest* request,
                                                    v1::DescribeConfigsResponse* response) {
-  return on_shard(context, dealer_, [request, response](service::Shard& shard, UnaryAnswer answer) {
-    const auto type = resource_type(request->type());
-    if (!type.ok()) return answer.fail(type.error());
-    service::ConfigQuery query{.type = *type, .name = request->name(), .keys = std::nullopt};
-    if (request->keys_size() > 0)
-      query.keys.emplace(request->keys().begin(), request->keys().end());
-    const std::vector<service::ConfigAnswer> answers = service::describe_configs(shard, {query});
-    if (answers.front().code != ErrorCode::kNone)
-      return answer.fail(answers.front().code, answers.front().detail);
-    for (const service::ConfigEntry& entry : answers.front().entries) {
-      v1::Config& out = *response->add_configs();
-      out.set_name(entry.name);
-      if (entry.value) out.set_value(*entry.value);
-      out.set_source(source_name(entry.source));
-      out.set_read_only(entry.read_only);
-      out.set_sensitive(entry.sensitive);
-      out.set_documentation(entry.documentation);
-    }
-    answer.ok();
-  });
+  return on_shard(
+      context, dealer_, [request, response](service::Shard& shard, const UnaryAnswer& answer) {
+        run_at(shard, who_knows(shard, *request), kDescribeConfigs, *request, *response, answer);
+      });
 }
 
 ::grpc::ServerUnaryReactor* Admin::AlterConfigs(::grpc::CallbackServerContext* context,
@@ -104,35 +116,6 @@ std::string shown(env::Endpoint advertised, const model::ListenAddress& listenin
                              }
                              answer.ok();
                            });
-  });
-}
-
-::grpc::ServerUnaryReactor* Admin::DescribeCluster(::grpc::CallbackServerContext* context,
-                                                   const v1::DescribeClusterRequest*,
-                                                   v1::DescribeClusterResponse* response) {
-  return on_shard(context, dealer_, [response](service::Shard& shard, UnaryAnswer answer) {
-    service::describe_log_dirs(shard, [&shard, response,
-                                       answer](common::Result<service::LogDirs> dirs) {
-      if (!dirs.ok()) return answer.fail(dirs.error());
-      const service::Identity& identity = shard.identity();
-      response->set_cluster_id(identity.cluster_id);
-      response->set_controller(identity.node.value());
-      v1::Broker& broker = *response->add_brokers();
-      broker.set_id(identity.node.value());
-      broker.set_kafka_endpoint(shown(identity.kafka_advertised, shard.settings().kafka_listen));
-      broker.set_grpc_endpoint(shown(identity.grpc_advertised, shard.settings().grpc_listen));
-      broker.set_rack(shard.settings().rack);
-      broker.set_directory_id(identity.directory.text());
-      broker.set_version(identity.version);
-      response->set_topics(static_cast<std::int64_t>(shard.image().topics().size()));
-      response->set_partitions(shard.image().partition_total());
-      std::uint64_t bytes = 0;
-      for (const service::PartitionSize& size : dirs->partitions) bytes += size.bytes;
-      response->set_log_bytes(static_cast<std::int64_t>(bytes));
-      response->set_disk_free_bytes(static_cast<std::int64_t>(dirs->space.free));
-      response->set_disk_total_bytes(static_cast<std::int64_t>(dirs->space.total));
-      answer.ok();
-    });
   });
 }
 

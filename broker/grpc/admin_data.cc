@@ -1,8 +1,7 @@
 #include <utility>
 
 #include "broker/grpc/admin.h"
-#include "broker/service/offsets.h"
-#include "broker/service/producers.h"
+#include "broker/service/offsets_anywhere.h"
 
 namespace millrace::grpc {
 namespace {
@@ -10,6 +9,9 @@ namespace {
 using model::ErrorCode;
 using model::Offset;
 using model::PartitionIndex;
+
+/// How long leaders of partitions are looked for.
+constexpr auto kSeekMax = std::chrono::seconds(5);
 
 /// The partitions a request names, or all of the topic when it names none.
 std::vector<std::int32_t> chosen(const google::protobuf::RepeatedField<std::int32_t>& named,
@@ -47,17 +49,17 @@ common::Timestamp time_of(const v1::ListOffsetsRequest& request) {
       items.push_back({{{}, request->topic(), PartitionIndex{partition}}, Offset{offset}});
       partitions.push_back(partition);
     }
-    service::delete_records(shard, std::move(items),
-                            [partitions = std::move(partitions), response,
-                             answer](std::vector<service::DeleteRecordsOutcome> outcomes) {
-                              for (std::size_t i = 0; i < outcomes.size(); ++i) {
-                                if (outcomes[i].code != ErrorCode::kNone)
-                                  return answer.fail(outcomes[i].code, outcomes[i].detail);
-                                (*response->mutable_log_start_offsets())[partitions[i]] =
-                                    outcomes[i].low_watermark.value();
-                              }
-                              answer.ok();
-                            });
+    service::delete_records_anywhere(shard, std::move(items), kSeekMax,
+                                     [partitions = std::move(partitions), response,
+                                      answer](std::vector<service::DeleteRecordsOutcome> outcomes) {
+                                       for (std::size_t i = 0; i < outcomes.size(); ++i) {
+                                         if (outcomes[i].code != ErrorCode::kNone)
+                                           return answer.fail(outcomes[i].code, outcomes[i].detail);
+                                         (*response->mutable_log_start_offsets())[partitions[i]] =
+                                             outcomes[i].low_watermark.value();
+                                       }
+                                       answer.ok();
+                                     });
   });
 }
 
@@ -73,19 +75,20 @@ common::Timestamp time_of(const v1::ListOffsetsRequest& request) {
       queries.push_back(
           {.target = {topic->id, topic->name, PartitionIndex{partition}}, .at = time_of(*request)});
     }
-    service::list_offsets(shard, std::move(queries), replica::Isolation::kReadUncommitted,
-                          [partitions = std::move(partitions), response,
-                           answer](std::vector<service::OffsetAnswer> found) {
-                            for (std::size_t i = 0; i < found.size(); ++i) {
-                              if (found[i].code != ErrorCode::kNone)
-                                return answer.fail(found[i].code, found[i].detail);
-                              v1::PartitionOffset& out = *response->add_offsets();
-                              out.set_partition(partitions[i]);
-                              out.set_offset(found[i].offset.value());
-                              out.set_timestamp_ms(found[i].timestamp.value());
-                            }
-                            answer.ok();
-                          });
+    service::list_offsets_anywhere(shard, std::move(queries), replica::Isolation::kReadUncommitted,
+                                   kSeekMax,
+                                   [partitions = std::move(partitions), response,
+                                    answer](std::vector<service::OffsetAnswer> found) {
+                                     for (std::size_t i = 0; i < found.size(); ++i) {
+                                       if (found[i].code != ErrorCode::kNone)
+                                         return answer.fail(found[i].code, found[i].detail);
+                                       v1::PartitionOffset& out = *response->add_offsets();
+                                       out.set_partition(partitions[i]);
+                                       out.set_offset(found[i].offset.value());
+                                       out.set_timestamp_ms(found[i].timestamp.value());
+                                     }
+                                     answer.ok();
+                                   });
   });
 }
 
@@ -113,8 +116,8 @@ common::Timestamp time_of(const v1::ListOffsetsRequest& request) {
     std::vector<service::PartitionRef> targets;
     for (const std::int32_t partition : partitions)
       targets.push_back({topic->id, topic->name, PartitionIndex{partition}});
-    service::describe_producers(
-        shard, std::move(targets),
+    service::describe_producers_anywhere(
+        shard, std::move(targets), kSeekMax,
         [partitions = std::move(partitions), response,
          answer](std::vector<service::ProducersAnswer> answers) {
           for (std::size_t i = 0; i < answers.size(); ++i) {

@@ -8,6 +8,7 @@
 
 #include "broker/coordinator/names.h"
 #include "broker/grpc/admin.h"
+#include "broker/grpc/admin_calls.h"
 #include "broker/grpc/utf8.h"
 #include "broker/service/group_lag.h"
 #include "broker/service/group_offsets.h"
@@ -197,108 +198,192 @@ void fill(v1::OffsetReset& out, const service::OffsetResetRow& row) {
                                            : row.detail);
 }
 
+void list_with_lag(service::Shard& shard, service::GroupFilter filter,
+                   v1::ListGroupsResponse& response, const UnaryAnswer& answer) {
+  service::group_lags(shard, [filter = std::move(filter), &response,
+                              answer](std::vector<service::GroupLagSummary> groups) {
+    for (const service::GroupLagSummary& group : groups) {
+      if (!wanted(filter, group.group)) continue;
+      v1::GroupSummary& out = *response.add_groups();
+      fill(out, group.group);
+      out.set_members(group.members);
+      out.set_lag(group.lag);
+      out.set_not_fetching(group.not_fetching);
+    }
+    answer.ok();
+  });
+}
+
+/// Of this broker's coordinators.
+void list_groups(service::Shard& shard, const v1::ListGroupsRequest& request,
+                 v1::ListGroupsResponse& response, const UnaryAnswer& answer) {
+  const auto states = values_of(request.states(), coordinator::state_named, "state");
+  if (!states.ok()) return answer.fail(states.error());
+  const auto types = values_of(request.types(), coordinator::type_named, "type");
+  if (!types.ok()) return answer.fail(types.error());
+  const service::GroupFilter filter{.states = *states, .types = *types};
+  if (request.with_lag()) return list_with_lag(shard, filter, response, answer);
+  service::list_groups(
+      shard, filter,
+      [&response, answer](common::Result<std::vector<coordinator::GroupSummary>> groups) {
+        if (!groups.ok()) return answer.fail(groups.error());
+        for (const coordinator::GroupSummary& group : *groups) fill(*response.add_groups(), group);
+        answer.ok();
+      });
+}
+
+void describe_group(service::Shard& shard, const v1::DescribeGroupRequest& request,
+                    v1::DescribeGroupResponse& response, const UnaryAnswer& answer) {
+  service::describe_group_lag(
+      shard, request.name(), [&shard, &response, answer](const service::GroupLag& lag) {
+        if (!lag.group.status.ok())
+          return answer.fail(lag.group.status.code, lag.group.status.detail);
+        fill(response, shard, lag);
+        answer.ok();
+      });
+}
+
+void delete_group(service::Shard& shard, const v1::DeleteGroupRequest& request,
+                  v1::DeleteGroupResponse&, const UnaryAnswer& answer) {
+  service::delete_groups(shard, {request.name()},
+                         [answer](const std::vector<coordinator::Status>& outcomes) {
+                           if (!outcomes.front().ok())
+                             return answer.fail(outcomes.front().code, outcomes.front().detail);
+                           answer.ok();
+                         });
+}
+
+void reset_offsets(service::Shard& shard, const v1::ResetGroupOffsetsRequest& request,
+                   v1::ResetGroupOffsetsResponse& response, const UnaryAnswer& answer) {
+  auto reset = read_reset(request);
+  if (!reset.ok()) return answer.fail(reset.error());
+  service::reset_group_offsets(
+      shard, std::move(reset).value(),
+      [&response, answer](const common::Result<std::vector<service::OffsetResetRow>>& rows) {
+        if (!rows.ok()) return answer.fail(rows.error());
+        for (const service::OffsetResetRow& row : *rows) fill(*response.add_partitions(), row);
+        answer.ok();
+      });
+}
+
+void delete_offsets(service::Shard& shard, const v1::DeleteGroupOffsetsRequest& request,
+                    v1::DeleteGroupOffsetsResponse& response, const UnaryAnswer& answer) {
+  if (request.topics().empty())
+    return answer.fail(ErrorCode::kInvalidRequest, "topics must say what to forget");
+  service::delete_group_offsets(
+      shard, request.group(), choices(request.topics()),
+      [&response, answer](const common::Result<std::vector<service::DeletedOffsetRow>>& rows) {
+        if (!rows.ok()) return answer.fail(rows.error());
+        for (const service::DeletedOffsetRow& row : *rows) {
+          v1::DeletedOffset& out = *response.add_partitions();
+          out.set_topic(row.topic);
+          out.set_partition(row.partition);
+          if (row.code == ErrorCode::kNone) continue;
+          out.set_error(error_name(row.code));
+          out.set_error_message(std::string(model::error_row(row.code).meaning));
+        }
+        answer.ok();
+      });
+}
+
+/// The lists of all brokers that are there, as one. Lives on the asking shard's loop.
+class GatheredList final : public std::enable_shared_from_this<GatheredList> {
+ public:
+  GatheredList(service::Shard& shard, const v1::ListGroupsRequest& request,
+               v1::ListGroupsResponse& response, UnaryAnswer answer)
+      : shard_(shard), request_(request), response_(response), answer_(std::move(answer)) {}
+
+  void start() {
+    std::vector<model::BrokerId> brokers{shard_.identity().node};
+    for (const auto& [id, broker] : shard_.image().brokers()) {
+      if (id != shard_.identity().node && shard_.alive(id)) brokers.push_back(id);
+    }
+    for (const model::BrokerId broker : brokers) {
+      auto part = std::make_shared<Part>(shared_from_this());
+      ++missing_;
+      run_at(shard_, broker, kListGroups, request_, part->response, UnaryAnswer(part));
+    }
+    arrived();
+  }
+
+ private:
+  /// What one broker says.
+  struct Part final : UnaryCall {
+    explicit Part(std::shared_ptr<GatheredList> list) : whole(std::move(list)) {}
+    void ok() override {
+      for (v1::GroupSummary& group : *response.mutable_groups())
+        whole->groups_[group.name()] = std::move(group);
+      whole->arrived();
+    }
+    void fail(model::ErrorCode code, const std::string& detail) override {
+      // A broker that is gone by now leads nothing: its groups are elsewhere, or will be.
+      if (code != ErrorCode::kBrokerNotAvailable) whole->error_ = common::Error{code, detail};
+      whole->arrived();
+    }
+    std::shared_ptr<GatheredList> whole;
+    v1::ListGroupsResponse response;
+  };
+
+  void arrived() {
+    if (--missing_ > 0) return;
+    if (error_) return answer_.fail(*error_);
+    for (auto& [name, group] : groups_) *response_.add_groups() = std::move(group);
+    answer_.ok();
+  }
+
+  service::Shard& shard_;
+  const v1::ListGroupsRequest& request_;
+  v1::ListGroupsResponse& response_;
+  const UnaryAnswer answer_;
+  std::map<std::string, v1::GroupSummary> groups_;
+  std::optional<common::Error> error_;
+  std::size_t missing_ = 1;  // held until all are asked
+};
+
 }  // namespace
+
+const Forwardable<v1::ListGroupsRequest, v1::ListGroupsResponse> kListGroups{"ListGroups",
+                                                                             list_groups};
+const Forwardable<v1::DescribeGroupRequest, v1::DescribeGroupResponse> kDescribeGroup{
+    "DescribeGroup", describe_group};
+const Forwardable<v1::DeleteGroupRequest, v1::DeleteGroupResponse> kDeleteGroup{"DeleteGroup",
+                                                                                delete_group};
+const Forwardable<v1::ResetGroupOffsetsRequest, v1::ResetGroupOffsetsResponse> kResetGroupOffsets{
+    "ResetGroupOffsets", reset_offsets};
+const Forwardable<v1::DeleteGroupOffsetsRequest, v1::DeleteGroupOffsetsResponse>
+    kDeleteGroupOffsets{"DeleteGroupOffsets", delete_offsets};
 
 ::grpc::ServerUnaryReactor* Admin::ListGroups(::grpc::CallbackServerContext* context,
                                               const v1::ListGroupsRequest* request,
                                               v1::ListGroupsResponse* response) {
-  return on_shard(context, dealer_, [request, response](service::Shard& shard, UnaryAnswer answer) {
-    const auto states = values_of(request->states(), coordinator::state_named, "state");
-    if (!states.ok()) return answer.fail(states.error());
-    const auto types = values_of(request->types(), coordinator::type_named, "type");
-    if (!types.ok()) return answer.fail(types.error());
-    const service::GroupFilter filter{.states = *states, .types = *types};
-    if (request->with_lag()) {
-      return service::group_lags(
-          shard, [filter, response, answer](std::vector<service::GroupLagSummary> groups) {
-            for (const service::GroupLagSummary& group : groups) {
-              if (!wanted(filter, group.group)) continue;
-              v1::GroupSummary& out = *response->add_groups();
-              fill(out, group.group);
-              out.set_members(group.members);
-              out.set_lag(group.lag);
-              out.set_not_fetching(group.not_fetching);
-            }
-            answer.ok();
-          });
-    }
-    service::list_groups(
-        shard, filter,
-        [response, answer](common::Result<std::vector<coordinator::GroupSummary>> groups) {
-          if (!groups.ok()) return answer.fail(groups.error());
-          std::sort(groups->begin(), groups->end(),
-                    [](const auto& a, const auto& b) { return a.group < b.group; });
-          for (const coordinator::GroupSummary& group : *groups)
-            fill(*response->add_groups(), group);
-          answer.ok();
-        });
-  });
+  return on_shard(context, dealer_,
+                  [request, response](service::Shard& shard, const UnaryAnswer& answer) {
+                    std::make_shared<GatheredList>(shard, *request, *response, answer)->start();
+                  });
 }
 
 ::grpc::ServerUnaryReactor* Admin::DescribeGroup(::grpc::CallbackServerContext* context,
                                                  const v1::DescribeGroupRequest* request,
                                                  v1::DescribeGroupResponse* response) {
-  return on_shard(context, dealer_, [request, response](service::Shard& shard, UnaryAnswer answer) {
-    service::describe_group_lag(
-        shard, request->name(), [&shard, response, answer](const service::GroupLag& lag) {
-          if (!lag.group.status.ok())
-            return answer.fail(lag.group.status.code, lag.group.status.detail);
-          fill(*response, shard, lag);
-          answer.ok();
-        });
-  });
+  return on_coordinator(context, dealer_, kDescribeGroup, request->name(), request, response);
 }
 
 ::grpc::ServerUnaryReactor* Admin::DeleteGroup(::grpc::CallbackServerContext* context,
                                                const v1::DeleteGroupRequest* request,
-                                               v1::DeleteGroupResponse*) {
-  return on_shard(context, dealer_, [request](service::Shard& shard, UnaryAnswer answer) {
-    service::delete_groups(shard, {request->name()},
-                           [answer](const std::vector<coordinator::Status>& outcomes) {
-                             if (!outcomes.front().ok())
-                               return answer.fail(outcomes.front().code, outcomes.front().detail);
-                             answer.ok();
-                           });
-  });
+                                               v1::DeleteGroupResponse* response) {
+  return on_coordinator(context, dealer_, kDeleteGroup, request->name(), request, response);
 }
 
 ::grpc::ServerUnaryReactor* Admin::ResetGroupOffsets(::grpc::CallbackServerContext* context,
                                                      const v1::ResetGroupOffsetsRequest* request,
                                                      v1::ResetGroupOffsetsResponse* response) {
-  return on_shard(context, dealer_, [request, response](service::Shard& shard, UnaryAnswer answer) {
-    auto reset = read_reset(*request);
-    if (!reset.ok()) return answer.fail(reset.error());
-    service::reset_group_offsets(
-        shard, std::move(reset).value(),
-        [response, answer](const common::Result<std::vector<service::OffsetResetRow>>& rows) {
-          if (!rows.ok()) return answer.fail(rows.error());
-          for (const service::OffsetResetRow& row : *rows) fill(*response->add_partitions(), row);
-          answer.ok();
-        });
-  });
+  return on_coordinator(context, dealer_, kResetGroupOffsets, request->group(), request, response);
 }
 
 ::grpc::ServerUnaryReactor* Admin::DeleteGroupOffsets(::grpc::CallbackServerContext* context,
                                                       const v1::DeleteGroupOffsetsRequest* request,
                                                       v1::DeleteGroupOffsetsResponse* response) {
-  return on_shard(context, dealer_, [request, response](service::Shard& shard, UnaryAnswer answer) {
-    if (request->topics().empty())
-      return answer.fail(ErrorCode::kInvalidRequest, "topics must say what to forget");
-    service::delete_group_offsets(
-        shard, request->group(), choices(request->topics()),
-        [response, answer](const common::Result<std::vector<service::DeletedOffsetRow>>& rows) {
-          if (!rows.ok()) return answer.fail(rows.error());
-          for (const service::DeletedOffsetRow& row : *rows) {
-            v1::DeletedOffset& out = *response->add_partitions();
-            out.set_topic(row.topic);
-            out.set_partition(row.partition);
-            if (row.code == ErrorCode::kNone) continue;
-            out.set_error(error_name(row.code));
-            out.set_error_message(std::string(model::error_row(row.code).meaning));
-          }
-          answer.ok();
-        });
-  });
+  return on_coordinator(context, dealer_, kDeleteGroupOffsets, request->group(), request, response);
 }
 
 }  // namespace millrace::grpc

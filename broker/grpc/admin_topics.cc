@@ -4,8 +4,8 @@
 
 #include "broker/grpc/admin.h"
 #include "broker/model/topic_name.h"
-#include "broker/service/log_dirs.h"
-#include "broker/service/offsets.h"
+#include "broker/service/cluster_report.h"
+#include "broker/service/partition_facts.h"
 #include "broker/service/topics.h"
 
 namespace millrace::grpc {
@@ -23,40 +23,64 @@ void fill(v1::TopicSummary& out, const metadata::Topic& topic) {
   out.set_internal(model::is_internal_topic(topic.name));
 }
 
-/// What DescribeTopic gathers: offsets of all partitions and their sizes.
+void fill(v1::PartitionDescription& out, const service::PartitionReport& partition,
+          const std::optional<service::PartitionFacts>& facts) {
+  out.set_partition(partition.key.index.value());
+  out.set_leader(partition.leader.value());
+  for (const model::BrokerId broker : partition.replicas) out.add_replicas(broker.value());
+  for (const model::BrokerId broker : partition.in_sync) out.add_in_sync(broker.value());
+  for (const model::BrokerId broker : partition.target) out.add_target(broker.value());
+  out.set_log_start_offset(facts ? facts->log_start.value() : -1);
+  out.set_high_watermark(facts ? facts->end.value() : -1);
+  out.set_size_bytes(facts ? facts->bytes : -1);
+}
+
+/// What DescribeTopic gathers. Lives on the asking shard's loop.
 struct Describing {
   std::shared_ptr<const metadata::Topic> topic;
-  std::vector<service::OffsetAnswer> offsets;
+  std::vector<model::PartitionKey> keys;
+  std::vector<service::KnownLeader> leaders;
+  std::vector<service::PartitionReport> partitions;
 };
 
-void describe(service::Shard& shard, Describing gathered, v1::DescribeTopicResponse& response,
-              UnaryAnswer answer) {
-  service::describe_log_dirs(shard, [&shard, gathered = std::move(gathered), &response,
-                                     answer](common::Result<service::LogDirs> dirs) {
-    if (!dirs.ok()) return answer.fail(dirs.error());
-    const metadata::Topic& topic = *gathered.topic;
-    fill(*response.mutable_topic(), topic);
-    for (const auto& [name, value] : topic.configs) (*response.mutable_configs())[name] = value;
-    for (std::int32_t i = 0; i < topic.partition_count(); ++i) {
-      v1::PartitionDescription& out = *response.add_partitions();
-      const service::OffsetAnswer& last = gathered.offsets[static_cast<std::size_t>(2 * i) + 1];
-      out.set_partition(i);
-      out.set_leader(shard.identity().node.value());
-      out.set_leader_epoch(last.leader_epoch.value());
-      for (const model::BrokerId broker : topic.partitions[static_cast<std::size_t>(i)]) {
-        out.add_replicas(broker.value());
-        out.add_in_sync(broker.value());
-      }
-      out.set_log_start_offset(gathered.offsets[static_cast<std::size_t>(2 * i)].offset.value());
-      out.set_high_watermark(last.offset.value());
+void describe(const Describing& gathered,
+              const std::vector<std::optional<service::PartitionFacts>>& facts,
+              v1::DescribeTopicResponse& response) {
+  const metadata::Topic& topic = *gathered.topic;
+  fill(*response.mutable_topic(), topic);
+  for (const auto& [name, value] : topic.configs) (*response.mutable_configs())[name] = value;
+  for (const service::PartitionReport& partition : gathered.partitions) {
+    const auto index = static_cast<std::size_t>(partition.key.index.value());
+    if (index >= facts.size()) continue;  // added since
+    v1::PartitionDescription& out = *response.add_partitions();
+    fill(out, partition, facts[index]);
+    out.set_leader_epoch(gathered.leaders[index].epoch.value());
+  }
+}
+
+void describe_topic(service::Shard& shard, std::shared_ptr<const metadata::Topic> topic,
+                    v1::DescribeTopicResponse& response, const UnaryAnswer& answer) {
+  auto gathered = std::make_shared<Describing>();
+  gathered->topic = std::move(topic);
+  for (std::int32_t i = 0; i < gathered->topic->partition_count(); ++i)
+    gathered->keys.push_back({gathered->topic->id, PartitionIndex{i}});
+  auto with_leaders = [&shard, gathered, &response,
+                       answer](std::vector<service::KnownLeader> leaders) {
+    gathered->leaders = std::move(leaders);
+    service::partition_facts(
+        shard, gathered->keys,
+        [gathered, &response, answer](std::vector<std::optional<service::PartitionFacts>> facts) {
+          describe(*gathered, facts, response);
+          answer.ok();
+        });
+  };
+  service::report_cluster(shard, [&shard, gathered, with_leaders = std::move(with_leaders)](
+                                     service::ClusterReport report) mutable {
+    for (service::PartitionReport& partition : report.partitions) {
+      if (partition.key.topic == gathered->topic->id)
+        gathered->partitions.push_back(std::move(partition));
     }
-    for (const service::PartitionSize& size : dirs->partitions) {
-      if (size.key.topic != topic.id || size.key.index.value() >= response.partitions_size())
-        continue;
-      response.mutable_partitions(size.key.index.value())
-          ->set_size_bytes(static_cast<std::int64_t>(size.bytes));
-    }
-    answer.ok();
+    service::known_leaders(shard, gathered->keys, std::move(with_leaders));
   });
 }
 
@@ -139,17 +163,7 @@ std::shared_ptr<const metadata::Topic> find_topic(const service::Shard& here,
   return on_shard(context, dealer_, [request, response](service::Shard& shard, UnaryAnswer answer) {
     const auto topic = find_topic(shard, request->name(), answer);
     if (topic == nullptr) return;
-    std::vector<service::OffsetQuery> queries;
-    for (std::int32_t i = 0; i < topic->partition_count(); ++i) {
-      const service::PartitionRef target{topic->id, topic->name, PartitionIndex{i}};
-      queries.push_back({.target = target, .at = service::kEarliest});
-      queries.push_back({.target = target, .at = service::kLatest});
-    }
-    service::list_offsets(
-        shard, std::move(queries), replica::Isolation::kReadUncommitted,
-        [&shard, topic, response, answer](std::vector<service::OffsetAnswer> offsets) {
-          describe(shard, {topic, std::move(offsets)}, *response, answer);
-        });
+    describe_topic(shard, topic, *response, answer);
   });
 }
 

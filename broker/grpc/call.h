@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -27,14 +28,34 @@ class Dealer {
   std::atomic<std::size_t> turn_{0};
 };
 
-/// One unary call's answer: used once, from any thread.
+/// Where the answer of a unary call goes: to a client, to another broker (forward.h), or to whoever
+/// tries again.
+class UnaryCall {
+ public:
+  virtual ~UnaryCall() = default;
+  virtual void ok() = 0;
+  virtual void fail(model::ErrorCode code, const std::string& detail) = 0;
+};
+
+/// One unary call's answer: used once.
 class UnaryAnswer {
  public:
-  UnaryAnswer(::grpc::CallbackServerContext* context, ::grpc::ServerUnaryReactor* reactor)
-      : context_(context), reactor_(reactor) {}
-  void ok() const { reactor_->Finish(::grpc::Status::OK); }
+  explicit UnaryAnswer(std::shared_ptr<UnaryCall> call) : call_(std::move(call)) {}
+  void ok() const { call_->ok(); }
   void fail(const common::Error& error) const { fail(error.code, error.detail); }
-  void fail(model::ErrorCode code, const std::string& detail) const {
+  void fail(model::ErrorCode code, const std::string& detail) const { call_->fail(code, detail); }
+
+ private:
+  std::shared_ptr<UnaryCall> call_;
+};
+
+/// A client's call; may be answered on any thread.
+class ClientCall final : public UnaryCall {
+ public:
+  ClientCall(::grpc::CallbackServerContext* context, ::grpc::ServerUnaryReactor* reactor)
+      : context_(context), reactor_(reactor) {}
+  void ok() override { reactor_->Finish(::grpc::Status::OK); }
+  void fail(model::ErrorCode code, const std::string& detail) override {
     context_->AddTrailingMetadata(kErrorMetadata, error_name(code));
     reactor_->Finish(to_status(code, detail));
   }
@@ -52,7 +73,8 @@ template <typename Work>
   ::grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   service::Shard& shard = dealer.next();
   shard.loop().post([&shard, work = std::move(work),
-                     answer = UnaryAnswer(context, reactor)]() mutable { work(shard, answer); });
+                     answer = UnaryAnswer(std::make_shared<ClientCall>(
+                         context, reactor))]() mutable { work(shard, answer); });
   return reactor;
 }
 

@@ -17,6 +17,8 @@ namespace {
 
 constexpr auto kWait = std::chrono::seconds(10);
 constexpr auto kRest = std::chrono::milliseconds(200);
+/// How long the leader of a partition is looked for at a time.
+constexpr auto kSeekMax = std::chrono::seconds(5);
 
 /// A later look may find it well. Damage does not heal, whatever Kafka clients are told of it.
 bool may_pass(ErrorCode code) {
@@ -74,14 +76,14 @@ void Feed::find(const std::vector<PartitionKey>& keys) {
                        .at = settings_.without_offset == Without::kEarliest ? service::kEarliest
                                                                             : service::kLatest});
   }
-  service::list_offsets(shard_, std::move(queries), replica::Isolation::kReadCommitted,
-                        [self = shared_from_this(),
-                         asked = std::move(asked)](std::vector<service::OffsetAnswer> answers) {
-                          // Through the loop: the answer may come inside the question.
-                          self->shard_.loop().post([self, asked, answers = std::move(answers)] {
-                            self->take_positions(asked, answers);
-                          });
-                        });
+  service::list_offsets_anywhere(
+      shard_, std::move(queries), replica::Isolation::kReadCommitted, kSeekMax,
+      [self = shared_from_this(),
+       asked = std::move(asked)](std::vector<service::OffsetAnswer> answers) {
+        // Through the loop: the answer may come inside the question.
+        self->shard_.loop().post(
+            [self, asked, answers = std::move(answers)] { self->take_positions(asked, answers); });
+      });
 }
 
 void Feed::take_positions(const std::vector<Asked>& asked,
@@ -175,18 +177,19 @@ void Feed::want() {
   std::rotate(command.items.begin(), command.items.begin() + turn, command.items.end());
   std::rotate(asked.begin(), asked.begin() + turn, asked.end());
   fetching_ = true;
-  fetch_ = service::fetch(shard_, std::move(command),
-                          [self = shared_from_this(), asked = std::move(asked)](
-                              std::vector<service::FetchOutcome> outcomes) mutable {
-                            // Through the loop: the answer may come before fetch() has returned its
-                            // handle.
-                            self->shard_.loop().post([self, asked = std::move(asked),
-                                                      outcomes = std::move(outcomes)]() mutable {
-                              self->fetching_ = false;
-                              self->fetch_.reset();
-                              self->take_outcomes(asked, outcomes);
-                            });
-                          });
+  fetch_ = service::fetch_anywhere(
+      shard_, std::move(command),
+      [self = shared_from_this(),
+       asked = std::move(asked)](std::vector<service::FetchOutcome> outcomes) mutable {
+        // Through the loop: the answer may come before fetch() has returned its
+        // handle.
+        self->shard_.loop().post(
+            [self, asked = std::move(asked), outcomes = std::move(outcomes)]() mutable {
+              self->fetching_ = false;
+              self->fetch_.reset();
+              self->take_outcomes(asked, outcomes);
+            });
+      });
   rest();
 }
 

@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "broker/grpc/record_decoder.h"
-#include "broker/service/fetch.h"
+#include "broker/service/fetch_anywhere.h"
 #include "broker/service/group_member.h"
-#include "broker/service/offsets.h"
+#include "broker/service/offsets_anywhere.h"
 
 namespace millrace::grpc {
 

@@ -9,6 +9,7 @@
 #include "broker/model/compression.h"
 #include "broker/model/partitioner.h"
 #include "broker/model/record.h"
+#include "broker/service/produce_anywhere.h"
 #include "broker/service/topics.h"
 
 namespace millrace::grpc {
@@ -22,6 +23,9 @@ constexpr int kRecordsMax = 10'000;
 /// A partition's records beyond this go into a further batch, so that max.message.bytes is met by
 /// any sensible request.
 constexpr std::size_t kBatchBytes = 512 << 10;
+/// How long a leader is looked for: longer than it takes to notice that one is gone, and to have
+/// another one.
+constexpr auto kSeekMax = std::chrono::seconds(10);
 
 /// A batch being filled, and which records of the request it holds.
 struct Draft {
@@ -181,11 +185,11 @@ void publish_to(service::Shard& here, const metadata::Topic& topic,
       .items = plan->items};
   // The bytes belong to the append from here on; the plan keeps only where they went.
   for (service::ProduceItem& item : plan->items) item.records = common::Bytes();
-  service::produce(here, std::move(command),
-                   [plan, &request, &response,
-                    done = std::move(done)](std::vector<service::ProduceOutcome> outcomes) mutable {
-                     done(fill(*plan, outcomes, request, response));
-                   });
+  service::produce_anywhere(here, std::move(command), kSeekMax,
+                            [plan, &request, &response, done = std::move(done)](
+                                std::vector<service::ProduceOutcome> outcomes) mutable {
+                              done(fill(*plan, outcomes, request, response));
+                            });
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "broker/grpc/admin.h"
+#include "broker/grpc/admin_calls.h"
 #include "broker/grpc/publisher.h"
 #include "broker/grpc/subscriber.h"
 
@@ -29,7 +30,15 @@ class RealServer final : public Server {
       : dealer_({shards.begin(), shards.end()}),
         publisher_(dealer_),
         subscriber_(dealer_),
-        admin_(dealer_) {}
+        admin_(dealer_) {
+    service::Shard& first = *shards.front();
+    first.loop().post([&first] {
+      service::serve_door(first, [&first](const common::Bytes& body,
+                                          common::Reply<common::Result<common::Bytes>> reply) {
+        answer_broker(first, body, std::move(reply));
+      });
+    });
+  }
   ~RealServer() override { stop(); }
 
   common::Result<void> listen(const env::Endpoint& endpoint) {

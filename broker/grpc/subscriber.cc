@@ -5,12 +5,14 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <utility>
 
 #include "broker/grpc/subscribe.h"
-#include "broker/service/fetch.h"
-#include "broker/service/offsets.h"
+#include "broker/service/fetch_anywhere.h"
+#include "broker/service/misrouted.h"
+#include "broker/service/offsets_anywhere.h"
 
 namespace millrace::grpc {
 namespace {
@@ -23,6 +25,10 @@ using model::PartitionIndex;
 constexpr std::size_t kResponseBytes = 1 << 20;
 constexpr std::size_t kResponseBytesMax = 32 << 20;
 constexpr auto kWait = std::chrono::seconds(10);
+/// How long the leader of a partition is looked for: longer than it takes to notice that one is
+/// gone, and to have another one.
+constexpr auto kSeekMax = std::chrono::seconds(10);
+constexpr auto kSeekPause = std::chrono::milliseconds(50);
 
 /// One Read call. Everything but the three callbacks runs on its shard's loop; one response is on
 /// its way at a time.
@@ -95,8 +101,8 @@ class ReadStream final : public ::grpc::ServerWriteReactor<v1::ReadResponse>,
       queries.push_back({.target = target(partition), .at = at});
       queries.push_back({.target = target(partition), .at = service::kLatest});
     }
-    service::list_offsets(
-        shard_, std::move(queries), replica::Isolation::kReadCommitted,
+    service::list_offsets_anywhere(
+        shard_, std::move(queries), replica::Isolation::kReadCommitted, kSeekMax,
         [self = shared_from_this(), partitions, start](std::vector<service::OffsetAnswer> answers) {
           self->located({partitions.begin(), partitions.end()}, start, answers);
         });
@@ -154,7 +160,7 @@ class ReadStream final : public ::grpc::ServerWriteReactor<v1::ReadResponse>,
     }
     if (request_.until_end() && asked_.empty()) return end(::grpc::Status::OK);
     if (request_.until_end()) command.wait_max = common::Duration{0};
-    fetching_ = service::fetch(
+    fetching_ = service::fetch_anywhere(
         shard_, std::move(command),
         [self = shared_from_this()](std::vector<service::FetchOutcome> outcomes) mutable {
           // Through the loop: the answer may come before fetch() has returned its
@@ -177,12 +183,27 @@ class ReadStream final : public ::grpc::ServerWriteReactor<v1::ReadResponse>,
   }
 
   void take(std::vector<service::FetchOutcome>& outcomes) {
+    bool missing = false;
     for (std::size_t i = 0; i < outcomes.size(); ++i) {
-      if (outcomes[i].code != ErrorCode::kNone) return fail({outcomes[i].code, outcomes[i].detail});
+      const service::FetchOutcome& outcome = outcomes[i];
+      if (service::is_misrouted(outcome.code) && may_seek()) {
+        missing = true;
+        continue;
+      }
+      if (outcome.code != ErrorCode::kNone) return fail({outcome.code, outcome.detail});
       for (common::Bytes& piece : outcomes[i].pieces)
         decoder_.add(PartitionIndex{asked_[i]}, places_[asked_[i]], std::move(piece));
     }
-    next();
+    if (!missing) seeking_since_.reset();
+    if (!missing || !decoder_.empty()) return next();
+    shard_.loop().after(kSeekPause, [self = shared_from_this()] { self->next(); });
+  }
+
+  /// Whether a partition without a leader is waited for any longer.
+  bool may_seek() {
+    const common::Instant now = shard_.clock().now();
+    if (!seeking_since_) seeking_since_ = now;
+    return now - *seeking_since_ < kSeekMax;
   }
 
   /// One portion of what was fetched. Through the loop when nothing of it is wanted, so that the
@@ -237,6 +258,8 @@ class ReadStream final : public ::grpc::ServerWriteReactor<v1::ReadResponse>,
   std::vector<std::int32_t> asked_;
   RecordDecoder decoder_;
   std::shared_ptr<service::FetchHandle> fetching_;
+  /// Some partition has had no leader since.
+  std::optional<common::Instant> seeking_since_;
   v1::ReadResponse response_;
   std::int64_t sent_ = 0;
   std::size_t bytes_max_ = kResponseBytes;
