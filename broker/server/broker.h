@@ -13,14 +13,20 @@ namespace millrace::server {
 
 class Broker {
  public:
-  /// Recovers the data directory and serves. Blocking. The error says what is wrong and what to do
-  /// about it.
+  static std::unique_ptr<Broker> create(const Options& options);
+  /// create() and open().
   static common::Result<std::unique_ptr<Broker>> start(const Options& options);
   virtual ~Broker() = default;
+  /// Recovers the data directory, joins the cluster and serves. Blocking, for as long as it takes
+  /// until enough other brokers are there. The error says what is wrong and what to do about it.
+  /// Once.
+  virtual common::Result<void> open() = 0;
+  /// open() gives up waiting for others: kShuttingDown. From any thread.
+  virtual void interrupt() = 0;
   /// "ready kafka=HOST:PORT grpc=HOST:PORT http=HOST:PORT": scripts wait for it.
   virtual std::string ready_line() const = 0;
-  /// Answers what is under way, writes everything behind, so that the next start has nothing to
-  /// replay. Blocking.
+  /// Gives leaderships away, answers what is under way, writes everything behind, so that the next
+  /// start has nothing to replay. Blocking. After open(), whatever became of it.
   virtual void stop() = 0;
 };
 

@@ -2,15 +2,11 @@
 // The thread sanitizer's stage runs it for what the simulator, with its one thread, cannot show.
 #include "broker/server/broker.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <map>
@@ -20,9 +16,9 @@
 #include "broker/env/testing/both_worlds.h"
 #include "broker/kafka/testing/test_broker.h"
 #include "broker/server/logging.h"
+#include "broker/server/testing/kafka_client.h"
 #include "broker/telemetry/testing/otlp_message.h"
 #include "broker/wire/messages/all.h"
-#include "common/endian.h"
 #include "millrace/v1/admin.grpc.pb.h"
 #include "millrace/v1/publisher.grpc.pb.h"
 #include "millrace/v1/subscriber.grpc.pb.h"
@@ -35,6 +31,9 @@ using kafka::testing::produce_request;
 using kafka::testing::values_in;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using testing::KafkaClient;
+using testing::kAnswerMax;
+using testing::Socket;
 
 constexpr int kPartitions = 6;
 constexpr int kProducers = 4;
@@ -44,83 +43,6 @@ constexpr int kPublished = 60;
 constexpr int kRecords = kProducers * kBatchesPerProducer * kRecordsPerBatch + kPublished;
 constexpr int kScrapes = 20;
 constexpr int kPassingTopics = 8;
-// Only a broker that hangs takes so long, sanitizer or not.
-constexpr timeval kAnswerMax{120, 0};
-
-/// A socket of a client, blocking.
-class Socket {
- public:
-  explicit Socket(const env::Endpoint& endpoint) : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(endpoint.port);
-    inet_pton(AF_INET, endpoint.host.c_str(), &address.sin_addr);
-    setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &kAnswerMax, sizeof(kAnswerMax));
-    CHECK(::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0,
-          "no broker at {}", endpoint.text());
-  }
-  ~Socket() { ::close(fd_); }
-  Socket(const Socket&) = delete;
-  Socket& operator=(const Socket&) = delete;
-
-  void send(std::string_view bytes) {
-    while (!bytes.empty()) {
-      const ssize_t sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-      if (sent <= 0) return;  // what is received then tells
-      bytes.remove_prefix(static_cast<std::size_t>(sent));
-    }
-  }
-  /// Fewer bytes: the broker closed the connection, or did not answer.
-  std::string receive(std::size_t size) {
-    std::string bytes(size, '\0');
-    std::size_t got = 0;
-    while (got < size) {
-      const ssize_t count = ::recv(fd_, bytes.data() + got, size - got, 0);
-      if (count <= 0) break;
-      got += static_cast<std::size_t>(count);
-    }
-    bytes.resize(got);
-    return bytes;
-  }
-
- private:
-  int fd_;
-};
-
-/// A Kafka connection that sends a request and waits for its answer.
-class KafkaClient {
- public:
-  explicit KafkaClient(const env::Endpoint& endpoint) : socket_(endpoint) {}
-
-  template <typename Request>
-  void send(const Request& request) {
-    socket_.send(
-        wire::encode_request(request, Request::kVersionMax, ++id_, "test").joined().text());
-  }
-  /// nullopt: the broker closed the connection.
-  template <typename Request>
-  std::optional<typename Request::Response> receive() {
-    const std::string front = socket_.receive(4);
-    if (front.size() < 4) return std::nullopt;
-    const auto length =
-        common::load_big<std::uint32_t>(reinterpret_cast<const std::uint8_t*>(front.data()));
-    const kafka::testing::Answer answer{common::Bytes::copy_of(socket_.receive(length))};
-    if (answer.frame.size() < length) return std::nullopt;
-    EXPECT_EQ(answer.correlation_id(), id_);
-    return kafka::testing::Client::decode<typename Request::Response>(answer, Request::kVersionMax);
-  }
-  template <typename Request>
-  typename Request::Response call(const Request& request) {
-    send(request);
-    auto response = receive<Request>();
-    EXPECT_TRUE(response.has_value()) << "no answer to " << request.debug();
-    return response ? std::move(*response) : typename Request::Response{};
-  }
-
- private:
-  Socket socket_;
-  std::int32_t id_ = 0;
-};
 
 class BrokerTest : public ::testing::Test {
  protected:

@@ -100,6 +100,12 @@ Result<Directory> format(env::Disk& disk, const std::string& path, const Directo
         fmt::format("{} is not empty and holds no millrace.json, but {}: choose an empty directory",
                     path, entry.name));
   }
+  if (wish.joins_others && wish.cluster_id.empty()) {
+    return Error{
+        ErrorCode::kInvalidConfig,
+        "cluster.id: give the cluster a name, the same on all brokers that metadata.voters "
+        "brings together"};
+  }
   Directory directory{
       .cluster_id = wish.cluster_id.empty() ? common::Uuid::random(random).text() : wish.cluster_id,
       .node = wish.node,

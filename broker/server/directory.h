@@ -24,11 +24,13 @@ struct DirectoryWish {
   std::string cluster_id;  // empty: any, or a random one for a new directory
   model::BrokerId node{0};
   std::uint32_t shards = 0;  // 0: as it is, or one per core for a new one
+  /// There are other brokers, so a new directory needs a cluster id that all of them know.
+  bool joins_others = false;
 };
 
 /// Reads millrace.json, or writes it into an empty directory. kForeignData: the directory holds
 /// other files, a newer format, or belongs to another cluster, node or number of shards than asked;
-/// the text says which and what to do.
+/// the text says which and what to do. kInvalidConfig: cluster.id is missing.
 common::Result<Directory> open_or_format(env::Disk& disk, const std::string& path,
                                          const DirectoryWish& wish, std::uint32_t cores,
                                          common::Random& random);

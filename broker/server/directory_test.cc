@@ -126,5 +126,17 @@ TEST_F(DirectoryTest, DamageIsNamedNotTrusted) {
   }
 }
 
+// Brokers that are to find each other must mean the same cluster; a directory that has one needs no
+// more.
+TEST_F(DirectoryTest, BrokersThatJoinOthersNameTheirCluster) {
+  const auto nameless = open({.joins_others = true});
+  ASSERT_FALSE(nameless.ok());
+  EXPECT_EQ(nameless.error().code, model::ErrorCode::kInvalidConfig);
+  EXPECT_THAT(nameless.error().detail, HasSubstr("cluster.id"));
+  EXPECT_EQ(disk_->exists("millrace.json").value(), false);
+  ASSERT_TRUE(open({.cluster_id = "orders", .joins_others = true}).ok());
+  EXPECT_EQ(open({.joins_others = true})->cluster_id, "orders");
+}
+
 }  // namespace
 }  // namespace millrace::server

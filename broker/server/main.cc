@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "broker/server/broker.h"
@@ -40,28 +41,44 @@ void keep_freed_memory() {
   mallopt(M_TRIM_THRESHOLD, kKeptAtTop);
 }
 
+/// Starts the broker on a thread of its own, so that signals are heard while it waits for others.
+/// Says `kOpeningFailed` to the process if it cannot.
+constexpr int kOpeningFailed = SIGUSR1;
+std::thread open_beside(Broker& broker, common::Result<void>& outcome) {
+  return std::thread([&broker, &outcome] {
+    outcome = broker.open();
+    if (!outcome.ok()) {
+      kill(getpid(), kOpeningFailed);
+      return;
+    }
+    std::printf("%s\n", broker.ready_line().c_str());
+    std::fflush(stdout);
+    log_info(broker.ready_line());
+  });
+}
+
 int serve(const Options& options) {
   keep_freed_memory();
   // Blocked before any thread exists, so that only the sigwait below sees them.
   sigset_t signals;
   sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
+  for (const int number : {SIGTERM, SIGINT, kOpeningFailed}) sigaddset(&signals, number);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   const model::BrokerSettings settings =
       model::resolve_broker_settings({.from_start = &options.config});
   set_up_logging(settings.log_format, settings.log_level);
   for (const std::string& warning : options.warnings) log_warning(warning);
-  auto broker = Broker::start(options);
-  if (!broker.ok()) return complain(kExitCannotServe, broker.error());
-  std::printf("%s\n", (*broker)->ready_line().c_str());
-  std::fflush(stdout);
-  log_info((*broker)->ready_line());
+  const std::unique_ptr<Broker> broker = Broker::create(options);
+  common::Result<void> opened;
+  std::thread opening = open_beside(*broker, opened);
   int signal_number = 0;
   sigwait(&signals, &signal_number);
-  log_info("event=stopping");
-  (*broker)->stop();
+  if (signal_number != kOpeningFailed) log_info("event=stopping");
+  broker->interrupt();
+  opening.join();
+  broker->stop();
+  if (signal_number == kOpeningFailed) return complain(kExitCannotServe, opened.error());
   log_info("event=stopped");
   return 0;
 }

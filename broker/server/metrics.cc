@@ -12,6 +12,7 @@
 
 #include "broker/server/exposition.h"
 #include "broker/server/group_metrics.h"
+#include "broker/server/replication_metrics.h"
 #include "broker/server/version.h"
 #include "broker/wire/messages/apis.h"
 #include "common/bytes.h"
@@ -43,6 +44,7 @@ struct Snapshot {
   std::int64_t partition_count = 0;
   std::int64_t damaged = 0;
   GroupCounts groups;
+  ReplicationCounts replication;
 };
 
 Snapshot take(const MetricSource& source) {
@@ -61,6 +63,7 @@ Snapshot take(const MetricSource& source) {
     if (partition->log().damage()) ++snapshot.damaged;
   }
   snapshot.groups = count_groups(*source.shard);
+  snapshot.replication = count_replication(*source.shard, source.mesh);
   telemetry::Clients& clients = source.shard->telemetry();
   snapshot.client_readings = clients.readings(source.shard->clock().now());
   snapshot.telemetry_clients = clients.size();
@@ -244,20 +247,22 @@ void add_process(Exposition& out, const std::vector<Snapshot>& snapshots, std::s
   }
   for (const auto& [name, counts] : topics) {
     const Labels labels{{"topic", name}};
-    out.gauge("millrace_topic_partitions", "Partitions of the topic.",
+    out.gauge("millrace_topic_partitions", "Replicas of the topic's partitions on this broker.",
               static_cast<double>(counts.partitions), labels);
-    out.gauge("millrace_topic_log_bytes", "Bytes of the topic's logs.",
+    out.gauge("millrace_topic_log_bytes", "Bytes of the topic's logs on this broker.",
               static_cast<double>(counts.log_bytes), labels);
     out.counter("millrace_topic_records_total",
-                "Records ever committed: the sum of the high watermarks.",
+                "Records ever committed: the sum of the high watermarks of the replicas here. Each "
+                "replica counts on its broker.",
                 static_cast<double>(counts.records_end), labels);
   }
 }
 
 }  // namespace
 
-std::string metrics_text(const std::vector<MetricSource>& sources) {
+std::string metrics_text(const std::vector<MetricSource>& sources, Membership* membership) {
   auto lags = begin_group_lags(*sources.front().shard);
+  auto cluster = begin_cluster_counts(*sources.front().shard, membership);
   std::vector<std::future<Snapshot>> pending;
   for (const MetricSource& source : sources) {
     auto promise = std::make_shared<std::promise<Snapshot>>();
@@ -271,12 +276,18 @@ std::string metrics_text(const std::vector<MetricSource>& sources) {
   }
   Exposition out;
   add_process(out, snapshots, sources.size() - snapshots.size());
+  std::vector<const ReplicationCounts*> replication;
   for (const Snapshot& snapshot : snapshots) {
     add_kafka(out, snapshot);
     add_storage(out, snapshot);
     add_group_counts(out, snapshot.shard, snapshot.groups);
+    add_replication(out, snapshot.shard, snapshot.replication);
     add_telemetry(out, snapshot);
+    replication.push_back(&snapshot.replication);
   }
+  add_replication_totals(out, replication);
+  if (cluster.wait_until(deadline) == std::future_status::ready)
+    add_cluster_counts(out, cluster.get());
   if (lags.wait_until(deadline) == std::future_status::ready) add_group_lags(out, lags.get());
   return out.text();
 }
