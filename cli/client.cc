@@ -41,9 +41,9 @@ Exit Client::report(const ::grpc::Status& status) const {
     case ::grpc::StatusCode::UNAVAILABLE:
     case ::grpc::StatusCode::DEADLINE_EXCEEDED:
       fmt::print(stderr,
-                 "millctl: no answer from {} ({}). Is the broker running, and is this its gRPC "
-                 "port? Name another with "
-                 "--broker HOST:PORT or MILLRACE_BROKER.\n",
+                 "millctl: not now, says {}: {}. If that is no answer of a broker: is it running, "
+                 "and is this its gRPC port? Name another with --broker HOST:PORT or "
+                 "MILLRACE_BROKER.\n",
                  global_.broker, status.error_message());
       return Exit::kUnreachable;
     case ::grpc::StatusCode::NOT_FOUND:

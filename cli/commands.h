@@ -12,9 +12,12 @@ void add_produce_command(CLI::App& app, const Global& global, Exit& exit);
 void add_consume_command(CLI::App& app, const Global& global, Exit& exit);
 void add_config_commands(CLI::App& app, const Global& global, Exit& exit);
 void add_cluster_commands(CLI::App& app, const Global& global, Exit& exit);
+void add_broker_commands(CLI::App& app, const Global& global, Exit& exit);
+void add_partition_commands(CLI::App& app, const Global& global, Exit& exit);
 void add_group_commands(CLI::App& app, const Global& global, Exit& exit);
 void add_why_command(CLI::App& app, const Global& global, Exit& exit);
 void add_doctor_command(CLI::App& app, const Global& global, Exit& exit);
+void add_local_commands(CLI::App& app, const Global& global, Exit& exit);
 void add_log_commands(CLI::App& app, const Global& global, Exit& exit);
 void add_completion_command(CLI::App& app, Exit& exit);
 

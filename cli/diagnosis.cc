@@ -46,10 +46,14 @@ void check_copies(const ClusterSeen& cluster, std::vector<Finding>& findings) {
       cluster.brokers < 3
           ? "One broker cannot keep a second copy. Put the data on replicated storage, and do not "
             "keep here what exists nowhere else"
-          : "Raise default.replication.factor to 3, and make such topics anew";
-  if (number_of(cluster.configs, "default.replication.factor") == 1) {
-    findings.push_back({Level::kWarning, "one-copy-default",
-                        "default.replication.factor is 1: new topics have one copy", "", advice});
+          : "Leave default.replication.factor at -1, and give such topics more copies: millctl "
+            "partition move TOPIC/N --to 0,1,2 --change-replication-factor";
+  const auto factor = number_of(cluster.configs, "default.replication.factor");
+  if (factor == 1 || (factor < 0 && cluster.brokers == 1)) {
+    findings.push_back(
+        {Level::kWarning, "one-copy-default",
+         fmt::format("default.replication.factor is {}: new topics have one copy", factor), "",
+         advice});
   }
   std::vector<std::string> single;
   for (const TopicSettingsSeen& topic : cluster.topics) {

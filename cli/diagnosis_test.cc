@@ -9,9 +9,11 @@
 namespace millrace::cli {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 /// Nothing about it is unsafe.
 ClusterSeen safe() {
@@ -48,6 +50,14 @@ std::vector<std::string> codes(const ClusterSeen& seen,
 TEST(Diagnosis, NothingOfASafeCluster) {
   EXPECT_THAT(codes(safe()), IsEmpty());
   EXPECT_EQ(exit_of(diagnose(safe(), {}), Level::kNote), Exit::kOk);
+}
+
+TEST(Diagnosis, TheDefaultOfCopiesIsOneOnlyForABrokerThatIsAlone) {
+  ClusterSeen seen = safe();
+  seen.configs["default.replication.factor"] = "-1";
+  EXPECT_THAT(codes(seen), Not(Contains("one-copy-default")));
+  seen.brokers = 1;
+  EXPECT_THAT(codes(seen), Contains("one-copy-default"));
 }
 
 TEST(Diagnosis, EachBrokerSettingHasItsRule) {

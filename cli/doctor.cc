@@ -36,7 +36,7 @@ namespace {
   seen.disk_free_bytes = cluster.disk_free_bytes();
   seen.disk_total_bytes = cluster.disk_total_bytes();
   status = read_configs(client, *admin, v1::RESOURCE_TYPE_BROKER,
-                        std::to_string(cluster.controller()), seen.configs);
+                        std::to_string(cluster.answered_by()), seen.configs);
   if (!status.ok()) return status;
   v1::ListTopicsResponse topics;
   context = client.context();

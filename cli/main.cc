@@ -25,14 +25,17 @@ int main(int argc, char** argv) {
   add_group_commands(app, global, exit);
   add_config_commands(app, global, exit);
   add_cluster_commands(app, global, exit);
+  add_broker_commands(app, global, exit);
+  add_partition_commands(app, global, exit);
   add_why_command(app, global, exit);
   add_doctor_command(app, global, exit);
+  add_local_commands(app, global, exit);
   add_log_commands(app, global, exit);
   add_completion_command(app, exit);
   app.footer(
       "exit codes: 0 done, 1 refused, 2 wrong usage, 3 not found, 4 no broker answered, 5 "
       "something "
-      "is wrong (why, doctor)");
+      "is not well (why, doctor, cluster health)");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& problem) {

@@ -113,6 +113,11 @@ std::string joined(const Numbers& numbers) {
   return fmt::format("{}", fmt::join(numbers, ","));
 }
 
+/// -1: its leader does not answer, or there is none.
+std::string known(std::int64_t number) {
+  return number < 0 ? "-" : std::to_string(number);
+}
+
 void print_description(const v1::DescribeTopicResponse& response) {
   fmt::print("topic {}  id {}  partitions {}  replication {}\n", response.topic().name(),
              response.topic().topic_id(), response.topic().partitions(),
@@ -121,13 +126,14 @@ void print_description(const v1::DescribeTopicResponse& response) {
        std::map<std::string, std::string>(response.configs().begin(), response.configs().end())) {
     fmt::print("  {} = {}\n", name, value);
   }
-  Table table(
-      {"PARTITION", "LEADER", "EPOCH", "REPLICAS", "IN SYNC", "START", "HIGH WATERMARK", "SIZE"});
+  Table table({"PARTITION", "LEADER", "EPOCH", "REPLICAS", "IN SYNC", "TARGET", "START",
+               "HIGH WATERMARK", "SIZE"});
   for (const v1::PartitionDescription& row : response.partitions()) {
-    table.add({std::to_string(row.partition()), std::to_string(row.leader()),
-               std::to_string(row.leader_epoch()), joined(row.replicas()), joined(row.in_sync()),
-               std::to_string(row.log_start_offset()), std::to_string(row.high_watermark()),
-               human_bytes(row.size_bytes())});
+    table.add({std::to_string(row.partition()), row.leader() < 0 ? "none" : known(row.leader()),
+               known(row.leader_epoch()), joined(row.replicas()), joined(row.in_sync()),
+               row.target().empty() ? "-" : joined(row.target()), known(row.log_start_offset()),
+               known(row.high_watermark()),
+               row.size_bytes() < 0 ? "-" : human_bytes(row.size_bytes())});
   }
   fmt::print("{}", table.text());
 }
@@ -154,6 +160,7 @@ Exit describe(const Global& global, const std::string& name) {
                     {"leader_epoch", row.leader_epoch()},
                     {"replicas", std::vector<int>(row.replicas().begin(), row.replicas().end())},
                     {"in_sync", std::vector<int>(row.in_sync().begin(), row.in_sync().end())},
+                    {"target", std::vector<int>(row.target().begin(), row.target().end())},
                     {"log_start_offset", row.log_start_offset()},
                     {"high_watermark", row.high_watermark()},
                     {"size_bytes", row.size_bytes()}});
