@@ -1,0 +1,94 @@
+#include "tests/sim/log_audit.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "tests/sim/replicas.h"
+
+namespace millrace::sim {
+namespace {
+
+constexpr std::size_t kReadBytes = 1 << 20;
+
+}  // namespace
+
+void LogAudit::start() {
+  for (Machine* machine : members_) {
+    for (const auto& [key, replica] : replicas_on(*machine)) {
+      auto copy = std::make_shared<Copy>();
+      copy->machine = machine->name();
+      copy->key = key;
+      copy->log = &replica->log();
+      copy->from = std::max(copy->log->start_offset(), copy->log->compacted_to());
+      copy->end = copy->log->end_offset();
+      copies_.push_back(std::move(copy));
+    }
+  }
+  to_read_ = copies_.size();
+  const auto copies = copies_;
+  for (const auto& copy : copies) read(copy, copy->from);
+}
+
+void LogAudit::read(const std::shared_ptr<Copy>& copy, model::Offset from) {
+  if (from >= copy->end) {
+    if (--to_read_ == 0) compare();
+    return;
+  }
+  copy->log->read(
+      from, {.up_to = copy->end, .bytes_max = kReadBytes},
+      [this, copy, from](common::Result<storage::ReadResult> result) {
+        if (result.ok() && result->next_offset > from) return take(copy, *result);
+        trace_.fail(fmt::format("{} {}-{}: its log cannot be read at {}: {}", copy->machine,
+                                copy->key.topic.text(), copy->key.index, from,
+                                result.ok() ? "it has a hole" : result.error().detail));
+      });
+}
+
+void LogAudit::take(const std::shared_ptr<Copy>& copy, const storage::ReadResult& result) {
+  for (const common::Bytes& piece : result.pieces) {
+    for (common::ByteView rest = piece; !rest.empty();) {
+      const auto batch = model::BatchView::parse(rest);
+      if (!batch.ok() || !batch->crc_matches()) {
+        return trace_.fail(fmt::format("{} {}-{}: its log holds a bad batch", copy->machine,
+                                       copy->key.topic.text(), copy->key.index));
+      }
+      copy->batches[batch->base_offset()] = {batch->leader_epoch(), batch->crc(),
+                                             batch->next_offset()};
+      rest = rest.subspan(batch->size());
+    }
+  }
+  read(copy, result.next_offset);
+}
+
+void LogAudit::compare() {
+  for (const auto& copy : copies_) copy->from = std::max(copy->from, copy->log->compacted_to());
+  for (std::size_t i = 0; i < copies_.size(); ++i) {
+    compare_committed(*copies_[i]);
+    for (std::size_t j = i + 1; j < copies_.size(); ++j)
+      if (copies_[i]->key == copies_[j]->key) compare(*copies_[i], *copies_[j]);
+  }
+  done_ = true;
+}
+
+void LogAudit::compare(const Copy& left, const Copy& right) {
+  const model::Offset from = std::max(left.from, right.from);
+  const bool same = std::equal(left.batches.lower_bound(from), left.batches.end(),
+                               right.batches.lower_bound(from), right.batches.end());
+  if (same && left.end == right.end) return;
+  trace_.fail(fmt::format("{}-{}: the logs of {} and {} differ behind {}", left.key.topic.text(),
+                          left.key.index, left.machine, right.machine, from));
+}
+
+void LogAudit::compare_committed(const Copy& copy) {
+  for (const auto& [base, id] : witness_.committed(copy.key)) {
+    if (base < copy.from) continue;
+    const auto there = copy.batches.find(base);
+    if (there != copy.batches.end() && there->second == id) continue;
+    trace_.fail(fmt::format("{} {}-{}: the batch at {}, which was committed in term {}, {}",
+                            copy.machine, copy.key.topic.text(), copy.key.index, base, id.term,
+                            there == copy.batches.end() ? "is gone" : "is another one now"));
+    return;
+  }
+}
+
+}  // namespace millrace::sim
