@@ -25,6 +25,8 @@ void check_log(const storage::CheckpointLog& log, std::uint32_t last_number) {
     CHECK(!segments[i].compacted() || segments[i].finished);
   }
   CHECK(segments.front().base <= log.state.start && log.state.start <= segments.back().end);
+  CHECK(log.state.producers.at <= segments.back().end);
+  CHECK(log.state.replica_state.size() <= storage::kStateBytesMax);
 }
 
 }  // namespace
@@ -34,8 +36,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const common::ByteView rest{data + 1, size - 1};
   storage::ByteWriter out;
   if ((data[0] & 1) != 0) {
-    out.put(std::uint64_t{0x315450435f524c4dULL});         // docs/formats/checkpoint.md
-    out.put(std::uint32_t{(data[0] & 2) != 0 ? 2U : 1U});  // the versions that are read
+    out.put(std::uint64_t{0x315450435f524c4dULL});  // docs/formats/checkpoint.md
+    const std::uint32_t older = (data[0] & 2) != 0 ? 2 : 1;
+    out.put((data[0] & 4) != 0 ? storage::kCheckpointVersion : older);
     out.put(kShard);
     out.raw(rest);
     out.put(common::crc32c(out.view()));

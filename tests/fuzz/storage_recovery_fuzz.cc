@@ -9,6 +9,7 @@
 #include "broker/env/testing/sim_disk.h"
 #include "broker/env/testing/sim_world.h"
 #include "broker/model/record.h"
+#include "broker/storage/checkpoint_file.h"
 #include "broker/storage/codec.h"
 #include "broker/storage/journal_format.h"
 #include "broker/storage/store.h"
@@ -50,7 +51,8 @@ std::vector<std::uint8_t> make_checkpoint(Input& in) {
   storage::ByteWriter out;
   const std::uint8_t kind = in.byte();
   out.put(std::uint64_t{0x315450435f524c4dULL});
-  out.put(std::uint32_t{(kind & 2) != 0 ? 2U : 1U});  // the versions that are read
+  const std::uint32_t older = (kind & 2) != 0 ? 2 : 1;
+  out.put((kind & 4) != 0 ? storage::kCheckpointVersion : older);
   out.put(std::uint32_t{0});
   out.put(kSalt);
   out.put(std::uint64_t{1});
@@ -90,6 +92,15 @@ common::Bytes make_payload(Input& in, const EntryHeader& header) {
     storage::ByteWriter out;
     out.put(std::int64_t{in.byte()});
     out.put(std::uint64_t{in.byte()} * 7);
+    if ((header.term.value() & 1) != 0) out.put(std::uint8_t{1});  // what was cut was damaged
+    return common::Bytes::copy_of(out.view());
+  }
+  if (header.type == EntryType::kLogReset) {
+    storage::ByteWriter out;
+    out.put(std::uint32_t{in.byte()});     // folder suffix
+    out.put(std::int64_t{in.byte()});      // time
+    out.put(std::int64_t{in.byte()} - 1);  // first offset of the term
+    out.sized(in.take(in.byte() % 20));    // producers
     return common::Bytes::copy_of(out.view());
   }
   if (header.type == EntryType::kSegmentsReplaced) {
@@ -111,7 +122,8 @@ std::vector<std::uint8_t> make_round(Input& in, std::uint64_t number) {
   RoundHeader frame{.salt = kSalt, .file_sequence = 1, .number = number};
   for (int left = in.byte() % 6; left >= 0; --left) {
     EntryHeader header;
-    header.type = static_cast<EntryType>(in.byte() % 11 + 1);
+    header.type =
+        static_cast<EntryType>(in.byte() % static_cast<unsigned>(storage::kLastEntryType) + 1);
     header.log = storage::LogNumber{in.byte() & 3U};
     header.offset = model::Offset{in.byte()};
     header.term = model::Term{in.byte()};
@@ -153,6 +165,12 @@ void use(storage::Store& store, env::testing::SimWorld& world) {
   }
   store.compact();
   world.run_for(std::chrono::milliseconds(10));
+  bool anew = false;
+  for (storage::Log* log : store.logs()) {
+    log->put_state(common::Bytes::copy_of("state"), [](common::Result<void>) {});
+    anew = !anew;
+    if (anew) log->reset(model::Offset{300}, std::nullopt, {}, [](common::Result<void>) {});
+  }
   store.apply_retention();
   bool closed = false;
   store.close([&](common::Result<void>) { closed = true; });
