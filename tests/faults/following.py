@@ -1,0 +1,142 @@
+"""Consumers that read while things break, and remember what they saw."""
+import threading
+import time
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+
+from harness.cluster import peer_is_kafka
+
+CLIENT = {"log_level": 0, "reconnect.backoff.ms": 10, "reconnect.backoff.max.ms": 100, "socket.timeout.ms": 3000,
+          "topic.metadata.refresh.fast.interval.ms": 50, "enable.auto.commit": False}
+
+
+class Following(threading.Thread):
+    """Reads all partitions from their beginning on, each to wherever it grows; whatever it was shown must stay true.
+
+    A record that comes out of order, a hole, an end that falls back, or a position that is not there any more is an error.
+    """
+
+    def __init__(self, bootstrap, topic, partitions, **config):
+        super().__init__(name="following %s" % topic, daemon=True)
+        self.topic = topic
+        self.seen = [[] for _ in range(partitions)]  # (producer, sequence) by offset
+        self.errors = []
+        self.done = threading.Event()
+        self.consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "unused", "auto.offset.reset": "error",
+                                  "fetch.wait.max.ms": 100, **CLIENT, **config})
+
+    def run(self):
+        try:
+            self.consumer.assign([TopicPartition(self.topic, p, OFFSET_BEGINNING) for p in range(len(self.seen))])
+            while not self.done.is_set() and not self.errors:
+                for message in self.consumer.consume(1000, timeout=0.1):
+                    self._take(message)
+                self._watermarks()
+        except KafkaException as failure:
+            self.errors.append("%s: %s" % (self.name, failure))
+        finally:
+            self.consumer.close()
+
+    def _take(self, message):
+        error = message.error()
+        if error is not None:
+            # What the client goes on trying by itself is none of ours: it is there, or it is missed at the end.
+            if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+                self.errors.append("%s: partition %d at %d: %s" % (
+                    self.name, message.partition(), len(self.seen[message.partition()]), error))
+            return
+        seen = self.seen[message.partition()]
+        if message.offset() != len(seen):
+            self.errors.append("%s: partition %d: offset %d came after %d" % (
+                self.name, message.partition(), message.offset(), len(seen) - 1))
+            return
+        producer, sequence = message.value().split(b":")
+        seen.append((producer.decode(), int(sequence)))
+
+    def _watermarks(self):
+        """Nobody may tell it that the log ends before what it was shown already."""
+        for partition, seen in enumerate(self.seen):
+            _, high = self.consumer.get_watermark_offsets(TopicPartition(self.topic, partition), cached=True)
+            if 0 <= high < len(seen) and not peer_is_kafka():  # followers of Apache Kafka do
+                self.errors.append("%s: partition %d was read up to %d, then said to end at %d" % (
+                    self.name, partition, len(seen), high))
+
+    def stop(self):
+        self.done.set()
+        self.join(30)
+        assert not self.is_alive(), self.name
+
+    def check(self, partition, found):
+        """found: [(offset, producer, sequence)], the whole log. What was read has to be the beginning of it."""
+        seen = self.seen[partition]
+        whole = [(producer, sequence) for _, producer, sequence in found]
+        assert len(seen) <= len(whole), "%s: partition %d: %d records were read, %d are left" % (
+            self.name, partition, len(seen), len(whole))
+        wrong = next((n for n, one in enumerate(seen) if one != whole[n]), None)
+        assert wrong is None, "%s: partition %d: offset %d was %s and is %s" % (self.name, partition, wrong, seen[wrong], whole[wrong])
+
+
+class Grouping(threading.Thread):
+    """The member of a group of one that commits what it has read. What was committed once never goes back, and nothing is left out."""
+
+    def __init__(self, bootstrap, group, topic, partitions, **config):
+        super().__init__(name="group %s" % group, daemon=True)
+        self.topic = topic
+        self.read = [set() for _ in range(partitions)]
+        self.committed = [0] * partitions  # what the coordinator has acknowledged
+        self.errors = []
+        self.commits = 0
+        self.done = threading.Event()
+        self.consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "auto.offset.reset": "earliest",
+                                  "session.timeout.ms": 10000, "fetch.wait.max.ms": 100, **CLIENT, **config})
+
+    def run(self):
+        try:
+            self.consumer.subscribe([self.topic], on_assign=self._assigned)
+            while not self.done.is_set() and not self.errors:
+                messages = self.consumer.consume(500, timeout=0.1)
+                for message in messages:
+                    if message.error() is None:
+                        self.read[message.partition()].add(message.offset())
+                if messages:
+                    self._commit()
+        except KafkaException as failure:
+            self.errors.append("%s: %s" % (self.name, failure))
+        finally:
+            self.consumer.close()
+
+    def _assigned(self, consumer, partitions):
+        """Begins where the group stands, which may not lie before what was acknowledged."""
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            try:
+                standing = consumer.committed(partitions, timeout=5)
+                break
+            except KafkaException:
+                continue
+        else:
+            self.errors.append("%s: its offsets could not be read for a minute" % self.name)
+            return
+        for one in standing:
+            if max(one.offset, 0) < self.committed[one.partition]:
+                self.errors.append("%s: partition %d was committed to %d and stands at %d" % (
+                    self.name, one.partition, self.committed[one.partition], one.offset))
+
+    def _commit(self):
+        try:
+            stored = self.consumer.commit(asynchronous=False)
+        except KafkaException:
+            return  # not acknowledged; what was read comes again, or the next commit covers it
+        for one in stored or []:
+            if one.error is None:
+                self.committed[one.partition] = max(self.committed[one.partition], one.offset)
+                self.commits += 1
+
+    def stop(self):
+        self.done.set()
+        self.join(60)
+        assert not self.is_alive(), self.name
+
+    def missing(self, ends):
+        """Of each partition, how many records it has not read yet, when they end there."""
+        return [end - len(self.read[partition]) for partition, end in enumerate(ends)]
