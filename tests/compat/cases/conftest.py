@@ -11,6 +11,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from harness import wire  # noqa: E402
 from harness.broker import Broker, Running  # noqa: E402
+from harness.cluster import Cluster  # noqa: E402
 from harness.drivers import PROGRAMS, Driver, java_command, missing  # noqa: E402
 from harness.grpc_client import GrpcClient  # noqa: E402
 from harness.kcat import Kcat  # noqa: E402
@@ -23,10 +24,36 @@ GROUP_SETTINGS = {"group.initial.rebalance.delay.ms": 100, "group.consumer.sessi
                   "group.consumer.min.session.timeout.ms": 6000, "group.consumer.heartbeat.interval.ms": 1000,
                   "group.consumer.min.heartbeat.interval.ms": 1000}
 
+BROKERS = int(os.environ.get("MILLRACE_BROKERS", 1))
+# Of the cases that one broker has to pass, those that a cluster may answer differently; those of CLUSTER_FILE need one.
+CLUSTER_FILE = "test_cluster.py"
+CLUSTER_CASES = {
+    "test_clients.py": re.compile(r"(test_each_writes|test_each_reads).*(zstd|none)|test_acks.*all|test_pause|test_replay|test_offsets"),
+    "test_topics.py": re.compile(r"test_(create_list|producing_to_no|more_partitions|deleted_and)"),
+    "test_groups.py": re.compile(r"test_members_share.*(java|confluent|kafkajs|aiokafka)|test_clients_of_all|test_partitions_of.*java"),
+    "test_grpc.py": re.compile(r"test_(published|publish_stream|idempotent|read_|topics_are)"),
+    "test_grpc_groups.py": re.compile(r"test_(two_share|mixed_with|offsets_are)"),
+}
+
+
+def pytest_collection_modifyitems(config, items):
+    """MILLRACE_BROKERS=3: the cases of a cluster; without it, those of one broker."""
+    def wanted(item):
+        if item.path.name == CLUSTER_FILE or BROKERS == 1:
+            return (item.path.name == CLUSTER_FILE) == (BROKERS > 1)
+        return item.path.name in CLUSTER_CASES and CLUSTER_CASES[item.path.name].search(item.name)
+
+    config.hook.pytest_deselected(items=[item for item in items if not wanted(item)])
+    items[:] = [item for item in items if wanted(item)]
+
 
 @pytest.fixture(scope="session")
 def broker():
-    """The broker of the run: ours, or the one that MILLRACE_BOOTSTRAP names."""
+    """The broker of the run, or a cluster of them: ours, or the one that MILLRACE_BOOTSTRAP names."""
+    if BROKERS > 1:
+        with Cluster(BROKERS, **GROUP_SETTINGS) as own:
+            yield own
+        return
     address = os.environ.get("MILLRACE_BOOTSTRAP")
     if address:
         yield Running(address, os.environ.get("MILLRACE_GRPC"))
@@ -46,7 +73,8 @@ def broker_survives(request):
 
 @pytest.fixture(scope="session")
 def bootstrap(broker):
-    return broker.kafka
+    """Of a cluster the first broker: a client finds the others by itself."""
+    return broker.kafka.split(",")[0]
 
 
 @pytest.fixture(scope="session")
@@ -100,13 +128,15 @@ def topic(request):
 
 
 @pytest.fixture
-def make_topic(clients, topic):
+def make_topic(broker, clients, topic):
     """make_topic(partitions=3, config={...}) creates the test's topic and answers its name once metadata shows it."""
 
     def make(partitions=1, config=None):
         admin = clients("confluent")
-        admin.create_topic(topic=topic, partitions=partitions, replication=1, config=config)
+        admin.create_topic(topic=topic, partitions=partitions, replication=min(BROKERS, 3), config=config)
         eventually(lambda: topic in admin.list_topics()["topics"], "topic %s is listed" % topic)
+        if BROKERS > 1:
+            broker.await_known(topic)
         return topic
 
     return make

@@ -1,4 +1,5 @@
 """Every client produces and consumes; what one writes, every other reads the same (A01, A02, A04, A08, A21)."""
+import os
 import threading
 import time
 import uuid
@@ -11,6 +12,7 @@ from harness.waiting import eventually
 
 WRITERS = ["kafka_python_2", "kafka_python_3", "confluent", "aiokafka", "kafkajs", "kafka_go", "java", "kcat"]
 READERS = ["kafka_python_2", "kafka_python_3", "confluent", "aiokafka", "kafka_go", "java", "kcat"]
+REPLICATION = min(3, int(os.environ.get("MILLRACE_BROKERS", 1)))
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 PER_WRITER = 20
 
@@ -45,7 +47,7 @@ class Written:
     def topic(self, codec):
         if codec not in self.topics:
             self.topics[codec] = "codec-%s-%s" % (codec, uuid.uuid4().hex[:8])
-            self.clients("confluent").create_topic(topic=self.topics[codec], partitions=len(WRITERS), replication=1)
+            self.clients("confluent").create_topic(topic=self.topics[codec], partitions=len(WRITERS), replication=REPLICATION)
             for at, writer in enumerate(WRITERS):
                 self.failures[writer, codec] = self._write(writer, codec, at)
         return self.topics[codec]

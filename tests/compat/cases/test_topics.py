@@ -131,7 +131,7 @@ def test_more_partitions_live(clients, make_topic, name):
     clients("java").create_partitions(topic=topic, total=4)
     found = clients(name).call("watch_wait", topic=topic, partitions=4)
     assert found["partition"] == 3 and found["offset"] == 0
-    assert clients("java").describe_topic(topic=topic)["partitions"][3]["leader"] >= 0
+    eventually(lambda: clients("java").describe_topic(topic=topic)["partitions"][3]["leader"] >= 0, "it is told who leads the new one")
 
 
 def test_every_admin_adds_partitions(admin, clients, make_topic):

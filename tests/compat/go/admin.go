@@ -14,7 +14,12 @@ func offsets(ctx context.Context, command Command) (answer, error) {
 	if command.Timestamp != nil {
 		wanted = append(wanted, kafka.TimeOffsetOf(command.Partition, time.UnixMilli(*command.Timestamp)))
 	}
-	found, err := client(command).ListOffsets(ctx, &kafka.ListOffsetsRequest{
+	// The shared transport looks for topics every few seconds, and asks any broker about one that it does not know yet.
+	transport := &kafka.Transport{}
+	defer transport.CloseIdleConnections()
+	asking := client(command)
+	asking.Transport = transport
+	found, err := asking.ListOffsets(ctx, &kafka.ListOffsetsRequest{
 		Topics: map[string][]kafka.OffsetRequest{command.Topic: wanted},
 	})
 	if err != nil {

@@ -34,7 +34,7 @@ func acksOf(text json.RawMessage) kafka.RequiredAcks {
 
 func produce(ctx context.Context, command Command) (answer, error) {
 	writer := &kafka.Writer{
-		Addr: kafka.TCP(command.Bootstrap), Topic: command.Topic, Balancer: chosenOrMurmur2{}, RequiredAcks: acksOf(command.Acks),
+		Addr: kafka.TCP(command.brokers()...), Topic: command.Topic, Balancer: chosenOrMurmur2{}, RequiredAcks: acksOf(command.Acks),
 		Compression: codecs[command.Codec], BatchTimeout: 5 * time.Millisecond, BatchBytes: 8 << 20,
 		AllowAutoTopicCreation: true,
 	}
@@ -126,7 +126,7 @@ func consume(ctx context.Context, command Command) (answer, error) {
 
 func readInto(ctx context.Context, command Command, partition int, found chan<- kafka.Message) error {
 	reader := kafka.NewReader(kafka.ReaderConfig{
-		Brokers: []string{command.Bootstrap}, Topic: command.Topic, Partition: partition,
+		Brokers: command.brokers(), Topic: command.Topic, Partition: partition,
 		MinBytes: 1, MaxBytes: 10 << 20, MaxWait: 200 * time.Millisecond,
 	})
 	defer reader.Close()

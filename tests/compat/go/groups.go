@@ -64,7 +64,7 @@ func groupStart(_ context.Context, command Command) (answer, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	current = &member{
 		reader: kafka.NewReader(kafka.ReaderConfig{
-			Brokers: []string{command.Bootstrap}, GroupID: command.Group, Topic: command.Topic,
+			Brokers: command.brokers(), GroupID: command.Group, Topic: command.Topic,
 			GroupBalancers: []kafka.GroupBalancer{balancer}, SessionTimeout: session, HeartbeatInterval: session / 6,
 			RebalanceTimeout: 10 * time.Second, JoinGroupBackoff: 500 * time.Millisecond, MaxWait: 100 * time.Millisecond,
 			StartOffset: kafka.FirstOffset,

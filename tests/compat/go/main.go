@@ -9,9 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
 )
 
 // Header is a pair in JSON: ["name", "base64"].
@@ -58,6 +60,9 @@ type Command struct {
 	Member       MemberOptions     `json:"member"`
 	Offsets      map[string]int64  `json:"offsets"`
 }
+
+// brokers are the addresses to begin with.
+func (c Command) brokers() []string { return strings.Split(c.Bootstrap, ",") }
 
 type answer map[string]interface{}
 
@@ -121,6 +126,9 @@ func errorOf(err error) answer {
 	if errors.As(err, &code) {
 		return answer{"code": int(code), "type": code.Title(), "message": err.Error()}
 	}
+	if errors.Is(err, protocol.ErrNoLeader) {
+		return answer{"code": int(kafka.LeaderNotAvailable), "type": kafka.LeaderNotAvailable.Title(), "message": err.Error()}
+	}
 	var large kafka.MessageTooLargeError
 	if errors.As(err, &large) {
 		return answer{"code": 10, "type": "MessageTooLargeError", "message": err.Error()}
@@ -129,5 +137,5 @@ func errorOf(err error) answer {
 }
 
 func client(command Command) *kafka.Client {
-	return &kafka.Client{Addr: kafka.TCP(command.Bootstrap), Timeout: 10 * time.Second}
+	return &kafka.Client{Addr: kafka.TCP(command.brokers()...), Timeout: 10 * time.Second}
 }

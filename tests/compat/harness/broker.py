@@ -19,9 +19,13 @@ def binary(name="millrace"):
 
 
 class Broker:
-    """One broker. start() may be called again after stop() or kill(): the data stays until close()."""
+    """One broker. start() may be called again after stop() or kill(): the data stays until close().
 
-    def __init__(self, data=None, kafka="127.0.0.1:0", **settings):
+    `prefix`: what its command line begins with, as a program that moves it to another network.
+    """
+
+    def __init__(self, data=None, kafka="127.0.0.1:0", prefix=(), **settings):
+        self.prefix = list(prefix)
         self.own_data = data is None
         self.data = data or tempfile.mkdtemp(prefix="millrace-test-")
         self.settings = {"kafka.listen": kafka, "internal.listen": "127.0.0.1:0", "grpc.listen": "127.0.0.1:0",
@@ -29,18 +33,27 @@ class Broker:
         self.settings.update({name.replace("__", "."): str(value) for name, value in settings.items()})
         self.process = None
         self.kafka = self.grpc = self.http = None
-        self.start_seconds = None
+        self.launched = self.start_seconds = None
         self.log_path = self.data.rstrip("/") + ".log"
 
     def start(self):
-        arguments = [binary(), "--data", self.data] + ["--%s=%s" % item for item in self.settings.items()]
-        started = time.monotonic()
-        with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL,
-                                            env=ENVIRONMENT)
-        self._await_ready(started + START_SECONDS)
-        self.start_seconds = time.monotonic() - started
+        self.launch()
+        self.await_ready()
         return self
+
+    def command(self):
+        return [binary(), "--data", self.data] + ["--%s=%s" % item for item in self.settings.items()]
+
+    def launch(self):
+        """Starts the process; await_ready() has to follow."""
+        self.launched = time.monotonic()
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(self.prefix + self.command(), stdout=subprocess.PIPE, stderr=log,
+                                            stdin=subprocess.DEVNULL, env=ENVIRONMENT)
+
+    def await_ready(self, seconds=START_SECONDS):
+        self._await_ready(self.launched + seconds)
+        self.start_seconds = time.monotonic() - self.launched
 
     def _await_ready(self, end):
         text = b""
@@ -82,6 +95,18 @@ class Broker:
 
     def signal(self, number):
         os.kill(self.pid, number)
+
+    def pause(self):
+        """SIGSTOP: it keeps its connections and does nothing."""
+        self.signal(signal.SIGSTOP)
+
+    def resume(self):
+        self.signal(signal.SIGCONT)
+
+    def wipe(self):
+        """Everything that it kept is gone, as after a new disk. It must not run."""
+        assert not self.running()
+        shutil.rmtree(self.data, ignore_errors=True)
 
     def kill(self):
         """kill -9, and wait until it is gone."""

@@ -11,7 +11,7 @@ from grpc_tools import protoc
 from harness.drivers import HERE, pack, unpack
 
 PROTO = os.path.join(os.path.dirname(os.path.dirname(HERE)), "proto")
-FILES = ["record", "publisher", "subscriber", "admin"]
+FILES = ["record", "publisher", "subscriber", "cluster", "admin"]
 CALL_SECONDS = 20
 
 

@@ -51,6 +51,36 @@ def metadata(topics, version=1, correlation=1):
     return header(METADATA, version, correlation) + body
 
 
+def leaders(answer):
+    """{partition: leader} of the only topic in a Metadata v1 answer."""
+    at = 4
+
+    def number(shape):
+        nonlocal at
+        value, = struct.unpack_from(">" + shape, answer, at)
+        at += struct.calcsize(shape)
+        return value
+
+    def skip(size):
+        nonlocal at
+        at += max(size, 0)
+
+    def text():
+        skip(number("h"))
+
+    for _ in range(number("i")):
+        number("i"), text(), number("i"), text()  # a broker
+    number("i"), number("i"), number("h"), text(), number("b")
+    found = {}
+    for _ in range(number("i")):
+        number("h")
+        partition, leader = number("i"), number("i")
+        for _ in range(2):
+            skip(4 * number("i"))
+        found[partition] = leader
+    return found
+
+
 def api_versions(version=0, correlation=1):
     body = b"" if version < 3 else b"\0" + b"\x04raw" + b"\x021" + b"\0"
     return header(API_VERSIONS, version, correlation) + body

@@ -89,7 +89,7 @@ final class AdminOperations {
       answer.put("topic_id", found.topicId().toString());
       ArrayNode partitions = answer.putArray("partitions");
       for (TopicPartitionInfo info : found.partitions()) {
-        partitions.addObject().put("partition", info.partition()).put("leader", info.leader().id())
+        partitions.addObject().put("partition", info.partition()).put("leader", info.leader() == null ? -1 : info.leader().id())
             .put("replicas", info.replicas().size()).put("in_sync", info.isr().size());
       }
     });

@@ -16,7 +16,7 @@ const codecs = { none: 0, gzip: 1, snappy: 2, lz4: 3, zstd: 4 };
 const unpack = (text) => (text === null || text === undefined ? null : Buffer.from(text, 'base64'));
 const pack = (data) => (data === null || data === undefined ? null : Buffer.from(data).toString('base64'));
 const client = (bootstrap) =>
-  new Kafka({ clientId: 'compat', brokers: [bootstrap], logLevel: logLevel.NOTHING, retry: { retries: 3 } });
+  new Kafka({ clientId: 'compat', brokers: bootstrap.split(','), logLevel: logLevel.NOTHING, retry: { retries: 3 } });
 
 async function withAdmin(bootstrap, act) {
   const admin = client(bootstrap).admin();
