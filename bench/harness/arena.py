@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import time
 
-from harness import brokers, machine
+from harness import brokers, clusters, machine
 
 _names = itertools.count(1)
 
@@ -16,11 +16,27 @@ def topic_name(case):
 class Arena:
     """What every case gets: settings, the load generator, brokers, and where results go."""
 
+    prefix = ""  # of what its results are called
+
     def __init__(self, settings, load, results):
         self.settings = settings
         self.load = load
         self.results = results
         self._pair = None
+        self._replicated = None
+
+    def replicated(self):
+        """The same for clusters; the single brokers go before."""
+        if self._replicated is None:
+            self.close()
+            self._replicated = ClusterArena(self.settings, self.load, self.results)
+        return self._replicated
+
+    def add(self, case, label, run, metrics):
+        self.results.add(self.prefix + case, label, run, metrics)
+
+    def note(self, case, text):
+        self.results.note(self.prefix + case, text)
 
     def millrace(self, *settings):
         return brokers.Millrace(self.settings.millrace, self.settings.folder,
@@ -52,7 +68,7 @@ class Arena:
     def awake(self, broker):
         """Wakes a parked broker and waits until it answers as before its sleep."""
         broker.resume()
-        self.load.run(broker, "first-produce", "awake", timeout=60)
+        self.rouse(broker)
         time.sleep(0.5 if self.settings.quick else 2)  # what piled up while it was parked
         machine.settle_disk()
         try:
@@ -60,13 +76,16 @@ class Arena:
         finally:
             broker.park()
 
+    def rouse(self, broker):
+        self.load.run(broker, "first-produce", "awake", timeout=60)
+
     def turns(self, case, group, measure, labels=None):
         """A B A B ...: measure(broker) gives the metrics of one run. labels: names in the results, by position."""
         labels = labels or [broker.name for broker in group]
         for run in range(self.settings.runs):
             for broker, label in zip(group, labels):
                 with self.awake(broker):
-                    self.results.add(case, label, run, measure(broker))
+                    self.add(case, label, run, measure(broker))
 
     def measured(self, broker, action):
         """Result of the action and the CPU seconds that the broker used meanwhile."""
@@ -78,3 +97,23 @@ class Arena:
         for broker in self._pair or []:
             broker.remove()
         self._pair = None
+        if self._replicated:
+            self._replicated.close()
+            self._replicated = None
+
+
+class ClusterArena(Arena):
+    """The same cases on clusters of three brokers, every topic three times there."""
+
+    prefix = "three_"
+
+    def millrace(self, *settings):
+        return clusters.millrace(self.settings.millrace, self.settings.folder, [*self.settings.millrace_settings, *settings])
+
+    def kafka(self, *settings):
+        return clusters.kafka(brokers.kafka_jars(), self.settings.folder, settings)
+
+    def rouse(self, broker):
+        """Brokers that slept all together find each other again first."""
+        super().rouse(broker)
+        self.load.await_whole(broker, "awake", 1)

@@ -24,8 +24,8 @@ def _ratio(case, metric, at_least, limit, against="kafka"):
     return Bar(case, metric, against, at_least, limit)
 
 
-def _latency(case):
-    return [_ratio(case, "p50_us", False, 1.5), _ratio(case, "p99_us", False, 0.5), _ratio(case, "p99.9_us", False, 0.5)]
+def _latency(case, p50=1.5):
+    return [_ratio(case, "p50_us", False, p50), _ratio(case, "p99_us", False, 0.5), _ratio(case, "p99.9_us", False, 0.5)]
 
 
 BARS = [
@@ -52,4 +52,18 @@ BARS = [
     Bar("idle_1000", "rss_mib", None, False, 60),
     Bar("idle_10000", "rss_mib", None, False, 200),
     Bar("restart_kill9_10k", "first_ack_ms", None, False, 2000),
+    _ratio("three_p1k", "mb_per_s", True, 3),
+    _ratio("three_p1k", "cpu_s_per_gb", False, 0.25),
+    _ratio("three_tiny64", "requests_per_s", True, 3),
+    _ratio("three_tiny64", "cpu_us_per_request", False, 0.35),
+    _ratio("three_tiny64", "requests_per_s", True, 10, against="kafka, fsync"),
+    _ratio("three_pipelined", "requests_per_s", True, 8),
+    *_latency("three_open500", 1.2), *_latency("three_open1000", 1.2),
+    *_latency("three_e2e500", 1.2), *_latency("three_e2e1000", 1.2),
+    _ratio("three_many_partitions", "records_per_cpu_s", True, 3),
+    Bar("three_failover", "leader_killed_gap_ms", None, False, 700),
+    Bar("three_failover", "follower_killed_gap_ms", None, False, 50),
+    Bar("three_rolling", "gap_ms", None, False, 250),
+    Bar("three_partitions_10k", "idle_cpu_percent", None, False, 15),
+    Bar("three_partitions_10k", "led_again_ms", None, False, 3000),
 ]

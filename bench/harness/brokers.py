@@ -45,6 +45,8 @@ class Broker:
     """One process with a data folder of its own. A subclass says how it is launched."""
 
     name = "broker"
+    host = "127.0.0.1"
+    replication = 1
 
     def __init__(self, parent, settings=()):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"bench-{self.name}-", dir=parent))
@@ -56,7 +58,7 @@ class Broker:
 
     @property
     def bootstrap(self):
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     @property
     def pid(self):
@@ -86,10 +88,13 @@ class Broker:
         if self.process.poll() is not None:
             raise RuntimeError(f"{self.name} ended with {self.process.returncode}:\n{self.tail()}")
         try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
+            socket.create_connection((self.host, self.port), 1).close()
         except OSError:
             return False
         return True
+
+    def running(self):
+        return self.process is not None and self.process.poll() is None
 
     def tail(self):
         output = self.folder / "output"
@@ -140,20 +145,28 @@ class Millrace(Broker):
         self.binary = binary
 
     def command(self):
-        return [str(self.binary), "--data", str(self.folder / "data"), f"--kafka.listen=127.0.0.1:{self.port}",
-                "--internal.listen=127.0.0.1:0", "--grpc.listen=127.0.0.1:0", "--http.listen=127.0.0.1:0",
+        return [str(self.binary), "--data", str(self.folder / "data"),
+                *(f"--{door}.listen={address}" for door, address in self.doors().items()),
                 *(f"--{setting}" for setting in self.settings)]
+
+    def doors(self):
+        return {"kafka": self.bootstrap, "internal": "127.0.0.1:0", "grpc": "127.0.0.1:0", "http": "127.0.0.1:0"}
 
 
 class Kafka(Broker):
     """A combined broker and controller. Without fsync, as it ships, unless the settings ask for it."""
 
     name = "kafka"
+    node = 1
+    copies = 1
 
     def __init__(self, jars, parent, settings=()):
         super().__init__(parent, settings)
         self.jars = jars
         self.controller_port = free_port()
+        self.voters = f"1@{self.host}:{self.controller_port}"
+        # The tool takes an id that begins with a hyphen for a flag.
+        self.cluster_id = "m" + base64.urlsafe_b64encode(os.urandom(16)).decode()[1:].rstrip("=")
 
     def java(self, main, *arguments, jvm=()):
         return ["java", *jvm, f"-Dkafka.logs.dir={self.folder}",
@@ -162,22 +175,23 @@ class Kafka(Broker):
     def prepare(self):
         if self.started:
             return
-        listeners = f"PLAINTEXT://127.0.0.1:{self.port}"
+        listeners = f"PLAINTEXT://{self.bootstrap}"
+        in_sync = (self.copies + 1) // 2
         properties = [
-            "process.roles=broker,controller", "node.id=1",
-            f"controller.quorum.voters=1@127.0.0.1:{self.controller_port}",
-            f"listeners={listeners},CONTROLLER://127.0.0.1:{self.controller_port}",
+            "process.roles=broker,controller", f"node.id={self.node}",
+            f"controller.quorum.voters={self.voters}",
+            f"listeners={listeners},CONTROLLER://{self.host}:{self.controller_port}",
             f"advertised.listeners={listeners}", "controller.listener.names=CONTROLLER",
             "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-            f"log.dirs={self.folder / 'data'}", "offsets.topic.replication.factor=1",
-            "transaction.state.log.replication.factor=1", "transaction.state.log.min.isr=1",
-            "share.coordinator.state.topic.replication.factor=1", "share.coordinator.state.topic.min.isr=1",
+            f"log.dirs={self.folder / 'data'}", f"default.replication.factor={self.copies}",
+            f"min.insync.replicas={in_sync}",
+            *(f"{topic}.replication.factor={self.copies}" for topic in
+              ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic")),
+            *(f"{topic}.min.isr={in_sync}" for topic in ("transaction.state.log", "share.coordinator.state.topic")),
             *self.settings]
         file = self.folder / "server.properties"
         file.write_text("\n".join(properties) + "\n")
-        # The tool takes an id that begins with a hyphen for a flag.
-        cluster = "m" + base64.urlsafe_b64encode(os.urandom(16)).decode()[1:].rstrip("=")
-        subprocess.run(self.java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(file),
+        subprocess.run(self.java("kafka.tools.StorageTool", "format", "-t", self.cluster_id, "-c", str(file),
                                  jvm=["-XX:TieredStopAtLevel=1"]), check=True, capture_output=True, timeout=120)
 
     def command(self):

@@ -3,7 +3,7 @@
 import subprocess
 import time
 
-from harness import load, machine
+from harness import failover, load, machine
 from harness.arena import topic_name
 
 P1K = {"partitions": 8, "connections": 16, "in_flight": 5, "record_bytes": 1024, "batch_records": 64}
@@ -37,10 +37,10 @@ def p1k(arena):
     for run in range(arena.settings.runs):
         for broker in group:
             with arena.awake(broker):
-                arena.results.add("p1k", broker.name, run, measure(broker))
+                arena.add("p1k", broker.name, run, measure(broker))
         machine.settle_disk()
         limit = arena.load.limits(arena.settings.folder, gb)
-        arena.results.add("p1k", "bare program", run, {
+        arena.add("p1k", "bare program", run, {
             "mb_per_s": limit["receive_checksum_durable"]["mb_per_s"],
             "cpu_s_per_gb": limit["receive_checksum_durable"]["cpu_s_per_gb"],
             "receive_only_cpu_s_per_gb": limit["receive_checksum"]["cpu_s_per_gb"],
@@ -138,10 +138,10 @@ def fetch_cold(arena):
             arena.load.run(broker, "delete", topic)
 
 
-def many_partitions(arena):
+def many_partitions(arena, connections=8):
     topic = topic_name("many")
     partitions = _scaled(arena, 1000, 200)
-    options = {"partitions": partitions, "connections": 8, "in_flight": 5, "in_turn": True}
+    options = {"partitions": partitions, "connections": connections, "in_flight": 5, "in_turn": True}
     for broker in arena.pair():
         with arena.awake(broker):
             arena.load.run(broker, "create", topic, partitions=partitions, timeout=GIVE_UP_S)
@@ -169,7 +169,7 @@ def startup(arena):
             try:
                 broker.launch()
                 result = arena.load.run(broker, "first-produce", "first", since_ns=broker.launched_ns, timeout=GIVE_UP_S)
-                arena.results.add("startup", broker.name, run, {
+                arena.add("startup", broker.name, run, {
                     "first_ack_ms": result["first_ack_ms"], "connected_ms": result["connected_ms"],
                     "cpu_s": broker.cpu_s(), "rss_mib": broker.rss_mib()})
             finally:
@@ -195,12 +195,12 @@ def idle(arena):
                         _fill_partitions(arena, broker, partitions)
                     time.sleep(quiet_s)
                     _, cpu = arena.measured(broker, lambda: time.sleep(quiet_s))
-                    arena.results.add(f"idle_{partitions}", broker.name, run, {
+                    arena.add(f"idle_{partitions}", broker.name, run, {
                         "rss_mib": broker.rss_mib(), "cpu_percent": cpu / quiet_s * 100})
                 except (load.LoadFailed, subprocess.TimeoutExpired) as error:
                     if make == arena.millrace:
                         raise
-                    arena.results.note(f"idle_{partitions}", f"kafka: {str(error).splitlines()[0]}")
+                    arena.note(f"idle_{partitions}", f"kafka: {str(error).splitlines()[0]}")
                 finally:
                     broker.remove()
 
@@ -231,11 +231,11 @@ def restart_kill9_10k(arena):
         for make in (arena.millrace, arena.kafka) if run == 0 else (arena.millrace,):
             broker = make()
             try:
-                arena.results.add("restart_kill9_10k", broker.name, run, _restart_after_kill(arena, broker, partitions))
+                arena.add("restart_kill9_10k", broker.name, run, _restart_after_kill(arena, broker, partitions))
             except (load.LoadFailed, subprocess.TimeoutExpired, TimeoutError) as error:
                 if make == arena.millrace:
                     raise
-                arena.results.note("restart_kill9_10k", f"kafka: {str(error).splitlines()[0]}")
+                arena.note("restart_kill9_10k", f"kafka: {str(error).splitlines()[0]}")
             finally:
                 broker.remove()
 
@@ -272,6 +272,11 @@ def _commit_measures(result):
             "p50_us": result["latency_us"]["p50"], "p99_us": result["latency_us"]["p99"]}
 
 
+def _replicated(case, **options):
+    """The same load on clusters of three brokers; the results are called three_CASE."""
+    return lambda arena: case(arena.replicated(), **options)
+
+
 CASES = {
     "p1k": p1k,
     "tiny64": tiny64,
@@ -294,4 +299,16 @@ CASES = {
     "startup": startup,
     "idle": idle,
     "restart_kill9_10k": restart_kill9_10k,
+    "three_p1k": _replicated(p1k),
+    "three_tiny64": _replicated(tiny64),
+    "three_pipelined": _replicated(pipelined),
+    "three_open500": _replicated(_latency("open500", 500, False)),
+    "three_open1000": _replicated(_latency("open1000", 1000, False)),
+    "three_e2e500": _replicated(_latency("e2e500", 500, True)),
+    "three_e2e1000": _replicated(_latency("e2e1000", 1000, True)),
+    "three_many_partitions": _replicated(many_partitions, connections=50),
+    "three_failover": _replicated(failover.kills),
+    "three_leader_term": _replicated(failover.terminations),
+    "three_rolling": _replicated(failover.rolling_restart),
+    "three_partitions_10k": _replicated(failover.partitions_10k),
 }

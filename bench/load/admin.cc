@@ -15,6 +15,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds kPause{20};
 // Kafka refuses to make many more in one request.
 constexpr int kCreatedAtOnce = 5000;
+constexpr int kReplicaNotAvailable = 9;
 constexpr int kLoadInProgress = 14;
 constexpr int kTopicExists = 36;
 
@@ -33,6 +34,14 @@ Buffer must_call(Session& session, Api api, const Buffer& body) {
   return std::move(*answer);
 }
 
+/// The first of the brokers that takes connections; the very first where none does.
+const Endpoint& reachable(const Options& options) {
+  for (const Endpoint& broker : options.bootstraps) {
+    if (Session(broker, kPause).open()) return broker;
+  }
+  return options.bootstrap;
+}
+
 std::map<int, Endpoint> read_brokers(Reader& reader) {
   std::map<int, Endpoint> brokers;
   for (int count = reader.i32(); count > 0; --count) {
@@ -47,7 +56,7 @@ std::map<int, Endpoint> read_brokers(Reader& reader) {
 
 }  // namespace
 
-std::optional<std::vector<Endpoint>> ask_leaders(Session& session, const Options& options) {
+std::optional<TopicState> ask_topic(Session& session, const Options& options) {
   Buffer body;
   append_client_id(body);
   Writer writer(body);
@@ -56,34 +65,48 @@ std::optional<std::vector<Endpoint>> ask_leaders(Session& session, const Options
   writer.i8(0);  // do not create it
   const auto answer = session.call(kMetadataApi, body);
   if (!answer) return std::nullopt;
+  TopicState state;
   Reader reader(*answer);
   reader.i32();  // throttle
-  const auto brokers = read_brokers(reader);
+  state.brokers = read_brokers(reader);
   reader.text();  // cluster id
-  reader.i32();   // controller
+  state.controller = reader.i32();
   if (reader.i32() != 1) return std::nullopt;
-  const int error = reader.i16();
+  state.error = reader.i16();
   reader.text();
   reader.i8();
-  std::vector<Endpoint> leaders(static_cast<std::size_t>(options.partitions));
-  int found = 0;
+  state.partitions.resize(static_cast<std::size_t>(options.partitions));
   for (int count = reader.i32(); count > 0; --count) {
     const int partition_error = reader.i16();
-    const auto partition = static_cast<std::size_t>(reader.i32());
-    const auto leader = brokers.find(reader.i32());
-    for (int list = 0; list < 3; ++list) reader.skip_i32s();  // replicas, in sync, offline
-    if (partition_error != 0 || leader == brokers.end() || partition >= leaders.size()) continue;
-    leaders[partition] = leader->second;
-    ++found;
+    const auto number = static_cast<std::size_t>(reader.i32());
+    PartitionState partition;
+    partition.leader = reader.i32();
+    partition.replicas = reader.i32s();
+    partition.in_sync = reader.i32s();
+    reader.i32s();  // offline
+    // Replicas that are not available are an error beside a leader that is.
+    if (partition_error != 0 && partition_error != kReplicaNotAvailable) partition.leader = -1;
+    if (number < state.partitions.size()) state.partitions[number] = std::move(partition);
   }
-  if (error != 0 || found < options.partitions) return std::nullopt;
+  return state;
+}
+
+std::optional<std::vector<Endpoint>> ask_leaders(Session& session, const Options& options) {
+  const auto state = ask_topic(session, options);
+  if (!state || state->error != 0) return std::nullopt;
+  std::vector<Endpoint> leaders;
+  for (const PartitionState& partition : state->partitions) {
+    const auto leader = state->brokers.find(partition.leader);
+    if (leader == state->brokers.end()) return std::nullopt;
+    leaders.push_back(leader->second);
+  }
   return leaders;
 }
 
 std::vector<Endpoint> find_leaders(const Options& options) {
   const std::int64_t deadline = deadline_of(options);
-  while (monotonic_ns() < deadline) {
-    Session session(options.bootstrap, timeout_of(options));
+  for (std::size_t turn = 0; monotonic_ns() < deadline; ++turn) {
+    Session session(options.bootstraps[turn % options.bootstraps.size()], timeout_of(options));
     if (session.open()) {
       if (auto leaders = ask_leaders(session, options)) return std::move(*leaders);
     }
@@ -100,7 +123,7 @@ std::optional<int> ask_create(Session& session, const Options& options) {
   writer.i32(1);
   writer.text(options.topic);
   writer.i32(std::min(options.partitions, kCreatedAtOnce));
-  writer.i16(1);  // replication factor
+  writer.i16(static_cast<std::int16_t>(options.replication));
   writer.i32(0);  // no assignment
   writer.i32(static_cast<std::int32_t>(options.topic_configs.size()));
   for (const auto& config : options.topic_configs) {
@@ -146,7 +169,7 @@ void extend_topic(Session& session, const Options& options, int partitions) {
 }  // namespace
 
 void create_topic(const Options& options) {
-  Session session(options.bootstrap, timeout_of(options));
+  Session session(reachable(options), timeout_of(options));
   const auto error = session.open() ? ask_create(session, options) : std::nullopt;
   if (!error) fail("no answer from the broker");
   if (*error != 0) fail("create of '{}': error {}", options.topic, *error);
@@ -170,7 +193,7 @@ void delete_topic(const Options& options) {
   writer.i32(1);
   writer.text(options.topic);
   writer.i32(static_cast<std::int32_t>(timeout_of(options).count()));
-  Session session(options.bootstrap, timeout_of(options));
+  Session session(reachable(options), timeout_of(options));
   const Buffer answer = must_call(session, kDeleteTopicsApi, body);
   Reader reader(answer);
   reader.i32();
@@ -186,7 +209,7 @@ Producer new_producer(const Options& options) {
   Writer writer(body);
   writer.i16(-1);  // no transaction
   writer.i32(0);
-  Session session(options.bootstrap, timeout_of(options));
+  Session session(reachable(options), timeout_of(options));
   for (const std::int64_t deadline = deadline_of(options);;) {
     const Buffer answer = must_call(session, kInitProducerIdApi, body);
     Reader reader(answer);
@@ -205,11 +228,11 @@ Producer new_producer(const Options& options) {
   }
 }
 
-std::optional<std::vector<std::int64_t>> end_offsets(const Options& options,
-                                                     const std::vector<Endpoint>& leaders) {
-  const bool one = std::all_of(leaders.begin(), leaders.end(),
-                               [&](const auto& l) { return l == leaders.front(); });
-  if (!one) fail("the partitions of '{}' have several leaders", options.topic);
+namespace {
+
+/// Puts the first free offsets of these partitions, all led there, into `offsets`.
+bool add_end_offsets(const Options& options, const Endpoint& leader,
+                     const std::vector<int>& partitions, std::vector<std::int64_t>& offsets) {
   Buffer body;
   append_client_id(body);
   Writer writer(body);
@@ -217,25 +240,47 @@ std::optional<std::vector<std::int64_t>> end_offsets(const Options& options,
   writer.i8(0);    // read uncommitted
   writer.i32(1);
   writer.text(options.topic);
-  writer.i32(options.partitions);
-  for (int partition = 0; partition < options.partitions; ++partition) {
+  writer.i32(static_cast<std::int32_t>(partitions.size()));
+  for (const int partition : partitions) {
     writer.i32(partition);
     writer.i64(-1);  // the end
   }
-  Session session(leaders.front(), timeout_of(options));
+  Session session(leader, timeout_of(options));
   const Buffer answer = must_call(session, kListOffsetsApi, body);
   Reader reader(answer);
   reader.i32();  // throttle
   reader.i32();  // one topic
   reader.text();
-  std::vector<std::int64_t> offsets(static_cast<std::size_t>(options.partitions));
   for (int count = reader.i32(); count > 0; --count) {
     const auto partition = static_cast<std::size_t>(reader.i32());
-    if (reader.i16() != 0) return std::nullopt;
+    if (reader.i16() != 0) return false;
     reader.i64();  // timestamp
     offsets.at(partition) = reader.i64();
   }
+  return true;
+}
+
+}  // namespace
+
+std::optional<std::vector<std::int64_t>> end_offsets(const Options& options,
+                                                     const std::vector<Endpoint>& leaders) {
+  std::vector<std::int64_t> offsets(leaders.size());
+  for (const auto& [leader, partitions] : by_leader(leaders)) {
+    if (!add_end_offsets(options, leader, partitions, offsets)) return std::nullopt;
+  }
   return offsets;
+}
+
+std::vector<LedPartitions> by_leader(const std::vector<Endpoint>& leaders) {
+  std::vector<LedPartitions> groups;
+  for (std::size_t partition = 0; partition < leaders.size(); ++partition) {
+    auto group = std::find_if(groups.begin(), groups.end(), [&](const LedPartitions& one) {
+      return one.leader == leaders[partition];
+    });
+    if (group == groups.end()) group = groups.insert(groups.end(), {leaders[partition], {}});
+    group->partitions.push_back(static_cast<int>(partition));
+  }
+  return groups;
 }
 
 ProduceAnswer read_produce_answer(common::ByteView answer) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +12,22 @@
 #include "bench/load/wire.h"
 
 namespace millrace::bench {
+
+/// What Metadata says of one partition.
+struct PartitionState {
+  int leader = -1;  // node id; -1: nobody
+  std::vector<std::int32_t> replicas;
+  std::vector<std::int32_t> in_sync;
+};
+/// What one broker says of the cluster and the topic.
+struct TopicState {
+  std::map<int, Endpoint> brokers;
+  int controller = -1;
+  int error = 0;  // of the topic
+  std::vector<PartitionState> partitions;
+};
+/// Asks once. nullopt: the connection is lost, or the answer is about another topic.
+std::optional<TopicState> ask_topic(Session& session, const Options& options);
 
 /// Who leads each partition of the topic, by partition. Waits until all have a leader, within
 /// options.timeout_s.
@@ -27,8 +44,15 @@ void delete_topic(const Options& options);
 /// A new id without transactions.
 Producer new_producer(const Options& options);
 
-/// First free offset of every partition; nullopt while one of them is not served yet. All must have
-/// one leader.
+/// The partitions of one broker.
+struct LedPartitions {
+  Endpoint leader;
+  std::vector<int> partitions;
+};
+/// leaders: by partition. In the order of the first partition that each leads.
+std::vector<LedPartitions> by_leader(const std::vector<Endpoint>& leaders);
+
+/// First free offset of every partition; nullopt while one of them is not served yet.
 std::optional<std::vector<std::int64_t>> end_offsets(const Options& options,
                                                      const std::vector<Endpoint>& leaders);
 

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -80,19 +81,31 @@ bool Session::receive(common::MutableByteView bytes) {
 }
 
 std::optional<Buffer> Session::call(Api api, const Buffer& body) {
-  const std::int32_t correlation = ++correlation_;
-  const auto head = make_head(api, correlation, body.size());
+  return ask(api, body) ? answer() : std::nullopt;
+}
+
+bool Session::ask(Api api, const Buffer& body) {
+  const auto head = make_head(api, ++correlation_, body.size());
   Buffer request(head.begin(), head.end());
   request.insert(request.end(), body.begin(), body.end());
   for (std::size_t sent = 0; sent < request.size();) {
     const ssize_t n = send(fd_, request.data() + sent, request.size() - sent, MSG_NOSIGNAL);
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return std::nullopt;
+    if (n <= 0) return false;
     sent += static_cast<std::size_t>(n);
   }
+  return true;
+}
+
+bool Session::wait(std::chrono::milliseconds time) const {
+  pollfd readable{.fd = fd_, .events = POLLIN, .revents = 0};
+  return poll(&readable, 1, static_cast<int>(time.count())) > 0;
+}
+
+std::optional<Buffer> Session::answer() {
   std::uint8_t front[8];
   if (!receive(front)) return std::nullopt;
-  if (common::load_big<std::int32_t>(front + 4) != correlation)
+  if (common::load_big<std::int32_t>(front + 4) != correlation_)
     fail("an answer to another request");
   Buffer answer(answer_size(front) - 4);
   if (!receive(answer)) return std::nullopt;

@@ -34,6 +34,11 @@ class Session {
   bool open() const { return fd_ >= 0; }
   /// body: all after the head. The answer is all after its correlation id.
   std::optional<Buffer> call(Api api, const Buffer& body);
+  /// The two halves of call(), with time between them. False: the connection is of no use any more.
+  bool ask(Api api, const Buffer& body);
+  /// Whether the answer has begun to arrive, or the connection has ended, within that time.
+  bool wait(std::chrono::milliseconds time) const;
+  std::optional<Buffer> answer();
 
  private:
   bool receive(common::MutableByteView bytes);

@@ -29,6 +29,10 @@ int main(int argc, char** argv) {
       return run_group_rebalance(options);
     case Mode::kCommits:
       return run_commits(options);
+    case Mode::kDescribe:
+      return run_describe(options);
+    case Mode::kGaps:
+      return run_gaps(options);
   }
   return 1;
 }

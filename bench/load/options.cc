@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <map>
 
 #include "bench/load/basics.h"
@@ -53,6 +54,19 @@ void add_rate(CLI::App& app, Options& options) {
     options.mode = Mode::kRate;
     options.in_flight = kInFlightMax;
   });
+}
+
+void add_gaps(CLI::App& app, Options& options) {
+  CLI::App& mode = *app.add_subcommand(
+      "gaps",
+      "one small acks=all request after the other to every partition, found again and sent again "
+      "whatever happens to its leader: the pauses between acknowledgements");
+  mode.add_option("--record-bytes", options.record_bytes)->check(CLI::Range(1, kBatchBytesMax));
+  mode.add_option("--rate", options.rate, "requests per second and partition")
+      ->check(CLI::Range(0.1, 1e4));
+  mode.add_option("--seconds", options.seconds)->check(CLI::Range(0.01, kSecondsMax));
+  mode.add_option("--timeout", options.timeout_s, "a partition without one for so long has failed");
+  mode.callback([&options] { options.mode = Mode::kGaps; });
 }
 
 void add_fetch(CLI::App& app, Options& options) {
@@ -109,6 +123,10 @@ void add_admin(CLI::App& app, Options& options) {
   create.add_option("--config", options.topic_configs, "name=value, may be repeated");
   create.add_option("--timeout", options.timeout_s);
   create.callback([&options] { options.mode = Mode::kCreate; });
+  CLI::App& describe =
+      *app.add_subcommand("describe", "who leads each partition, and which replicas are in sync");
+  describe.add_option("--timeout", options.timeout_s);
+  describe.callback([&options] { options.mode = Mode::kDescribe; });
   CLI::App& remove = *app.add_subcommand("delete", "deletes the topic");
   remove.add_option("--timeout", options.timeout_s);
   remove.callback([&options] { options.mode = Mode::kDelete; });
@@ -116,8 +134,20 @@ void add_admin(CLI::App& app, Options& options) {
   first.add_option("--timeout", options.timeout_s);
   first.add_option("--since-ns", options.since_ns,
                    "CLOCK_MONOTONIC at the start of the broker; now without it");
+  for (CLI::App* maker : {&create, &first})
+    maker->add_option("--replication", options.replication)->check(CLI::Range(1, 9));
   first.add_flag("--existing", options.existing, "the topic is there: do not create it");
   first.callback([&options] { options.mode = Mode::kFirstProduce; });
+}
+
+std::vector<Endpoint> parse_endpoints(const std::string& text) {
+  std::vector<Endpoint> endpoints;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t comma = std::min(text.find(',', at), text.size());
+    endpoints.push_back(parse_endpoint(text.substr(at, comma - at)));
+    at = comma + 1;
+  }
+  return endpoints;
 }
 
 }  // namespace
@@ -143,12 +173,13 @@ Options parse_options(int argc, char** argv) {
                "millrace-load");
   app.require_subcommand(1);
   app.fallthrough();
-  app.add_option("--bootstrap", bootstrap, "HOST:PORT, loopback only");
+  app.add_option("--bootstrap", bootstrap, "HOST:PORT,..., loopback only");
   app.add_option("--topic", options.topic);
   app.add_option("--partitions", options.partitions)->check(CLI::Range(1, 100'000));
   add_produce(app, options);
   add_rate(app, options);
   add_fetch(app, options);
+  add_gaps(app, options);
   add_admin(app, options);
   add_groups(app, options);
   try {
@@ -156,7 +187,8 @@ Options parse_options(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     std::exit(app.exit(error) == 0 ? 0 : kExitUsage);
   }
-  options.bootstrap = parse_endpoint(bootstrap);
+  options.bootstraps = parse_endpoints(bootstrap);
+  options.bootstrap = options.bootstraps.front();
   if (static_cast<std::int64_t>(options.record_bytes) * options.batch_records > kBatchBytesMax) {
     fail("a batch of more than {} MiB", kBatchBytesMax >> 20);
   }

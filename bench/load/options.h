@@ -27,22 +27,26 @@ enum class Mode {
   kFirstProduce,
   kGroupIdle,
   kGroupRebalance,
-  kCommits
+  kCommits,
+  kDescribe,
+  kGaps
 };
 
 /// How the requests of a connection are spread over partitions.
 enum class Spread {
   kFixed,   // connection i writes partition i modulo the number of partitions
-  kInTurn,  // each request goes to the next partition
+  kInTurn,  // each request goes to the next partition that the connection's broker leads
 };
 
 /// Every setting of every mode; a mode reads the ones its help names.
 struct Options {
   Mode mode = Mode::kProduce;
-  Endpoint bootstrap;
+  Endpoint bootstrap;                // the first of:
+  std::vector<Endpoint> bootstraps;  // brokers of the cluster
   std::string topic = "load";
   int partitions = 1;
   std::vector<std::string> topic_configs;  // "name=value", create only
+  int replication = 1;                     // create only
 
   int connections = 1;
   int in_flight = 1;           // requests on one connection that have no answer yet
@@ -55,7 +59,7 @@ struct Options {
 
   double seconds = 10;                    // stops issuing after that long
   std::int64_t requests_max = INT64_MAX;  // and after that many requests
-  double rate = 500;                      // open loop: requests per second
+  double rate = 500;                      // open loop, gaps: requests per second
   bool end_to_end = false;                // open loop: also time until a consumer has the record
 
   std::int64_t bytes_max = INT64_MAX;  // fetch: stops after that many

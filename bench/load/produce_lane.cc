@@ -1,32 +1,28 @@
 #include "bench/load/produce_lane.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "bench/load/basics.h"
 
 namespace millrace::bench {
 
-std::vector<ProduceBody> encode_bodies(const Options& options) {
+std::vector<ProduceBody> encode_bodies(const Options& options, const std::vector<int>& partitions) {
   std::vector<ProduceBody> bodies;
-  const int step = options.request_partitions;
-  for (int first = 0; first < options.partitions; first += step) {
-    std::vector<int> partitions;
-    for (int i = 0; i < step; ++i) partitions.push_back((first + i) % options.partitions);
-    bodies.push_back(produce_body({options.topic, options.acks, partitions},
+  const auto step = static_cast<std::size_t>(options.request_partitions);
+  for (std::size_t first = 0; first < partitions.size(); first += step) {
+    std::vector<int> written;
+    for (std::size_t i = 0; i < step; ++i)
+      written.push_back(partitions[(first + i) % partitions.size()]);
+    bodies.push_back(produce_body({options.topic, options.acks, written},
                                   {options.batch_records, options.record_bytes}));
   }
   return bodies;
 }
 
 ProduceLane::ProduceLane(const Options& options, const Endpoint& leader,
-                         const std::vector<ProduceBody>& bodies, int index)
-    : options_(options), bodies_(bodies), connection_(leader) {
-  // In turn, the lanes start evenly apart, so that they do not all write the same partition at
-  // once.
-  const auto at = static_cast<std::size_t>(index);
-  next_ = options.spread == Spread::kFixed
-              ? at % bodies.size()
-              : at * bodies.size() / static_cast<std::size_t>(options.connections);
+                         const std::vector<ProduceBody>& bodies, std::size_t first)
+    : options_(options), bodies_(bodies), connection_(leader), next_(first % bodies.size()) {
   if (!options.idempotent) return;
   producer_ = new_producer(options);
   sequences_.resize(static_cast<std::size_t>(options.partitions));
@@ -85,21 +81,41 @@ void ProduceLane::read(std::int64_t now_ns, ProduceTotals& totals) {
 }
 
 ProduceLanes::ProduceLanes(const Options& options)
-    : bodies_(encode_bodies(options)), leaders_(find_leaders(options)) {
-  if (options.spread == Spread::kInTurn || options.request_partitions > 1) {
-    const bool one = std::all_of(leaders_.begin(), leaders_.end(),
-                                 [&](const auto& l) { return l == leaders_[0]; });
-    if (!one)
-      fail(
-          "the partitions of a connection have several leaders: write one partition per "
-          "connection");
+    : options_(options), leaders_(find_leaders(options)) {
+  const auto groups = by_leader(leaders_);
+  if (options.request_partitions > 1 && groups.size() > 1)
+    fail("the partitions of a request have several leaders");
+  if (options.spread == Spread::kInTurn) {
+    spread_in_turn(groups);
+  } else {
+    std::vector<int> all(leaders_.size());
+    std::iota(all.begin(), all.end(), 0);
+    bodies_.push_back(encode_bodies(options, all));
+    for (std::size_t i = 0; i < static_cast<std::size_t>(options.connections); ++i)
+      add_lane(leaders_[i % leaders_.size()], bodies_.front(), i);
   }
-  watching_.resize(static_cast<std::size_t>(options.connections));
-  for (int i = 0; i < options.connections; ++i) {
-    const auto partition = static_cast<std::size_t>(i % options.partitions);
-    lanes_.push_back(std::make_unique<ProduceLane>(options, leaders_[partition], bodies_, i));
-    poller_.add(lanes_.back()->fd(), static_cast<std::uint32_t>(i));
+  watching_.resize(lanes_.size());
+}
+
+void ProduceLanes::spread_in_turn(const std::vector<LedPartitions>& groups) {
+  const auto connections = static_cast<std::size_t>(options_.connections);
+  if (connections < groups.size())
+    fail("{} connections for {} leaders: some partitions would not be written", connections,
+         groups.size());
+  for (const LedPartitions& group : groups)
+    bodies_.push_back(encode_bodies(options_, group.partitions));
+  for (std::size_t i = 0; i < connections; ++i) {
+    const std::size_t at = i % groups.size();
+    // Evenly apart, so that they do not all write the same partition at once.
+    add_lane(groups[at].leader, bodies_[at], i * bodies_[at].size() / connections);
   }
+}
+
+void ProduceLanes::add_lane(const Endpoint& leader, const std::vector<ProduceBody>& bodies,
+                            std::size_t first) {
+  const auto tag = static_cast<std::uint32_t>(lanes_.size());
+  lanes_.push_back(std::make_unique<ProduceLane>(options_, leader, bodies, first));
+  poller_.add(lanes_.back()->fd(), tag);
 }
 
 void ProduceLanes::flush(std::size_t i, ProduceTotals& totals) {

@@ -23,16 +23,17 @@ struct ProduceTotals {
   int first_error = 0;
 };
 
-/// All bodies that a run sends, encoded once: body i writes partitions [i * k, (i + 1) * k) modulo
-/// their number, where k is options.request_partitions.
-std::vector<ProduceBody> encode_bodies(const Options& options);
+/// All bodies that a run sends to the partitions of one broker, encoded once: body i writes the
+/// partitions [i * k, (i + 1) * k) of the list, modulo their number, where k is
+/// options.request_partitions.
+std::vector<ProduceBody> encode_bodies(const Options& options, const std::vector<int>& partitions);
 
 /// Owned by one run; not thread-safe.
 class ProduceLane {
  public:
-  /// index: which connection of the run it is. bodies must outlive the lane.
+  /// first: the body of the first request. bodies must outlive the lane.
   ProduceLane(const Options& options, const Endpoint& leader,
-              const std::vector<ProduceBody>& bodies, int index);
+              const std::vector<ProduceBody>& bodies, std::size_t first);
 
   int fd() const { return connection_.fd(); }
   bool has_room() const { return static_cast<int>(under_way_.size()) < options_.in_flight; }
@@ -68,8 +69,8 @@ class ProduceLane {
   std::size_t slot_ = 0;
 };
 
-/// The lanes of a run, with a poller: connection i goes to the leader of the first partition it
-/// writes.
+/// The lanes of a run, with a poller. Connection i goes to the leader of the partition it writes;
+/// in turn, to each leader as many connections as to the others, one more or less.
 class ProduceLanes {
  public:
   explicit ProduceLanes(const Options& options);
@@ -84,8 +85,12 @@ class ProduceLanes {
   }
 
  private:
-  std::vector<ProduceBody> bodies_;
+  void add_lane(const Endpoint& leader, const std::vector<ProduceBody>& bodies, std::size_t first);
+  void spread_in_turn(const std::vector<LedPartitions>& groups);
+
+  const Options& options_;
   std::vector<Endpoint> leaders_;
+  std::vector<std::vector<ProduceBody>> bodies_;  // per leader in turn, else one list of all
   std::vector<std::unique_ptr<ProduceLane>> lanes_;
   std::vector<bool> watching_;
   Poller poller_;

@@ -24,4 +24,12 @@ int run_group_rebalance(const Options& options);
 /// Open loop: committed offsets at their intended times.
 int run_commits(const Options& options);
 
+/// Prints what one broker of the cluster knows of the topic: leaders, replicas, which are in sync.
+int run_describe(const Options& options);
+/// Every partition is written by a client of its own, one request at a time, that looks for the
+/// leader again whenever a request fails or another broker leads: the longest pauses between
+/// acknowledgements, and when they were. SIGTERM ends it: each partition brings the request that is
+/// under way to its end, so a pause that has begun is measured whole.
+int run_gaps(const Options& options);
+
 }  // namespace millrace::bench

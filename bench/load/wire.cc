@@ -79,9 +79,10 @@ std::string Reader::text() {
   return size < 0 ? std::string()
                   : std::string(common::as_text(take(static_cast<std::size_t>(size))));
 }
-void Reader::skip_i32s() {
-  const std::int32_t count = i32();
-  if (count > 0) take(static_cast<std::size_t>(count) * 4);
+std::vector<std::int32_t> Reader::i32s() {
+  std::vector<std::int32_t> values;
+  for (std::int32_t count = i32(); count > 0; --count) values.push_back(i32());
+  return values;
 }
 
 void append_batch(Buffer& out, const BatchShape& shape, const Producer& producer) {

@@ -59,7 +59,7 @@ class Reader {
   std::int32_t i32();
   std::int64_t i64();
   std::string text();  // null reads as empty
-  void skip_i32s();    // an array of them
+  std::vector<std::int32_t> i32s();
   common::ByteView take(std::size_t size);
 
  private:
