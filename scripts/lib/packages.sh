@@ -15,6 +15,7 @@ packages_of() {
     fuzz) echo clang-14 llvm-14 libclang-rt-14-dev ;;
     java) echo maven openjdk-17-jdk-headless ;;
     clients) echo kcat python3-venv python3-pip nodejs npm golang-go curl ;;
+    network) echo iproute2 ;;
     quickstart) echo kcat curl ;;
     image) echo buildah podman runc debootstrap ;;
     *) fail "no package group is called '$1'" ;;

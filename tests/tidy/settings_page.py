@@ -7,7 +7,7 @@ import sources
 PAGE = "docs/settings.md"
 _TABLES = [("The broker", "broker/model/broker_keys.cc", "As a flag, in the environment or in the file: see [configuration.md](configuration.md)."),
            ("Topics", "broker/model/topic_keys.cc", "Given when a topic is created or changed at run time; Kafka's names, defaults and meanings.")]
-_FIELD = re.compile(r'\.(?P<name>\w+) = (?P<value>(?:"(?:\\.|[^"\\])*"\s*)+|[^,}]+)')
+_FIELD = re.compile(r'\.(?P<name>\w+) =\s*(?P<value>(?:"(?:\\.|[^"\\])*"\s*)+|[^,}]+)')
 
 
 def _text(value):
@@ -34,6 +34,9 @@ def page():
 
 
 def check():
+    silent = [key["name"] for _, source, _ in _TABLES for key in parse(sources.read(source)) if not key.get("meaning")]
+    if silent:
+        return [f"{PAGE}: no meaning is found of {name}" for name in silent]
     if not (sources.ROOT / PAGE).exists() or sources.read(PAGE) != page():
         return [f"{PAGE}: the tables of settings have changed: python3 tests/tidy/settings_page.py"]
     return []
