@@ -283,7 +283,8 @@ bool Image::operator==(const Image& other) const {
          resource_configs_ == other.resource_configs_ && replicas_on_ == other.replicas_on_ &&
          leads_on_ == other.leads_on_ && states_ == other.states_ && receipts_ == other.receipts_ &&
          permits_ == other.permits_ && partition_total_ == other.partition_total_ &&
-         next_producer_id_ == other.next_producer_id_ && feature_level_ == other.feature_level_;
+         moving_total_ == other.moving_total_ && next_producer_id_ == other.next_producer_id_ &&
+         feature_level_ == other.feature_level_;
 }
 
 }  // namespace millrace::metadata

@@ -97,6 +97,8 @@ class Image {
   const std::map<model::BrokerId, Broker>& brokers() const { return brokers_; }
   /// Partitions of all live topics together.
   std::int64_t partition_total() const { return partition_total_; }
+  /// Those of them whose replicas are to move.
+  std::int64_t moving_total() const { return moving_total_; }
   /// Replicas of live topics on a broker, those that are to go there or to leave included.
   std::int64_t replicas_on(model::BrokerId broker) const;
   /// Partitions that prefer a broker as leader.
@@ -178,6 +180,7 @@ class Image {
   std::map<common::Uuid, Receipt> receipts_;
   std::map<model::BrokerId, Permit> permits_;
   std::int64_t partition_total_ = 0;
+  std::int64_t moving_total_ = 0;
   model::ProducerId next_producer_id_{0};
   std::int32_t feature_level_ = 0;
   std::uint64_t rejected_ = 0;

@@ -170,6 +170,7 @@ void Image::put_assignment(const model::PartitionKey& partition, PartitionAssign
 void Image::count_partition(const PartitionAssignment& assignment, std::int64_t sign) {
   CHECK(!assignment.replicas.empty());
   partition_total_ += sign;
+  if (assignment.moving()) moving_total_ += sign;
   const auto count = [sign](std::map<BrokerId, std::int64_t>& counts, BrokerId broker) {
     std::int64_t& value = counts[broker];
     value += sign;

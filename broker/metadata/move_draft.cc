@@ -130,11 +130,6 @@ void MoveDraft::block(BrokerId broker, std::string_view cause, const PartitionKe
 }
 
 MovePlan MoveDraft::take() {
-  std::int64_t copies = 0;
-  for (const auto& [id, moves] : moves_to_) copies += moves;
-  for (const auto& [id, moves] : moves_to_)
-    plan_.bytes_per_second[id] =
-        std::max<std::int64_t>(1, limits_.bytes_per_second / copies * moves);
   return std::move(plan_);
 }
 

@@ -15,7 +15,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -54,8 +53,6 @@ struct MoveBlocker {
 struct MovePlan {
   std::vector<PlannedRecord> actions;
   std::vector<MoveBlocker> blockers;
-  /// What may be copied to each broker per second while these moves are under way.
-  std::map<model::BrokerId, std::int64_t> bytes_per_second;
 };
 
 MovePlan plan_moves(const Image& image, const View& view, const MoveLimits& limits);

@@ -11,7 +11,8 @@ _LITERAL = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _METRIC = re.compile(r'\bout\.(?P<type>gauge|counter|histogram)\(\s*"(?P<name>\w+)",\s*(?P<help>(?:"(?:[^"\\]|\\.)*"\s*)+)')
 _METRIC_ROW = re.compile(r"^\| `(?P<name>\w+)` \| (?P<type>\w+) \| [^|]* \| (?P<help>[^|]*) \|$", re.MULTILINE)
 _METRICS_PAGE = "docs/metrics.md"
-_METRIC_SOURCES = ("broker/server/metrics.cc", "broker/server/group_metrics.cc", "broker/server/replication_metrics.cc")
+_METRIC_SOURCES = ("broker/server/metrics.cc", "broker/server/group_metrics.cc", "broker/server/replication_metrics.cc",
+                   "operator/control/metrics.cc")
 _KAFKA_PAGE = "docs/kafka-compatibility.md"
 
 

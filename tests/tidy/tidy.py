@@ -14,6 +14,7 @@ import coroutines
 import documented
 import headers
 import lint
+import reasons_page
 import registered
 import rules
 import settings_page
@@ -37,6 +38,7 @@ def main():
         ("no dead file", registered.check),
         ("pages agree with the source", documented.check),
         ("the page of settings is what the tables say", settings_page.check),
+        ("the reasons in docs/kubernetes.md are the operator's", reasons_page.check),
     ]
     if options.all:
         checks += [

@@ -5,6 +5,7 @@ import unittest
 import arrows
 import coroutines
 import documented
+import reasons_page
 import rules
 import sizes
 import sources
@@ -102,6 +103,14 @@ class Documented(unittest.TestCase):
     def test_links(self):
         self.assertEqual(documented.link_problems("README.md", "[a](docs/testing.md) [b](https://example.org)"), [])
         self.assertEqual(len(documented.link_problems("README.md", "[a](docs/nothing.md)")), 1)
+
+
+class Reasons(unittest.TestCase):
+    def test_reads_the_table(self):
+        table = ('// Of pods.\nREASON(kA, Alone, Wait, "It \\"waits\\"", "")\n'
+                 'REASON(kB, Broken, Problem,\n       "It is "\n       "broken", "Mend it")\n')
+        self.assertEqual(reasons_page.parse(table),
+                         [("pods", [("Alone", "Wait", 'It "waits"', ""), ("Broken", "Problem", "It is broken", "Mend it")])])
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 
 #include "broker/kafka/handlers/answers.h"
 #include "broker/kafka/handlers/topic_view.h"
+#include "broker/metadata/replica_sets.h"
 #include "broker/wire/messages/list_partition_reassignments.h"
 
 namespace millrace::kafka {
@@ -10,12 +11,6 @@ namespace {
 
 using Request = wire::ListPartitionReassignmentsRequest;
 using Response = wire::ListPartitionReassignmentsResponse;
-
-bool holds(const metadata::ReplicaSet& replicas, model::BrokerId broker) {
-  return std::any_of(replicas.begin(), replicas.end(), [broker](const metadata::Replica& replica) {
-    return replica.broker == broker;
-  });
-}
 
 Response::PartitionMove view(const metadata::PartitionAssignment& assignment, std::int32_t index) {
   Response::PartitionMove view;

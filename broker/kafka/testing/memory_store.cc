@@ -127,6 +127,7 @@ class MemoryLog final : public storage::Log {
   void set_settings(const LogSettings& settings) override { settings_ = settings; }
   const LogSettings& settings() const override { return settings_; }
   std::optional<common::Error> damage() const override { return std::nullopt; }
+  void on_damage(common::Function<void()>) override {}
   bool lost_suffix() const override { return false; }
 
  private:
