@@ -79,6 +79,13 @@ void Group::report(Ready& ready) {
     reported_role_ = role;
     ready.role = role;
   }
+  if (role_ == Role::kLeader && reported_start_known_ < log_.start()) {
+    const Offset known = majority_start();
+    if (known > reported_start_known_) {
+      reported_start_known_ = known;
+      ready.start_known = known;
+    }
+  }
   const Offset trim_to = std::min(leader_log_start_, reported_commit_);
   if (trim_to > log_.start()) ready.trim_to = trim_to;
 }

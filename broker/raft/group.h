@@ -147,7 +147,8 @@ class Group {
   /// True: the message it goes with is the last of ready.messages. Requires at == log_start().
   bool install_ready(const Fetch& fetch, Offset at, Instant now, Ready& ready);
   /// The caller has moved its log's start. Requires log_start() <= start <= commit(). The others
-  /// hear of a leader's soon, also where nothing is written: see next_deadline().
+  /// hear of a leader's soon, also where nothing is written: see next_deadline(). What is to be
+  /// told of it comes with the next call.
   void trimmed(Offset start, Instant now);
 
   /// Changes the voter set, one voter at a time (arXiv 2102.11960). kNone: it is on its way.
@@ -274,6 +275,7 @@ class Group {
   void wait_for(Progress& peer);
   void retry(Progress& peer);
   std::optional<Offset> quorum_offset(std::size_t count) const;
+  Offset majority_start() const;
   void advance_commit();
   void leader_tick();
   void check_quorum();
@@ -307,6 +309,7 @@ class Group {
   Offset reported_commit_;
   Offset reported_acknowledged_;
   Offset leader_log_start_;
+  Offset reported_start_known_;
   GroupSettings group_settings_;
   std::uint32_t cuts_ = 0;
   std::uint32_t ticket_ = 0;

@@ -34,6 +34,7 @@ void Group::become_follower(Term term, const ReplicaId& leader) {
   role_ = Role::kFollower;
   leader_ = leader;
   confirmed_ = false;
+  reported_start_known_ = {};
   peers_.clear();
   peers_.shrink_to_fit();
   transfer_ = {};

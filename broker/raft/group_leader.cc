@@ -316,6 +316,22 @@ std::optional<Offset> Group::quorum_offset(std::size_t count) const {
   return *nth;
 }
 
+/// Where a majority of the voters has heard that the log begins, this replica counted.
+Offset Group::majority_start() const {
+  std::array<Offset, kReplicasMax + 1> heard;
+  std::size_t voters = 0;
+  if (is_own_voter()) heard[voters++] = log_.start();
+  for (const Progress& peer : peers_) {
+    if (hard_.config.is_voter(peer.id)) heard[voters++] = std::min(peer.start_known, log_.start());
+  }
+  const std::size_t majority = hard_.config.majority();
+  CHECK(voters >= majority);
+  const auto nth = heard.begin() + static_cast<std::ptrdiff_t>(majority - 1);
+  std::nth_element(heard.begin(), nth, heard.begin() + static_cast<std::ptrdiff_t>(voters),
+                   std::greater<>());
+  return *nth;
+}
+
 void Group::advance_commit() {
   const std::size_t majority = hard_.config.majority();
   const std::optional<Offset> held = quorum_offset(majority);

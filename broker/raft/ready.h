@@ -85,6 +85,9 @@ struct Ready {
   std::optional<Offset> commit;
   std::optional<Offset> acknowledged;
   std::optional<RoleChange> role;
+  /// For a leader: a majority of the voters has heard that the log begins here. Never falls while
+  /// it leads.
+  std::optional<Offset> start_known;
   /// The leader's log begins here; the caller may trim its own as far, then says so to
   /// Group::trimmed().
   std::optional<Offset> trim_to;
@@ -98,6 +101,7 @@ struct Ready {
     commit.reset();
     acknowledged.reset();
     role.reset();
+    start_known.reset();
     trim_to.reset();
     notices.clear();
   }

@@ -42,9 +42,18 @@ void CatchUp::leave(std::uint64_t bytes) {
 
 void CatchUp::set_limits(CatchUpLimits limits) {
   CHECK(limits.reads_max > 0);
+  if (limits == limits_) return;
+  const common::Instant now = loop_.clock().now();
+  if (free_at_ > now && limits.bytes_per_second > 0) {
+    const double slower = static_cast<double>(limits_.bytes_per_second) /
+                          static_cast<double>(limits.bytes_per_second);
+    const std::chrono::duration<double> left(free_at_ - now);
+    free_at_ = now + std::chrono::duration_cast<common::Duration>(left * slower);
+  } else {
+    free_at_ = {};
+  }
   limits_ = limits;
-  // What was read under another limit is no debt under this one.
-  free_at_ = {};
+  if (timer_ != env::TimerId::kNone) loop_.cancel(std::exchange(timer_, env::TimerId::kNone));
   go_on();
 }
 

@@ -17,6 +17,7 @@ struct CatchUpLimits {
   std::uint32_t reads_max = 4;
   /// Of all groups of the shard together; 0: as fast as it goes.
   std::uint64_t bytes_per_second = 0;
+  bool operator==(const CatchUpLimits&) const = default;
 };
 
 /// Reads for others wait here for their turn: first come, first served. How much one brings is only
@@ -36,6 +37,7 @@ class CatchUp {
   void leave(std::uint64_t bytes);
   /// For those who leave late: a store that ends answers its reads when this may be gone.
   std::weak_ptr<CatchUp*> weak() const { return self_; }
+  /// What is not paid for yet is paid for at the new rate.
   void set_limits(CatchUpLimits limits);
 
   std::size_t waiting() const { return waiting_.size(); }

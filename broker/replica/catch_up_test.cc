@@ -91,5 +91,20 @@ TEST_F(CatchUpTest, TakesANewLimitAtOnce) {
   EXPECT_THAT(begun_, ElementsAre(1, 2));
 }
 
+// Goal: limits that change all the time are kept to on the whole. Method: a read of 100 s, 50 s of
+// which are over when the limit becomes ten times as high.
+TEST_F(CatchUpTest, PaysWhatIsLeftAtTheNewRate) {
+  make({.reads_max = 1, .bytes_per_second = 1000});
+  enter(1);
+  catch_up_->leave(100'000);
+  enter(2);
+  run(50s);
+  catch_up_->set_limits({.reads_max = 1, .bytes_per_second = 10'000});
+  run(4800ms);
+  EXPECT_THAT(begun_, ElementsAre(1));
+  run(200ms);
+  EXPECT_THAT(begun_, ElementsAre(1, 2));
+}
+
 }  // namespace
 }  // namespace millrace::replica

@@ -16,7 +16,6 @@ using model::ErrorCode;
 using model::ProducerId;
 using testing::batch;
 using testing::Client;
-using testing::Cluster;
 using testing::ClusterOptions;
 using ::testing::Contains;
 using ::testing::ElementsAre;
@@ -24,7 +23,6 @@ using ::testing::HasSubstr;
 using testing::kProducer;
 using testing::lines_of;
 using testing::Node;
-using testing::replayed;
 using testing::ReplicaClusterTest;
 using testing::without_times;
 
@@ -353,6 +351,28 @@ TEST_F(ReplicaClusterTest, FewerThanMinInsyncTakeNothing) {
   expect_level();
 }
 
+// Goal: as behind one that a replica refused before it led. Method: a batch is refused while too
+// few are in sync, the next one comes when they are again.
+TEST_F(ReplicaClusterTest, WhatFollowsABatchThatTooFewCouldTakeIsRefusedToo) {
+  ClusterOptions options;
+  options.settings.min_insync_replicas = 3;
+  make(std::move(options));
+  appended({.producer = kProducer, .sequence = 0});
+  const Node lost = follower();
+  const Node leader = lead();
+  cluster().crash(lost);
+  ASSERT_TRUE(cluster().wait([&] { return at(leader).in_sync().size() == 2; }));
+  cluster().world.run_for(std::chrono::seconds(6));
+  EXPECT_EQ(refused(leader, {.producer = kProducer, .sequence = 1}), ErrorCode::kNotEnoughReplicas);
+  cluster().start(lost);
+  ASSERT_TRUE(cluster().wait([&] { return at(leader).in_sync().size() == 3; }));
+  EXPECT_EQ(refused(leader, {.producer = kProducer, .sequence = 2}),
+            ErrorCode::kNotLeaderOrFollower);
+  EXPECT_EQ(appended({.producer = kProducer, .sequence = 1}), Offset{1});
+  EXPECT_EQ(appended({.producer = kProducer, .sequence = 2}), Offset{2});
+  expect_level();
+}
+
 TEST_F(ReplicaClusterTest, AFollowerWithAFullDiskHoldsNobodyUp) {
   make();
   appended({});
@@ -443,6 +463,28 @@ TEST_F(ReplicaClusterTest, FollowersOfAQuietGroupHearOfATrim) {
   EXPECT_GT(lost, 2);
 }
 
+// Goal: a deletion that was confirmed is one for the next leader too. Method: it is not confirmed
+// while no follower can say that it heard of it; when one has, the leader ends.
+TEST_F(ReplicaClusterTest, AConfirmedDeletionOutlivesItsLeader) {
+  make();
+  for (int i = 0; i < 10; ++i) appended({.text = "x"});
+  ASSERT_TRUE(cluster().wait_until_level());
+  const Node old = lead();
+  std::optional<Result<Offset>> deleted;
+  cluster().on_message = [&](raft::Message& message, std::vector<Bytes>&) {
+    return !std::holds_alternative<raft::AppendReply>(message.body);
+  };
+  at(old).delete_records(Offset{7}, [&](auto result) { deleted = std::move(result); });
+  cluster().world.run_for(std::chrono::milliseconds(500));
+  EXPECT_FALSE(deleted.has_value());
+  cluster().on_message = nullptr;
+  ASSERT_TRUE(cluster().wait([&] { return deleted.has_value(); }));
+  ASSERT_TRUE(deleted->ok());
+  EXPECT_EQ(**deleted, Offset{7});
+  cluster().kill(old);
+  EXPECT_EQ(at(lead()).bounds().log_start, Offset{7});
+}
+
 // Goal: what one leader has trimmed does not come back with the next one. Method: a leader that
 // nobody hears any more deletes records; another one leads without knowing.
 TEST_F(ReplicaClusterTest, ATrimOutlivesItsLeader) {
@@ -454,6 +496,7 @@ TEST_F(ReplicaClusterTest, ATrimOutlivesItsLeader) {
   std::optional<Result<Offset>> deleted;
   at(old).delete_records(Offset{7}, [&](auto result) { deleted = std::move(result); });
   ASSERT_TRUE(cluster().wait([&] { return deleted.has_value(); }));
+  EXPECT_EQ(deleted->error().code, ErrorCode::kNotLeaderOrFollower) << "nobody has heard of it";
   ASSERT_TRUE(cluster().wait([&] { return lead() != old; }));
   ASSERT_EQ(at(lead()).bounds().log_start, Offset{0});
   cluster().heal();
@@ -625,105 +668,6 @@ TEST_F(ReplicaClusterTest, ACompactedLogGetsOver) {
   }
   EXPECT_EQ(with_records, wanted);
   EXPECT_EQ(next, Offset{60});
-}
-
-// ---- Other members
-
-// Goal: a broker that is alone becomes three, and goes on without the first. Method: learners, then
-// voters, one after the other.
-TEST_F(ReplicaClusterTest, AGroupOfOneGrows) {
-  make({.voters = 1});
-  EXPECT_TRUE(at(0).is_leader());
-  for (int i = 0; i < 5; ++i) appended({.producer = kProducer, .sequence = i});
-  for (Node i = 1; i < 3; ++i) {
-    ASSERT_TRUE(cluster().wait([&] {
-      return at(0).reconfigure(raft::Change::kAddLearner, cluster().id(i)) == raft::Refusal::kNone;
-    }));
-    ASSERT_TRUE(cluster().wait([&] {
-      return at(0).reconfigure(raft::Change::kPromote, cluster().id(i)) == raft::Refusal::kNone;
-    }));
-  }
-  appended({.producer = kProducer, .sequence = 5});
-  expect_level();
-  EXPECT_EQ(at(2).group()->config().voters.size(), 3u);
-  cluster().crash(0);
-  EXPECT_EQ(appended({.producer = kProducer, .sequence = 5}), Offset{5});
-  EXPECT_EQ(appended({.producer = kProducer, .sequence = 6}), Offset{6});
-  const Node leader = lead();
-  ASSERT_TRUE(cluster().wait([&] {
-    return at(leader).reconfigure(raft::Change::kRemove, cluster().id(0)) == raft::Refusal::kNone;
-  }));
-  EXPECT_EQ(appended({.producer = kProducer, .sequence = 7}), Offset{7});
-}
-
-// Goal: a broker that comes with an empty disk is somebody else, who gets everything before it
-// counts.
-TEST_F(ReplicaClusterTest, AnEmptyDiskIsAnotherReplica) {
-  make();
-  for (int i = 0; i < 5; ++i) appended({.producer = kProducer, .sequence = i});
-  const Node leader = lead();
-  const Node lost = follower();
-  const raft::ReplicaId before = cluster().id(lost);
-  cluster().crash(lost);
-  cluster().replace_disk(lost);
-  cluster().start(lost);
-  cluster().world.run_for(std::chrono::seconds(5));
-  EXPECT_EQ(at(lost).bounds().log_end, Offset{0}) << "nobody spoke to it";
-  ASSERT_EQ(at(leader).reconfigure(raft::Change::kAddLearner, cluster().id(lost)),
-            raft::Refusal::kNone);
-  ASSERT_TRUE(cluster().wait([&] {
-    return at(leader).reconfigure(raft::Change::kRemove, before) == raft::Refusal::kNone;
-  }));
-  ASSERT_TRUE(cluster().wait([&] {
-    return at(leader).reconfigure(raft::Change::kPromote, cluster().id(lost)) ==
-           raft::Refusal::kNone;
-  }));
-  appended({.producer = kProducer, .sequence = 5});
-  expect_level();
-  EXPECT_EQ(at(leader).in_sync().size(), 3u);
-}
-
-// Goal: a lost majority is given up only by an explicit word, and that is told.
-TEST_F(ReplicaClusterTest, OneAloneGoesOnByAnExplicitWord) {
-  make();
-  appended({.text = "a"});
-  expect_level();
-  const Node left = follower();
-  for (Node i = 0; i < 3; ++i) {
-    if (i != left) cluster().crash(i);
-  }
-  cluster().world.run_for(std::chrono::seconds(10));
-  EXPECT_FALSE(cluster().leader().has_value());
-  EXPECT_EQ(at(left).recover_alone(), raft::Refusal::kNone);
-  EXPECT_EQ(lead(), left);
-  EXPECT_THAT(cluster().notes(left), Contains(HasSubstr("event=unclean-election")));
-  EXPECT_EQ(appended({.text = "b"}), Offset{1});
-  cluster().start_all();
-  expect_level();
-}
-
-// ---- What others get wrong
-
-// Goal: a leader's bytes are checked like a client's. Method: flip a bit of each batch on its way.
-TEST_F(ReplicaClusterTest, DamagedDataIsRefusedAndSentAgain) {
-  make();
-  appended({});
-  expect_level();
-  int damaged = 0;
-  cluster().on_message = [&](raft::Message&, std::vector<Bytes>& data) {
-    if (data.empty() || damaged >= 4) return true;
-    ++damaged;
-    data[0] = Bytes::copy_of(data[0].view());
-    data[0].mutable_data()[data[0].size() - 1] ^= 1;
-    return true;
-  };
-  EXPECT_EQ(appended({.text = "whole"}), Offset{1});
-  expect_level();
-  EXPECT_EQ(damaged, 4);
-  const std::uint64_t refused_data =
-      at(follower()).replica().refused_data() + at(third()).replica().refused_data();
-  EXPECT_EQ(refused_data, 4u);
-  EXPECT_THAT(lines_of(cluster().read_all(follower())), Contains(HasSubstr("1: whole of")));
 }
 
 }  // namespace

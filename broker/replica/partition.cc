@@ -14,7 +14,7 @@ using model::ErrorCode;
 
 namespace {
 
-/// For so long a new leader takes a gap in a producer's sequences for one that it has made itself.
+/// For so long after a refusal a gap in a producer's sequences is taken for one that this made.
 constexpr common::Duration kSettling = std::chrono::seconds(5);
 
 /// Nothing was written.
@@ -29,13 +29,14 @@ AppendOutcome unsure(common::Error error, const Appended& where) {
 }
 
 /// Whether batches in front of this one, of a producer that sends the next ones before it hears of
-/// the first, may have been refused here a moment ago, as this replica did not lead yet. Then this
-/// one is refused likewise, and all of them come again in order. To take it from a producer that is
-/// not known would leave no place for those in front; and on kOutOfOrderSequenceNumber librdkafka
-/// begins a new epoch, in which it sends again what other partitions have already.
+/// the first, may have been refused here a moment ago: as this replica did not lead yet, or too few
+/// were in sync. Then this one is refused likewise, and all of them come again in order. To take it
+/// from a producer that is not known would leave no place for those in front; and on
+/// kOutOfOrderSequenceNumber librdkafka begins a new epoch, in which it sends again what other
+/// partitions have already.
 bool may_have_refused_before(const Replica& replica, const model::BatchView& batch,
-                             const model::ProducerVerdict& verdict, common::Duration led_for) {
-  if (replica.group()->config().voters.size() < 2 || led_for >= kSettling) return false;
+                             const model::ProducerVerdict& verdict, common::Duration ago) {
+  if (replica.group()->config().voters.size() < 2 || ago >= kSettling) return false;
   if (verdict.action == model::ProducerVerdict::Action::kRefuse)
     return verdict.error->code == ErrorCode::kOutOfOrderSequenceNumber;
   return batch.base_sequence() > 0 &&
@@ -65,6 +66,7 @@ Partition::Partition(storage::Log& log, const model::TopicSettings& settings, Ho
       clock_(host.clock),
       name_(fmt::format("{}-{}", log.topic_name(), log.key().index)),
       led_since_(host.clock.now()),
+      refused_at_(host.clock.now()),
       self_(std::make_shared<Partition*>(this)),
       replica_(log, host, beginning, [this](const News& news) { heard(news); }) {
   CHECK(log.start_offset() <= log.end_offset());
@@ -95,6 +97,7 @@ void Partition::heard(const News& news) {
   if (news.commit.has_value()) high_watermark_ = std::max(high_watermark_, *news.commit);
   if (news.acknowledged.has_value()) answer_acknowledged();
   if (news.role.has_value()) role_changed(*news.role);
+  if (news.start_known.has_value()) start_known(*news.start_known);
   if (news.commit.has_value()) fire_watchers(Fire::kAdvanced);
 }
 
@@ -105,6 +108,7 @@ void Partition::role_changed(const raft::RoleChange& change) {
   leads_in_ = leads_in;
   if (leads_in != Term{0}) {
     led_since_ = clock_.now();
+    refused_at_ = led_since_;
     last_fetch_.reset();
   }
   if (!led) return;
@@ -166,6 +170,7 @@ Term Partition::term() const {
 
 void Partition::append(Bytes batch, AppendOptions options, Reply<AppendOutcome> done) {
   if (auto why = append_refusal(options.acks)) {
+    refused_at_ = clock_.now();
     if (log_.damage().has_value()) replica_.step_aside();
     return done(refused(std::move(*why)));
   }
@@ -189,12 +194,11 @@ void Partition::append(Bytes batch, AppendOptions options, Reply<AppendOutcome> 
     if (judged.action == model::ProducerVerdict::Action::kDuplicate) {
       return answer_duplicate(judged.original, options, std::move(done));
     }
-    if (may_have_refused_before(replica_, view, judged, clock_.now() - led_since_)) {
-      return done(refused(
-          {ErrorCode::kNotLeaderOrFollower,
-           fmt::format("What producer {} sent to {} before this may have come before this replica "
-                       "led",
-                       view.producer_id(), name_)}));
+    if (may_have_refused_before(replica_, view, judged, clock_.now() - refused_at_)) {
+      return done(
+          refused({ErrorCode::kNotLeaderOrFollower,
+                   fmt::format("What producer {} sent to {} before this was refused a moment ago",
+                               view.producer_id(), name_)}));
     }
     if (judged.action == model::ProducerVerdict::Action::kRefuse) {
       return done(refused(std::move(*judged.error)));
@@ -211,7 +215,10 @@ std::optional<common::Error> Partition::refusal(std::size_t batch_bytes) const {
 
 void Partition::append_accepted(Bytes batch, AppendOptions options, common::Timestamp append_time,
                                 Reply<AppendOutcome> done) {
-  if (auto why = log_.refusal(batch.size())) return done(refused(std::move(*why)));
+  if (auto why = log_.refusal(batch.size())) {
+    refused_at_ = clock_.now();
+    return done(refused(std::move(*why)));
+  }
   const Offset base = log_.end_offset();
   model::set_position(batch.mutable_view(), base, term());
   const auto parsed = model::BatchView::parse(batch);
@@ -266,10 +273,14 @@ void Partition::answer_acknowledged() {
 }
 
 void Partition::refuse_parked(const common::Error& error) {
+  start_known_ = Offset{0};
+  // The next leader may not know of them; asked again it will.
+  std::vector<Deletion> deletions = std::exchange(deletions_, {});
   std::deque<Parked> parked = std::exchange(parked_, {});
   // Written, perhaps not durable: the outcome is unknown, and a retry of an idempotent producer
   // will find out.
   for (Parked& waiting : parked) waiting.done(unsure(error, waiting.answer));
+  for (Deletion& deletion : deletions) deletion.done(error);
 }
 
 void Partition::fire_watchers(Fire which) {
@@ -384,14 +395,29 @@ void Partition::delete_records(Offset offset, Reply<Result<Offset>> done) {
                       fmt::format("Cannot delete records of {} up to {}: the high watermark is {}",
                                   name_, target, end)});
   }
-  log_.delete_before(
-      target, [weak = std::weak_ptr(self_), done = std::move(done)](Result<void> deleted) mutable {
-        const auto self = weak.lock();
-        if (!deleted.ok()) return done(deleted.error());
-        if (self == nullptr) return done(model::error(ErrorCode::kUnknownTopicOrPartition));
-        done((*self)->log_.start_offset());
-      });
+  log_.delete_before(target, [weak = std::weak_ptr(self_), target,
+                              done = std::move(done)](Result<void> deleted) mutable {
+    const auto self = weak.lock();
+    if (!deleted.ok()) return done(deleted.error());
+    if (self == nullptr) return done(model::error(ErrorCode::kUnknownTopicOrPartition));
+    (*self)->await_majority(target, std::move(done));
+  });
   replica_.trimmed();
+}
+
+void Partition::await_majority(Offset start, Reply<Result<Offset>> done) {
+  if (start_known_ >= start) return done(log_.start_offset());
+  if (auto why = out_of_service()) return done(std::move(*why));
+  if (leads_in_ == Term{0}) return done(not_leader());
+  deletions_.push_back({start, std::move(done)});
+}
+
+void Partition::start_known(Offset start) {
+  start_known_ = start;
+  std::vector<Deletion> known;
+  for (Deletion& deletion : std::exchange(deletions_, {}))
+    (deletion.start <= start ? known : deletions_).push_back(std::move(deletion));
+  for (Deletion& deletion : known) deletion.done(log_.start_offset());
 }
 
 void Partition::trim(Offset offset, Reply<Result<void>> done) {

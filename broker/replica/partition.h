@@ -127,7 +127,8 @@ class Partition {
                  Reply<Result<std::optional<storage::TimedOffset>>> done);
   void find_max_time(Reply<Result<std::optional<storage::TimedOffset>>> done);
 
-  /// Moves the log start up to `offset` (-1: the high watermark); the other replicas follow.
+  /// Moves the log start up to `offset` (-1: the high watermark); the other replicas follow. Done
+  /// when it is durable here and a majority has heard of it: so the next leader knows it too.
   /// kOffsetOutOfRange: beyond the high watermark. kPolicyViolation: the topic's cleanup.policy has
   /// no "delete". kNotLeaderOrFollower.
   void delete_records(Offset offset, Reply<Result<Offset>> done);
@@ -210,6 +211,8 @@ class Partition {
 
   void heard(const News& news);
   void role_changed(const raft::RoleChange& change);
+  void start_known(Offset start);
+  void await_majority(Offset start, Reply<Result<Offset>> done);
   std::optional<common::Error> append_refusal(Acks acks) const;
   std::optional<common::Error> out_of_service() const;
   common::Error not_leader() const;
@@ -236,6 +239,15 @@ class Partition {
   std::optional<common::Instant> last_fetch_;
   std::vector<Watcher> watchers_;
   std::deque<Parked> parked_;  // in order of `end`
+  /// As far as a majority has heard of where the log begins, while this replica leads.
+  Offset start_known_;
+  struct Deletion {
+    Offset start;
+    Reply<Result<Offset>> done;
+  };
+  std::vector<Deletion> deletions_;  // durable here
+  /// When a batch was refused that may come again, or may have been, by one that does not lead.
+  common::Instant refused_at_;
   /// Callbacks of the log may come after this object is gone (a deleted topic): they hold it
   /// weakly.
   std::shared_ptr<Partition*> self_;

@@ -105,6 +105,137 @@ TEST_F(ReplicaRepairTest, ADamagedFollowerIsRepaired) {
   EXPECT_FALSE(at(bad).group()->unclean());
 }
 
+// Goal: what is damaged is repaired also where nobody writes. Method: as above, and silence.
+TEST_F(ReplicaRepairTest, AQuietFollowerIsRepaired) {
+  make();
+  for (int i = 0; i < 40; ++i) appended({.text = fmt::format("r{}", i), .padding = 3000});
+  expect_level();
+  const Node bad = follower();
+  cluster().stop(bad);
+  cluster().disk(bad).flip_bit(first_segment(), 5000);
+  cluster().start(bad);
+  ASSERT_TRUE(cluster().wait_until_level());
+  cluster().world.run_for(std::chrono::seconds(5));
+  meet_damage(bad);
+  ASSERT_TRUE(at(bad).log().damage().has_value());
+  ASSERT_TRUE(cluster().wait([&] { return at(bad).replica().repairs() > 0; }));
+  ASSERT_TRUE(
+      cluster().wait([&] { return at(bad).group() != nullptr && !at(bad).group()->unclean(); }));
+  expect_level_logs();
+  EXPECT_FALSE(at(bad).log().damage().has_value());
+}
+
+// Goal: what is found damaged when it is opened is repaired where nobody writes, also if what the
+// leader says at first gets lost. Method: start-up looks for a producer's last batch, which the
+// follower does not know to be committed, and has to read the segment from its front.
+TEST_F(ReplicaRepairTest, DamageFoundAtStartIsRepaired) {
+  make();
+  for (int i = 0; i < 40; ++i) appended({.text = fmt::format("r{}", i), .padding = 3000});
+  expect_level();
+  const Node bad = follower();
+  appended({.producer = testing::kProducer, .text = "last"});
+  cluster().stop(bad);
+  cluster().disk(bad).truncate(first_segment(), 100);
+  int lost = 0;
+  cluster().on_message = [&](const raft::Message& message, const std::vector<Bytes>&) {
+    return message.to != cluster().id(bad) || ++lost > 5;
+  };
+  cluster().start(bad);
+  ASSERT_TRUE(at(bad).log().damage().has_value());
+  EXPECT_EQ(at(bad).group(), nullptr);
+  ASSERT_TRUE(cluster().wait([&] { return at(bad).replica().repairs() > 0; }));
+  EXPECT_GT(lost, 5);
+  expect_level_logs();
+}
+
+// Goal: damage that is met first where the log is cut back is repaired too, also where nobody
+// writes; and the replica says nothing of the new term before that is durable. Method: a leader
+// that nobody hears appends, and restarts with damage in front of where the others went on.
+TEST_F(ReplicaRepairTest, DamageMetByACutIsRepaired) {
+  make();
+  for (int i = 0; i < 40; ++i) appended({.text = fmt::format("r{}", i), .padding = 3000});
+  expect_level();
+  const Node bad = lead();
+  cluster().isolate(bad);
+  for (int i = 0; i < 10; ++i)
+    begin(bad, {.text = fmt::format("nowhere else {}", i), .padding = 3000}, Acks::kLeader);
+  ASSERT_TRUE(cluster().wait(
+      [&] { return at((bad + 1) % 3).is_leader() || at((bad + 2) % 3).is_leader(); }));
+  cluster().stop(bad);
+  cluster().disk(bad).flip_bit(first_segment(), 5000);
+  bool asked = false;
+  cluster().on_message = [&](const raft::Message& message, const std::vector<Bytes>&) {
+    const auto* reply = std::get_if<raft::AppendReply>(&message.body);
+    asked = asked || (message.from == cluster().id(bad) && reply != nullptr);
+    return true;
+  };
+  cluster().heal();
+  cluster().start(bad);
+  ASSERT_TRUE(cluster().wait([&] { return at(bad).log().damage().has_value(); }));
+  EXPECT_FALSE(asked) << "its new term is not on the disk yet";
+  ASSERT_TRUE(cluster().wait([&] { return at(bad).replica().repairs() > 0; }));
+  EXPECT_TRUE(asked);
+  ASSERT_TRUE(
+      cluster().wait([&] { return at(bad).group() != nullptr && !at(bad).group()->unclean(); }));
+  expect_level_logs();
+  EXPECT_EQ(cluster().read_all(bad).size(), 40u);
+}
+
+// Goal: those who only read find another leader. Method: the leader meets damage, and nobody
+// writes.
+TEST_F(ReplicaRepairTest, AQuietLeaderHandsOver) {
+  make();
+  for (int i = 0; i < 40; ++i) appended({.text = fmt::format("r{}", i), .padding = 3000});
+  expect_level();
+  const Node bad = lead();
+  cluster().stop(bad);
+  cluster().disk(bad).flip_bit(first_segment(), 5000);
+  cluster().start(bad);
+  ASSERT_TRUE(cluster().wait([&] { return cluster().leader().has_value(); }));
+  ASSERT_TRUE(cluster().wait_until_level());
+  if (lead() != bad) {
+    ASSERT_EQ(at(lead()).transfer(cluster().id(bad)), raft::Refusal::kNone);
+    ASSERT_TRUE(cluster().wait([&] { return at(bad).is_leader(); }));
+  }
+  ASSERT_TRUE(cluster().wait_until_level());
+  cluster().world.run_for(std::chrono::seconds(5));
+  meet_damage(bad);
+  ASSERT_TRUE(at(bad).log().damage().has_value());
+  ASSERT_TRUE(cluster().wait([&] { return cluster().leader().has_value() && lead() != bad; }));
+  ASSERT_TRUE(cluster().wait([&] { return at(bad).replica().repairs() > 0; }));
+  expect_level_logs();
+}
+
+// Goal: a leader that cannot give the others what they miss does not stand in their way. Method: it
+// has what was acknowledged last and one thing more, and that is damaged; only one that is far
+// behind votes for it; then the third comes back.
+TEST_F(ReplicaRepairTest, ALeaderThatNobodyCanFollowLeaves) {
+  make();
+  for (int i = 0; i < 20; ++i) appended({.text = fmt::format("r{}", i), .padding = 3000});
+  expect_level();
+  const Node bad = lead();
+  const Node behind = follower();
+  const Node other = third();
+  cluster().stop(behind);
+  for (int i = 0; i < 20; ++i) appended({.text = fmt::format("s{}", i), .padding = 3000});
+  cluster().isolate(other);
+  begin(bad, {.text = "nowhere else"}, Acks::kLeader);
+  cluster().stop(bad);
+  cluster().stop(other);
+  cluster().heal();
+  cluster().disk(bad).flip_bit(first_segment(),
+                               cluster().disk(bad).content(first_segment()).size() - 20'000);
+  cluster().start(bad);
+  cluster().start(behind);
+  ASSERT_TRUE(cluster().wait([&] { return at(bad).role() == raft::Role::kLeader; }));
+  ASSERT_TRUE(cluster().wait([&] { return at(bad).log().damage().has_value(); }));
+  cluster().start(other);
+  ASSERT_TRUE(cluster().wait([&] { return at(other).is_leader(); }));
+  EXPECT_EQ(appended({.text = "on"}), Offset{40});
+  ASSERT_TRUE(cluster().wait([&] { return at(bad).replica().repairs() > 0; }));
+  expect_level_logs();
+}
+
 // Goal: the only replica throws nothing away. Method: damage in a group of one.
 TEST_F(ReplicaRepairTest, TheOnlyReplicaIsNotRepaired) {
   ClusterOptions options;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "broker/replica/hard_state_codec.h"
@@ -14,6 +15,9 @@ namespace {
 
 using common::Error;
 using model::ErrorCode;
+
+/// A leader with damage looks for so long.
+constexpr auto kHandOverMax = std::chrono::seconds(5);
 
 /// The log's term starts as Raft has them. Versions before groups counted from term 0, which is
 /// none in Raft: what was written in it counts as written in term 1, as if that had begun there.
@@ -138,6 +142,11 @@ void Replica::join_log() {
     (*self)->host_.ticker.call_soon(**self);
     return (*self)->commit();
   });
+  // Also where nobody writes, who only reads should find another replica.
+  log_.on_damage([weak = std::weak_ptr(self_)] {
+    const auto self = weak.lock();
+    if (self != nullptr && !(*self)->closed_) (*self)->host_.ticker.call_soon(**self);
+  });
 }
 
 /// For a checkpoint: as they are at the commit offset, which nothing takes back.
@@ -212,7 +221,7 @@ void Replica::append(const Bytes& batch, const model::BatchView& view) {
 }
 
 void Replica::trimmed() {
-  if (fit()) run([](Turn&) {});
+  if (fit()) run([&](Turn& turn) { group_->tick(now(), turn.ready); });
 }
 
 void Replica::suspect(model::BrokerId node) {
@@ -262,7 +271,7 @@ raft::Refusal Replica::recover_alone() {
 }
 
 void Replica::tick(Instant now) {
-  if (!fit()) return;
+  if (!fit()) return ask_to_be_repaired();
   run([&](Turn& turn) {
     group_->tick(now, turn.ready);
     settle_alone(turn);
@@ -292,12 +301,17 @@ void Replica::apply_flush_mode() {
 
 void Replica::apply_settings() {
   const bool relaxed = relaxed_ && (relaxed_durable_ || !others_known_);
-  const std::size_t voters = std::max<std::size_t>(group_->config().voters.size(), 1);
+  const raft::VoterSet& config = group_->config();
+  // A learner that comes in the place of a voter counts as one that there should be: a group that
+  // lost a disk of three has two voters for a moment. What has one copy stays writable while its
+  // first other one is made.
+  const std::size_t learners = config.voters.size() > 1 ? config.learners.size() : 0;
+  const std::size_t wanted = std::max<std::size_t>(config.voters.size() + learners, 1);
   const raft::GroupSettings settings{
       .flush = relaxed ? model::FlushMode::kRelaxed : model::FlushMode::kStrict,
       // More than there are could never be had; as Kafka has it too.
       .min_insync = static_cast<std::uint32_t>(
-          std::clamp<std::size_t>(static_cast<std::size_t>(std::max(min_insync_, 1)), 1, voters)),
+          std::clamp<std::size_t>(static_cast<std::size_t>(std::max(min_insync_, 1)), 1, wanted)),
       // Every broker applies the metadata; of other logs only readers far from the leader wait
       // here.
       .commit_news = log_.key().topic == model::kMetadataTopicId ? raft::CommitNews::kPrompt
@@ -317,12 +331,26 @@ void Replica::turn_ended() {
 bool Replica::fit() {
   if (closed_ || !group_.has_value()) return false;
   if (!log_.damage().has_value()) return true;
-  if (leads()) {
+  if (leads() && !is_in_the_way()) {
     step_aside();
+    // Nobody may be able to take over yet.
+    host_.ticker.wake(*this, std::min(now() + kAskAgain, group_->next_deadline()));
     return true;
   }
   fail(*log_.damage());
   return false;
+}
+
+/// It leads, nobody could take over for a while, and a majority is there without it: that cannot
+/// lack what is committed.
+bool Replica::is_in_the_way() {
+  if (!in_the_way_since_.has_value()) in_the_way_since_ = now();
+  if (now() - *in_the_way_since_ < kHandOverMax) return false;
+  const raft::VoterSet& config = group_->config();
+  const auto others = std::ranges::count_if(config.voters, [this](const raft::ReplicaId& voter) {
+    return voter != host_.self && std::ranges::count(suspects_, voter.node) == 0;
+  });
+  return std::cmp_greater_equal(others, config.majority());
 }
 
 void Replica::step_aside() {
@@ -339,6 +367,8 @@ void Replica::fail(common::Error error) {
   if (!group_.has_value()) return;
   refusal_ = std::move(error);
   const raft::RoleChange gone{raft::Role::kFollower, group_->term(), raft::ReplicaId{}, false};
+  last_words_ = last_words();
+  const raft::HardState hard = group_->hard_state();
   group_.reset();
   later_.clear();
   fetches_.clear();
@@ -346,6 +376,7 @@ void Replica::fail(common::Error error) {
   note("replica-out-of-service", refusal_->detail);
   host_.peers.leadership(log_.key(), gone);
   on_news_({.role = gone, .out = true});
+  ask_when_durable(hard);
 }
 
 void Replica::note(std::string_view event, std::string_view detail) {

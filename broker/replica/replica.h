@@ -35,6 +35,8 @@ struct News {
   /// Producers may be told of what lies in front (acks=all).
   std::optional<Offset> acknowledged;
   std::optional<raft::RoleChange> role;
+  /// For a leader: a majority has heard that the log begins here.
+  std::optional<Offset> start_known;
   /// This replica goes on no more: see Replica::refusal().
   bool out = false;
 };
@@ -45,13 +47,15 @@ struct News {
 ///
 /// A replica whose log is damaged, or whose state cannot be read, takes no part: it has no group,
 /// says so in refusal(), never votes and never leads. One that finds out while it leads hands
-/// over first; if nobody can take over it stays, and the log refuses appends.
+/// over first. If nobody can take over, perhaps because what they miss cannot be read here, it
+/// leaves the group after a while where the others can go on without it; else it stays, and the log
+/// refuses appends.
 ///
 /// One whose log is damaged is repaired by the others: when it hears a leader of its group that has
 /// committed in its own term, the log is thrown away and comes again from there. That leader has
 /// all that was ever committed, and forgets what this replica acknowledged before: it comes back as
 /// one that lost a part of its log (raft::Group, "unclean"), and its vote does not count until it
-/// has everything again.
+/// has everything again. As a leader has nothing to say while nothing is written, it is asked.
 ///
 /// What others are to be sent is read at the end of the loop's turn, so that batches of one turn
 /// travel in one message; what lies far behind in the log waits for its turn (catch_up.h).
@@ -114,6 +118,8 @@ class Replica final : private Ticker::Client {
   void set_settings(const model::TopicSettings& settings);
   const ProducerHistory& producers() const { return producers_; }
   void set_producer_expiration_ms(std::int64_t idle_ms) { producer_expiration_ms_ = idle_ms; }
+  /// There are other members, or may be: what is damaged here comes again from them.
+  bool has_others() const { return others_known_; }
   /// Messages refused because of what came with them.
   std::uint64_t refused_data() const { return refused_data_; }
   /// Times that a damaged log was thrown away, to come again from the leader.
@@ -143,7 +149,13 @@ class Replica final : private Ticker::Client {
   void apply_flush_mode();
   void apply_settings();
   bool fit();
+  bool is_in_the_way();
   void fail(common::Error error);
+  std::vector<raft::Message> farewells() const;
+  raft::Message question() const;
+  std::vector<raft::Message> last_words() const;
+  void ask_when_durable(const raft::HardState& hard);
+  void ask_to_be_repaired();
   void note(std::string_view event, std::string_view detail = {});
   Instant now() const { return host_.clock.now(); }
 
@@ -206,6 +218,11 @@ class Replica final : private Ticker::Client {
   std::int64_t producer_expiration_ms_ = 86'400'000;
   std::uint64_t refused_data_ = 0;
   std::uint64_t repairs_ = 0;
+  /// While it takes no part because of damage, said again and again until a leader is heard: makes
+  /// the one there was say something, or others stand, if that was this one itself.
+  std::vector<raft::Message> last_words_;
+  /// Since when it leads with damage.
+  std::optional<Instant> in_the_way_since_;
   /// Answers of the log may come after this object is gone (a deleted topic): they hold it weakly.
   std::shared_ptr<Replica*> self_;
 };

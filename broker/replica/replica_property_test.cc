@@ -49,10 +49,14 @@ RunStats run_many(model::FlushMode flush, std::uint64_t otherwise) {
     total.acknowledged += run.stats().acknowledged;
     total.crashes += run.stats().crashes;
     total.terms += run.stats().terms;
+    total.leaders_looked_at += run.stats().leaders_looked_at;
     total.unclean_elections += run.stats().unclean_elections;
   }
-  fmt::print("{} runs: {} batches acknowledged, {} ends of processes, {} terms, {} unclean\n",
-             count, total.acknowledged, total.crashes, total.terms, total.unclean_elections);
+  fmt::print(
+      "{} runs: {} batches acknowledged, {} ends of processes, {} terms, {} leaders looked at, {} "
+      "unclean\n",
+      count, total.acknowledged, total.crashes, total.terms, total.leaders_looked_at,
+      total.unclean_elections);
   return total;
 }
 
@@ -63,6 +67,7 @@ TEST(ReplicaProperty, WhatWasAcknowledgedStays) {
   EXPECT_GT(total.acknowledged, 10'000u);
   EXPECT_GT(total.crashes, 500u);
   EXPECT_GT(total.terms, 250u);
+  EXPECT_GT(total.leaders_looked_at, 100u);
   EXPECT_EQ(total.unclean_elections, 0u) << "nobody can have lost anything";
 }
 

@@ -8,6 +8,7 @@
 #include "broker/raft/message_rules.h"
 #include "broker/replica/append_data.h"
 #include "broker/replica/hard_state_codec.h"
+#include "broker/replica/lag.h"
 #include "broker/replica/replica.h"
 #include "broker/replica/replica_turn.h"
 #include "common/check.h"
@@ -260,12 +261,14 @@ void Replica::tell(const raft::Ready& ready) {
   if (ready.commit.has_value()) producers_.commit(*ready.commit);
   if (ready.role.has_value()) host_.peers.leadership(log_.key(), *ready.role);
   const bool news = cut_to_.has_value() || ready.commit.has_value() ||
-                    ready.acknowledged.has_value() || ready.role.has_value();
+                    ready.acknowledged.has_value() || ready.role.has_value() ||
+                    ready.start_known.has_value();
   if (!news) return;
   on_news_({.cut = cut_to_,
             .commit = ready.commit,
             .acknowledged = ready.acknowledged,
-            .role = ready.role});
+            .role = ready.role,
+            .start_known = ready.start_known});
 }
 
 // ---- Reading for others
@@ -277,11 +280,12 @@ void Replica::fetch(raft::Fetch fetch) {
   read_for(fetch, [](std::uint64_t) {});
 }
 
-/// Where to wait; nullptr: nowhere. Those who are level never wait for those who are not.
+/// Where to wait; nullptr: nowhere. Those who are level never wait for those who are not. A new
+/// replica that is close to the end gets there under any limit.
 CatchUp* Replica::queue_for(const raft::Fetch& fetch) const {
   if (group_->config().is_voter(fetch.to))
     return log_.in_memory(fetch.from) ? nullptr : host_.catch_up;
-  const bool close = group_->log_end() - fetch.from <= host_.raft.promotion_lag_max;
+  const bool close = close_to_end(log_, group_->log_end() - fetch.from, host_.raft);
   return close && log_.in_memory(fetch.from) ? nullptr : host_.moves;
 }
 

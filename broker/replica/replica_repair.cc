@@ -26,6 +26,72 @@ std::optional<raft::HardState> Replica::state_for_repair(const raft::Message& me
   return std::move(hard);
 }
 
+/// What one that leads has to say: that others had better stand. As long as they hear of no new
+/// leader they take this one for theirs, and wait.
+std::vector<raft::Message> Replica::farewells() const {
+  std::vector<raft::Message> all;
+  const raft::HardState& hard = group_->hard_state();
+  for (const raft::ReplicaId& voter : hard.config.voters) {
+    if (voter == host_.self) continue;
+    all.push_back({.from = host_.self,
+                   .to = voter,
+                   .term = hard.term,
+                   .config_id = hard.config.id,
+                   .config = std::nullopt,
+                   .body = raft::TimeoutNow{}});
+  }
+  return all;
+}
+
+/// What a replica says to whom something got lost on the way, although nothing has: its leader
+/// answers with a question, which shows whether it has committed in its own term. Another leader
+/// comes with one of its own accord.
+raft::Message Replica::question() const {
+  const raft::HardState& hard = group_->hard_state();
+  const raft::Outline& log = group_->log();
+  const raft::AppendReply::Mismatch mismatch{.prev = {hard.term, log.end() + 1},
+                                             .log_start = log.start(),
+                                             .log_end = log.end(),
+                                             .starts = log.newest(raft::kStartsPerReply)};
+  return raft::Message{.from = host_.self,
+                       .to = group_->leader(),
+                       .term = hard.term,
+                       .config_id = hard.config.id,
+                       .config = std::nullopt,
+                       .body = raft::AppendReply{.acked = {},
+                                                 .received = {},
+                                                 .commit = Offset{0},
+                                                 .start_heard = log.start(),
+                                                 .incarnation = hard.incarnation,
+                                                 .unclean = hard.unclean,
+                                                 .mismatch = mismatch}};
+}
+
+std::vector<raft::Message> Replica::last_words() const {
+  if (!log_.damage().has_value()) return {};
+  if (leads()) return farewells();
+  if (group_->leader().is_none()) return {};
+  return {question()};
+}
+
+/// The last words name a term and a voter set, and the leader counts on that they are known here:
+/// a loss of power must not take that back. Of what the group decided last, perhaps nothing is on
+/// its way to the disk yet.
+void Replica::ask_when_durable(const raft::HardState& hard) {
+  if (last_words_.empty()) return;
+  log_.put_state(encode({.hard = hard, .relaxed = relaxed_}),
+                 [weak = std::weak_ptr(self_)](Result<void> done) {
+                   const auto self = weak.lock();
+                   if (self != nullptr && done.ok()) (*self)->ask_to_be_repaired();
+                 });
+}
+
+void Replica::ask_to_be_repaired() {
+  if (closed_ || group_.has_value() || last_words_.empty()) return;
+  for (const raft::Message& message : last_words_) host_.peers.send(log_.key(), message, {});
+  host_.ticker.wake(*this, now() + kAskAgain);
+}
+
 /// True: this replica takes part again. What it acknowledged may be gone, and the state says so
 /// before the log is touched: a crash in between leaves a damaged log that is repaired again.
 bool Replica::repair(const raft::Message& message) {
@@ -44,6 +110,8 @@ bool Replica::repair(const raft::Message& message) {
   if (log_.damage().has_value()) return false;  // the store takes nothing any more
 
   refusal_.reset();
+  last_words_ = {};
+  in_the_way_since_.reset();
   ticket_told_ = 0;
   ticket_written_ = 0;
   CHECK(producers_.reset({}, Offset{0}).ok());

@@ -2,11 +2,16 @@
 // files.
 #pragma once
 
+#include <chrono>
 #include <utility>
 
 #include "broker/replica/replica.h"
 
 namespace millrace::replica {
+
+/// A replica that takes no part because of damage asks its leader for a message that often, and a
+/// leader with damage looks for an heir.
+inline constexpr auto kAskAgain = std::chrono::seconds(1);
 
 /// Makes one call of the group, which fills the turn it is given, and carries its effects out: now,
 /// or when those of the call that this one came out of are.

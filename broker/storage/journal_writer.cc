@@ -123,6 +123,7 @@ void JournalWriter::when_durable(Completion completion) {
 
 void JournalWriter::mark(common::Function<void(JournalPosition)> reached) {
   close_round();
+  if (queue_.empty() && told_behind_ != nullptr) return told_behind_->push_back(std::move(reached));
   if (queue_.empty()) return reached(position());
   queue_.back().marks.push_back(std::move(reached));
   let_pass();
@@ -228,9 +229,11 @@ void JournalWriter::finish(Result<void> written, std::uint64_t length, common::I
   const double seconds = std::chrono::duration<double>(loop_.clock().now() - began).count();
   const JournalPosition reached = position();
   // With a mark to reach, the position behind this round must be told before the next one moves it.
-  auto marks = std::move(round.marks);
+  Marks marks = std::move(round.marks);
   if (marks.empty()) send_when_gathered();
+  told_behind_ = &marks;
   complete(std::move(round));
+  told_behind_ = nullptr;
   for (auto& mark : marks) mark(reached);
   if (!marks.empty()) send();
   on_round_(seconds);

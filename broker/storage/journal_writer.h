@@ -76,8 +76,8 @@ class JournalWriter {
   /// Attaches to the entries added so far. Requires that something was added since the last round
   /// was closed, or that it may also wait for the next one: completions are answered in order.
   void when_durable(Completion completion);
-  /// Calls back with the position behind everything added so far, as soon as all that is durable;
-  /// later entries are in rounds behind it.
+  /// Calls back with the position behind everything added so far, as soon as all that is durable
+  /// and its clients were told; later entries are in rounds behind it.
   void mark(common::Function<void(JournalPosition)> reached);
   /// While held, nothing that is added leaves: the journal has no room. What was added before does.
   void hold(bool held);
@@ -93,13 +93,14 @@ class JournalWriter {
   std::uint64_t bytes_written() const { return bytes_written_; }
 
  private:
+  using Marks = std::vector<common::Function<void(JournalPosition)>>;
   struct Round {
     Bytes bytes;  // padded
     std::uint64_t number = 0;
     std::uint64_t length = 0;
     std::uint32_t entries = 0;
     std::vector<Completion> completions;
-    std::vector<common::Function<void(JournalPosition)>> marks;
+    Marks marks;
   };
 
   bool gathering() const { return current_.entries > 0 || !current_.completions.empty(); }
@@ -133,6 +134,7 @@ class JournalWriter {
   std::deque<Round> queue_;        // closed; the front one may be in flight
   std::uint64_t next_round_ = 1;
   std::uint64_t marked_round_ = 0;  // the latest that a hold lets through
+  Marks* told_behind_ = nullptr;    // of the round whose clients are being told
   bool scheduled_ = false;
   bool in_flight_ = false;
   bool held_ = false;

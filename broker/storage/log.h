@@ -152,7 +152,8 @@ class Log {
   /// Cuts the log's end back to `offset`, a batch boundary (Raft: a conflicting suffix), and not in
   /// front of what CompactionLimits::up_to said. Terms that start at or behind `offset` go too,
   /// also where that is end_offset(). The answer comes when it is durable. Requires that
-  /// take_recovered_producers() was called.
+  /// take_recovered_producers() was called. If the place cannot be found in a file (which is read
+  /// through, with every check) nothing is cut, and that is damage().
   virtual void truncate(Offset offset, Reply<Result<void>> durable) = 0;
 
   /// Empties the log: it then begins and ends at `at`, with this one term start (at or in front of
@@ -213,6 +214,9 @@ class Log {
 
   /// Why the log does not serve (damaged data found), or nullopt.
   virtual std::optional<common::Error> damage() const = 0;
+  /// `found` is called as often as damage is found where none was known, somewhere in a read or a
+  /// job of the log: it should do no more than make a note of it.
+  virtual void on_damage(common::Function<void()> found) = 0;
   /// Recovery found damage behind what the checkpoint says of the producers, and cut it off with
   /// all that follows: the log may lack what was acknowledged. Stays true, over restarts too, until
   /// put_state(): a replica notes it there. (What a loss of power tore was never acknowledged and

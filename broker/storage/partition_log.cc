@@ -268,7 +268,12 @@ void PartitionLog::truncate(Offset offset, Reply<Result<void>> durable) {
   if (shard_.refusal().has_value()) return durable(*shard_.refusal());
   if (offset == end_) return truncate_terms(std::move(durable));
   Result<std::uint64_t> stream = stream_of(offset);
-  if (!stream.ok()) return durable(std::move(stream).error());
+  if (!stream.ok()) {
+    // Whatever the reason: the cut was decided and is not made, so this log is not what its owner
+    // takes it for, and nobody asks again.
+    set_damage(stream.error());
+    return durable(std::move(stream).error());
+  }
   std::size_t segment = segments_.size() - 1;
   while (segment > 0 && segments_[segment].base > offset) --segment;
   CHECK(!segments_[segment].compacted(), "{} is in a compacted segment", offset);
@@ -425,7 +430,9 @@ std::optional<Error> PartitionLog::damage() const {
 }
 
 void PartitionLog::set_damage(Error error) {
-  if (damage_ == nullptr) damage_ = std::make_unique<Error>(std::move(error));
+  if (damage_ != nullptr) return;
+  damage_ = std::make_unique<Error>(std::move(error));
+  if (damage_found_) damage_found_();
 }
 
 FileTable::Key PartitionLog::file_key(const Segment& segment) const {

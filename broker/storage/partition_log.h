@@ -73,6 +73,7 @@ class PartitionLog final : public Log, public JournalClient {
   void set_settings(const LogSettings& settings) override;
   const LogSettings& settings() const override { return settings_; }
   std::optional<common::Error> damage() const override;
+  void on_damage(common::Function<void()> found) override { damage_found_ = std::move(found); }
   bool lost_suffix() const override { return lost_suffix_; }
 
   void entries_durable(Offset end, std::uint64_t stream) override;
@@ -354,6 +355,7 @@ class PartitionLog final : public Log, public JournalClient {
   Offset captured_producers_at_;
   Placed placed_;
   std::unique_ptr<common::Error> damage_;
+  common::Function<void()> damage_found_;
 };
 
 }  // namespace millrace::storage

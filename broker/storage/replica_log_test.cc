@@ -236,6 +236,26 @@ TEST_F(ReplicaLogTest, ResetLeavesDamageBehind) {
   EXPECT_TRUE(machine.read_all(log(), Offset{20}, Offset{23}).ok());
 }
 
+// Goal: a cut that damage prevents is known as damage, and takes nothing away. Method: rot in front
+// of the place, which is looked for in the file.
+TEST_F(ReplicaLogTest, DamageThatATruncationMeetsIsKnown) {
+  machine.create(key_of(0), {.segment_bytes = 1 << 20});
+  for (int i = 0; i < 30; ++i) append(2, 300);
+  machine.stop();
+  machine.hardware.flip_bit(folder() + "/" + segment_name(Offset{0}), 700, 2);
+  machine.start();
+  (void)log().take_recovered_producers();
+  int told = 0;
+  log().on_damage([&] { ++told; });
+  const auto done =
+      machine.wait<void>([&](auto reply) { log().truncate(Offset{40}, std::move(reply)); });
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.error().code, ErrorCode::kCorruptLog);
+  ASSERT_TRUE(log().damage().has_value());
+  EXPECT_EQ(told, 1);
+  EXPECT_EQ(log().end_offset(), Offset{60});
+}
+
 TEST_F(ReplicaLogTest, ResetWithTooManyProducersIsRefused) {
   machine.create(key_of(0));
   append();

@@ -78,8 +78,8 @@ TimerId SimWorld::schedule(SimLoop* loop, common::Duration delay, Task task) {
     free_slots_.pop_back();
   }
   slots_[slot] = Slot{++last_sequence_, loop, std::move(task)};
-  heap_.push_back(Entry{clock_.now() + std::max(delay, common::Duration{0}), ++last_order_,
-                        last_sequence_, slot});
+  const common::Instant at = clock_.now() + std::max(delay, common::Duration{0});
+  heap_.push_back(Entry{at, at, last_sequence_, slot});
   std::push_heap(heap_.begin(), heap_.end());
   return TimerId{last_sequence_ << kSlotBits | slot};
 }
@@ -142,7 +142,6 @@ bool SimWorld::put_off(Entry entry) {
   const SimLoop* const loop = slots_[entry.slot].loop;
   if (loop == nullptr || loop->paused_until_ <= entry.at) return false;
   entry.at = loop->paused_until_;
-  entry.order = ++last_order_;
   heap_.push_back(entry);
   std::push_heap(heap_.begin(), heap_.end());
   return true;

@@ -107,12 +107,13 @@ class SimWorld {
   friend class SimLoop;
   struct Entry {
     common::Instant at;
-    std::uint64_t order;     // among those of one time
-    std::uint64_t sequence;  // names the event
+    common::Instant due;     // as asked for: earlier where its loop stood still
+    std::uint64_t sequence;  // names the event, in the order of asking
     std::uint32_t slot;
     /// Order of a max-heap whose top is the earliest.
     bool operator<(const Entry& other) const {
-      return at != other.at ? at > other.at : order > other.order;
+      if (at != other.at) return at > other.at;
+      return due != other.due ? due > other.due : sequence > other.sequence;
     }
   };
   struct Slot {
@@ -131,7 +132,6 @@ class SimWorld {
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_slots_;
   std::uint64_t last_sequence_ = 0;
-  std::uint64_t last_order_ = 0;
   std::uint64_t events_ = 0;
   std::uint64_t digest_ = 0x9e3779b97f4a7c15;
   bool running_ = false;

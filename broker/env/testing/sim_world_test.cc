@@ -41,6 +41,20 @@ TEST(SimWorld, APausedLoopRunsLateWhatItMissed) {
   EXPECT_EQ(ran.back(), "paused 200");
 }
 
+// Whoever tells a thread several things tells them in this order, however often it stands still.
+TEST(SimWorld, ALoopThatPausesAgainKeepsTheOrderOfWhatItMissed) {
+  SimWorld world(1);
+  SimLoop& loop = world.make_loop();
+  std::vector<std::string> ran;
+  loop.pause_for(milliseconds(100));
+  loop.post([&] { ran.emplace_back("first"); });
+  world.run_for(milliseconds(50));
+  loop.pause_for(milliseconds(100));
+  loop.post([&] { ran.emplace_back("second"); });
+  world.run_for(seconds(1));
+  EXPECT_THAT(ran, ElementsAre("first", "second"));
+}
+
 TEST(SimWorld, ATimerOfAPausedLoopCanBeCancelled) {
   SimWorld world(1);
   SimLoop& loop = world.make_loop();

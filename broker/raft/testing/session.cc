@@ -97,6 +97,8 @@ std::string Session::collect(Shell& shell) {
     text += fmt::format("  {}: acknowledged {}\n", name, *output.acknowledged);
   if (output.trim_to.has_value() && !brief_)
     text += fmt::format("  {}: may trim to {}\n", name, *output.trim_to);
+  if (output.start_known.has_value() && !brief_)
+    text += fmt::format("  {}: a majority knows the start {}\n", name, *output.start_known);
   for (Letter& letter : output.letters) {
     if (!brief_) text += fmt::format("  {}\n", to_text(letter.message));
     waiting_.push_back(std::move(letter));

@@ -73,6 +73,7 @@ void Shell::Output::clear() {
   roles.clear();
   notices.clear();
   trim_to.reset();
+  start_known.reset();
 }
 
 void Shell::format(HardState hard, LogImage log) {
@@ -145,6 +146,7 @@ void Shell::absorb(const Letter* input) {
   if (ready_.acknowledged.has_value()) output_.acknowledged = ready_.acknowledged;
   if (ready_.role.has_value()) output_.roles.push_back(*ready_.role);
   if (ready_.trim_to.has_value()) output_.trim_to = ready_.trim_to;
+  if (ready_.start_known.has_value()) output_.start_known = ready_.start_known;
   output_.notices.insert(output_.notices.end(), ready_.notices.begin(), ready_.notices.end());
   ready_.clear();
 }

@@ -112,6 +112,7 @@ class Shell {
     std::vector<RoleChange> roles;
     std::vector<Notice> notices;
     std::optional<Offset> trim_to;
+    std::optional<Offset> start_known;
     void clear();
   };
   Output& output() { return output_; }

@@ -374,20 +374,22 @@ Offset Cluster::appended(Bytes batch, AppendOptions options) {
 }
 
 std::vector<Bytes> Cluster::read_all(Node node) {
+  while (true) {
+    const Offset end = at(node).readable_end(Isolation::kReadUncommitted);
+    if (auto batches = read_log(node, end)) return *std::move(batches);
+  }
+}
+
+std::optional<std::vector<Bytes>> Cluster::read_log(Node node, Offset end) {
   std::vector<Bytes> batches;
   Offset from = at(node).bounds().log_start;
-  const Offset end = at(node).readable_end(Isolation::kReadUncommitted);
   while (from < end) {
     auto answer = std::make_shared<std::optional<Result<storage::ReadResult>>>();
     at(node).log().read(from, {.up_to = end, .bytes_max = 1 << 20, .at_least_one_batch = true},
                         [answer](Result<storage::ReadResult> read) { *answer = std::move(read); });
     CHECK(wait([answer] { return answer->has_value(); }), "no answer");
-    if (const Offset start = at(node).bounds().log_start; from < start) {
-      // Trimmed meanwhile.
-      batches.clear();
-      from = start;
-      continue;
-    }
+    const Bounds bounds = at(node).bounds();
+    if (from < bounds.log_start || bounds.log_end < end) return std::nullopt;
     CHECK((*answer)->ok(), "{}", (*answer)->error().detail);
     const storage::ReadResult& read = ***answer;
     CHECK(read.next_offset > from, "a read at {} brought nothing", from);

@@ -94,6 +94,8 @@ class Cluster {
   Offset appended(Bytes batch, AppendOptions options = {});
   /// All batches that a reader at this broker sees.
   std::vector<Bytes> read_all(Node node);
+  /// All batches of this broker's log in front of `end`; nullopt: it was trimmed or cut meanwhile.
+  std::optional<std::vector<Bytes>> read_log(Node node, Offset end);
 
   /// What was told of roles, newest last; lines for the log. Of this process.
   const std::vector<raft::RoleChange>& roles(Node node) const;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "broker/model/record.h"
 #include "common/check.h"
 
@@ -75,6 +77,31 @@ std::string text_of(const std::vector<model::ProducerEntry>& entries) {
 std::vector<model::ProducerEntry> without_times(std::vector<model::ProducerEntry> entries) {
   for (model::ProducerEntry& entry : entries) entry.last_seen = common::Timestamp{0};
   return entries;
+}
+
+std::optional<std::string> producers_fault(const std::vector<model::ProducerEntry>& known_ones,
+                                           const std::vector<Bytes>& batches, model::Offset start) {
+  const auto table = without_times(known_ones);
+  const auto told = replayed(batches);
+  for (const model::ProducerEntry& entry : told) {
+    const auto known =
+        std::ranges::find(table, entry.producer_id, &model::ProducerEntry::producer_id);
+    if (known == table.end() || known->epoch != entry.epoch ||
+        known->batch_count < entry.batch_count)
+      return fmt::format("does not know producer {} as its log does", entry.producer_id);
+    const std::size_t older = known->batch_count - std::size_t{entry.batch_count};
+    if (!std::equal(entry.batches.begin(), entry.batches.begin() + entry.batch_count,
+                    known->batches.begin() + static_cast<std::ptrdiff_t>(older)) ||
+        (older > 0 && start == model::Offset{0}))
+      return fmt::format("knows other batches of producer {} than its log", entry.producer_id);
+  }
+  for (const model::ProducerEntry& known : table) {
+    const bool behind_start = known.newest() != nullptr && known.newest()->last_offset >= start;
+    if (behind_start && std::ranges::find(told, known.producer_id,
+                                          &model::ProducerEntry::producer_id) == told.end())
+      return fmt::format("knows producer {}, and its log does not", known.producer_id);
+  }
+  return std::nullopt;
 }
 
 }  // namespace millrace::replica::testing

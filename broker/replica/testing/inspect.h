@@ -36,4 +36,10 @@ std::vector<model::ProducerEntry> replayed(const std::vector<Bytes>& batches);
 std::string text_of(const std::vector<model::ProducerEntry>& entries);
 std::vector<model::ProducerEntry> without_times(std::vector<model::ProducerEntry> entries);
 
+/// Where a table of producers differs from what a log tells of them, which has these batches and
+/// begins at `start`; nullopt: nowhere. It may know more, of what lay in front of the start. Not
+/// for logs that were compacted, and where producers were forgotten.
+std::optional<std::string> producers_fault(const std::vector<model::ProducerEntry>& table,
+                                           const std::vector<Bytes>& batches, model::Offset start);
+
 }  // namespace millrace::replica::testing

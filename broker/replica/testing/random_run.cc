@@ -196,6 +196,7 @@ void RandomRun::act_on_group() {
 // ---- What must hold at any time
 
 void RandomRun::look() {
+  std::vector<Node> new_leaders;
   for (Node i = 0; i < cluster_->options().nodes; ++i) {
     if (!cluster_->up(i)) continue;
     const Partition& partition = cluster_->at(i);
@@ -207,6 +208,7 @@ void RandomRun::look() {
     const auto [found, is_new] = leaders_.emplace(partition.term(), i);
     if (!is_new && found->second != i)
       fail(fmt::format("{} and {} lead in term {}", i, found->second, partition.term()));
+    if (is_new) new_leaders.push_back(i);
     if (!partition.is_leader()) continue;
     // One that leads in a newer term than all before knows all that was ever shown (E08).
     if (partition.term() > newest_ && bounds.high_watermark < shown_ && !relaxed())
@@ -215,6 +217,23 @@ void RandomRun::look() {
     newest_ = std::max(newest_, partition.term());
     shown_ = std::max(shown_, bounds.high_watermark);
   }
+  // Last, as time goes by meanwhile.
+  for (const Node leader : new_leaders) look_at_producers(leader);
+}
+
+/// A new leader knows its producers up to its log's end, committed or not.
+void RandomRun::look_at_producers(Node leader) {
+  Partition& partition = cluster_->at(leader);
+  const auto table = partition.producers();
+  const Term term = partition.term();
+  const Offset start = partition.bounds().log_start;
+  const auto batches = cluster_->read_log(leader, partition.bounds().log_end);
+  // What it appends behind changes nothing; one that leads no more may be cut back.
+  const bool still = partition.term() == term && partition.bounds().log_start == start;
+  if (!still || !batches.has_value() || lost_something()) return;
+  ++stats_.leaders_looked_at;
+  if (const auto fault = producers_fault(table, *batches, start))
+    fail(fmt::format("{}, a new leader, {}", leader, *fault));
 }
 
 void RandomRun::look_at_logs() {
@@ -312,28 +331,8 @@ void RandomRun::check_log(Node node, const std::vector<Bytes>& batches) {
                          one.offset, one.text));
     }
   }
-  check_producers(node, batches);
-}
-
-void RandomRun::check_producers(Node node, const std::vector<Bytes>& batches) {
-  const Bounds bounds = cluster_->at(node).bounds();
-  // Of each producer the table has what the log tells, and what lay in front of its start.
-  const auto table = without_times(cluster_->at(node).producers());
-  for (const model::ProducerEntry& told : replayed(batches)) {
-    const auto known =
-        std::ranges::find(table, told.producer_id, &model::ProducerEntry::producer_id);
-    if (known == table.end() || known->epoch != told.epoch ||
-        known->batch_count < told.batch_count) {
-      fail(fmt::format("{} does not know producer {} as its log does", node, told.producer_id));
-      continue;
-    }
-    const std::size_t older = known->batch_count - std::size_t{told.batch_count};
-    if (!std::equal(told.batches.begin(), told.batches.begin() + told.batch_count,
-                    known->batches.begin() + static_cast<std::ptrdiff_t>(older)) ||
-        (older > 0 && bounds.log_start == Offset{0}))
-      fail(fmt::format("{} knows other batches of producer {} than its log", node,
-                       told.producer_id));
-  }
+  if (const auto fault = producers_fault(cluster_->at(node).producers(), batches, bounds.log_start))
+    fail(fmt::format("{} {}", node, *fault));
 }
 
 }  // namespace millrace::replica::testing

@@ -31,6 +31,8 @@ struct RunStats {
   std::size_t terms = 0;
   std::size_t installs = 0;
   std::size_t unclean_elections = 0;
+  /// Whose producers were compared with their whole log.
+  std::size_t leaders_looked_at = 0;
 };
 
 class RandomRun {
@@ -50,12 +52,12 @@ class RandomRun {
   void end_process(Node node);
   void note_process(Node node);
   void look();
+  void look_at_producers(Node leader);
   void look_at_logs();
   void check_committed(const std::vector<Bytes>& batches, Node node);
   void come_to_rest();
   void check_end();
   void check_log(Node node, const std::vector<Bytes>& batches);
-  void check_producers(Node node, const std::vector<Bytes>& batches);
   bool relaxed() const { return options_.flush == model::FlushMode::kRelaxed; }
   /// Then acknowledged records may be gone, and producers know less.
   bool lost_something() const { return stats_.unclean_elections > 0; }
