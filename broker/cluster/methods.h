@@ -44,6 +44,8 @@ enum class Method : std::uint16_t {
   kDoor = 19,
   /// A fetch that waits for news is to answer with what it has.
   kEndFetch = 20,
+  /// Where a broker listens, asked of any that may know. To the first shard.
+  kWhereabouts = 21,
 };
 
 }  // namespace millrace::cluster

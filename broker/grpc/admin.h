@@ -14,6 +14,9 @@ class Admin final : public v1::Admin::CallbackService {
   ::grpc::ServerUnaryReactor* CreateTopic(::grpc::CallbackServerContext* context,
                                           const v1::CreateTopicRequest* request,
                                           v1::CreateTopicResponse* response) override;
+  ::grpc::ServerUnaryReactor* CreateTopics(::grpc::CallbackServerContext* context,
+                                           const v1::CreateTopicsRequest* request,
+                                           v1::CreateTopicsResponse* response) override;
   ::grpc::ServerUnaryReactor* DeleteTopic(::grpc::CallbackServerContext* context,
                                           const v1::DeleteTopicRequest* request,
                                           v1::DeleteTopicResponse* response) override;

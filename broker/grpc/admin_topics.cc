@@ -35,6 +35,38 @@ void fill(v1::PartitionDescription& out, const service::PartitionReport& partiti
   out.set_size_bytes(facts ? facts->bytes : -1);
 }
 
+constexpr int kNewTopicsMax = 1000;
+
+/// CreateTopicRequest or NewTopic: the same fields.
+template <typename Wanted>
+common::Result<service::NewTopic> new_topic(const Wanted& wanted) {
+  if (wanted.replication_factor() < 0 || wanted.replication_factor() > INT16_MAX ||
+      wanted.partitions() < 0) {
+    return common::Error{ErrorCode::kInvalidRequest,
+                         "partitions and replication_factor must be 0 (default) or more"};
+  }
+  service::NewTopic topic{.name = wanted.name(), .assignments = {}, .configs = {}};
+  if (wanted.partitions() > 0) topic.partitions = wanted.partitions();
+  if (wanted.replication_factor() > 0)
+    topic.replication_factor = static_cast<std::int16_t>(wanted.replication_factor());
+  for (const auto& [name, value] : wanted.configs()) topic.configs.emplace_back(name, value);
+  return topic;
+}
+
+void fill(v1::NewTopicOutcome& out, const service::TopicOutcome& outcome, bool validate_only) {
+  out.set_name(outcome.name);
+  if (outcome.code != ErrorCode::kNone) {
+    out.set_error(error_name(outcome.code));
+    const ::grpc::Status status = to_status(outcome.code, outcome.detail);
+    out.set_status(status.error_code());
+    out.set_error_message(status.error_message());
+    return;
+  }
+  if (!validate_only) out.set_topic_id(outcome.id.text());
+  out.set_partitions(outcome.partitions);
+  out.set_replication_factor(outcome.replication_factor);
+}
+
 /// What DescribeTopic gathers. Lives on the asking shard's loop.
 struct Describing {
   std::shared_ptr<const metadata::Topic> topic;
@@ -99,19 +131,10 @@ std::shared_ptr<const metadata::Topic> find_topic(const service::Shard& here,
                                                const v1::CreateTopicRequest* request,
                                                v1::CreateTopicResponse* response) {
   return on_shard(context, dealer_, [request, response](service::Shard& shard, UnaryAnswer answer) {
-    if (request->replication_factor() < 0 || request->replication_factor() > INT16_MAX ||
-        request->partitions() < 0) {
-      return answer.fail(ErrorCode::kInvalidRequest,
-                         "partitions and replication_factor must be 0 (default) or more");
-    }
-    service::NewTopic topic{.name = request->name(), .assignments = {}, .configs = {}};
-    if (request->partitions() > 0) topic.partitions = request->partitions();
-    if (request->replication_factor() > 0) {
-      topic.replication_factor = static_cast<std::int16_t>(request->replication_factor());
-    }
-    for (const auto& [name, value] : request->configs()) topic.configs.emplace_back(name, value);
+    auto topic = new_topic(*request);
+    if (!topic.ok()) return answer.fail(topic.error());
     std::vector<service::NewTopic> topics;
-    topics.push_back(std::move(topic));
+    topics.push_back(*std::move(topic));
     service::create_topics(
         shard, std::move(topics), request->validate_only(),
         [request, response, answer](std::vector<service::TopicOutcome> outcomes) {
@@ -121,6 +144,31 @@ std::shared_ptr<const metadata::Topic> find_topic(const service::Shard& here,
           if (!request->validate_only()) response->set_topic_id(outcome.id.text());
           response->set_partitions(outcome.partitions);
           response->set_replication_factor(outcome.replication_factor);
+          answer.ok();
+        });
+  });
+}
+
+::grpc::ServerUnaryReactor* Admin::CreateTopics(::grpc::CallbackServerContext* context,
+                                                const v1::CreateTopicsRequest* request,
+                                                v1::CreateTopicsResponse* response) {
+  return on_shard(context, dealer_, [request, response](service::Shard& shard, UnaryAnswer answer) {
+    if (request->topics_size() > kNewTopicsMax) {
+      return answer.fail(ErrorCode::kInvalidRequest,
+                         fmt::format("{} topics at once; at most {} are taken",
+                                     request->topics_size(), kNewTopicsMax));
+    }
+    std::vector<service::NewTopic> topics;
+    for (const v1::NewTopic& wanted : request->topics()) {
+      auto topic = new_topic(wanted);
+      if (!topic.ok()) return answer.fail(topic.error());
+      topics.push_back(*std::move(topic));
+    }
+    service::create_topics(
+        shard, std::move(topics), request->validate_only(),
+        [request, response, answer](const std::vector<service::TopicOutcome>& outcomes) {
+          for (const service::TopicOutcome& outcome : outcomes)
+            fill(*response->add_topics(), outcome, request->validate_only());
           answer.ok();
         });
   });
@@ -150,8 +198,12 @@ std::shared_ptr<const metadata::Topic> find_topic(const service::Shard& here,
                                               v1::ListTopicsResponse* response) {
   return on_shard(context, dealer_, [request, response](service::Shard& shard, UnaryAnswer answer) {
     for (const auto& [name, topic] : shard.image().topics()) {
-      if (request->include_internal() || !model::is_internal_topic(name))
-        fill(*response->add_topics(), *topic);
+      if (!request->include_internal() && model::is_internal_topic(name)) continue;
+      v1::TopicSummary& summary = *response->add_topics();
+      fill(summary, *topic);
+      if (!request->with_configs()) continue;
+      for (const auto& [setting, value] : topic->configs)
+        (*summary.mutable_configs())[setting] = value;
     }
     answer.ok();
   });

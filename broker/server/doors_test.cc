@@ -22,6 +22,7 @@ namespace {
 using ::grpc::ClientContext;
 using ::grpc::Status;
 using ::grpc::StatusCode;
+using ::testing::ContainsRegex;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
@@ -173,6 +174,8 @@ TEST_F(Doors, MetricsAndHealthOfABrokerThatServes) {
   ASSERT_TRUE(metrics);
   EXPECT_THAT(metrics->body, HasSubstr("\nmillrace_scrape_shards_missing 0"));
   EXPECT_THAT(metrics->body, HasSubstr("# TYPE millrace_"));
+  EXPECT_THAT(metrics->body, ContainsRegex("\nmillrace_disk_bytes [1-9]"));
+  EXPECT_THAT(metrics->body, ContainsRegex("\nmillrace_disk_free_bytes [1-9]"));
 }
 
 TEST_F(Doors, ASecondBrokerOnTheSameDataOrPortSaysWhatIsWrong) {
@@ -339,6 +342,45 @@ TEST_F(Doors, TopicsAreMadeListedDescribedAndDeleted) {
             StatusCode::NOT_FOUND);
   EXPECT_EQ(admin_->DescribeTopic(std::make_unique<Call>().get(), what, &described).error_code(),
             StatusCode::NOT_FOUND);
+}
+
+TEST_F(Doors, TopicsAreMadeTogetherAndListedWithTheirSettings) {
+  v1::CreateTopicsRequest request;
+  for (const char* name : {"batch-a", "batch-a", "no/name", "batch-b"}) {
+    v1::NewTopic& topic = *request.add_topics();
+    topic.set_name(name);
+    topic.set_partitions(2);
+    (*topic.mutable_configs())["retention.ms"] = "1234";
+  }
+  v1::CreateTopicsResponse made;
+  ASSERT_TRUE(admin_->CreateTopics(std::make_unique<Call>().get(), request, &made).ok());
+  ASSERT_EQ(made.topics_size(), 4);
+  EXPECT_EQ(made.topics(0).error(), "");
+  EXPECT_EQ(made.topics(0).partitions(), 2);
+  EXPECT_EQ(made.topics(0).topic_id().size(), 22u);
+  EXPECT_EQ(made.topics(1).error(), "TOPIC_ALREADY_EXISTS") << "each sees those before it";
+  EXPECT_EQ(made.topics(1).status(), StatusCode::ALREADY_EXISTS);
+  EXPECT_EQ(made.topics(2).error(), "INVALID_TOPIC_EXCEPTION");
+  EXPECT_NE(made.topics(2).error_message(), "");
+  EXPECT_EQ(made.topics(3).name(), "batch-b")
+      << "one that is refused keeps no other from being made";
+  EXPECT_EQ(made.topics(3).error(), "");
+
+  v1::ListTopicsRequest what;
+  for (const bool with_configs : {false, true}) {
+    what.set_with_configs(with_configs);
+    v1::ListTopicsResponse list;
+    ASSERT_TRUE(admin_->ListTopics(std::make_unique<Call>().get(), what, &list).ok());
+    const auto listed = std::find_if(list.topics().begin(), list.topics().end(),
+                                     [](const auto& topic) { return topic.name() == "batch-b"; });
+    ASSERT_NE(listed, list.topics().end());
+    EXPECT_EQ(listed->configs().count("retention.ms"), with_configs ? 1u : 0u);
+  }
+
+  v1::CreateTopicsRequest too_many;
+  for (int i = 0; i < 1001; ++i) too_many.add_topics()->set_name("t");
+  EXPECT_EQ(admin_->CreateTopics(std::make_unique<Call>().get(), too_many, &made).error_code(),
+            StatusCode::INVALID_ARGUMENT);
 }
 
 TEST_F(Doors, WrongTopicsAreRefused) {

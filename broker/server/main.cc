@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <malloc.h>
 #include <signal.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include "broker/server/broker.h"
 #include "broker/server/logging.h"
 #include "broker/server/options.h"
+#include "broker/server/pod_files.h"
 #include "broker/server/settings_table.h"
 #include "broker/server/version.h"
 
@@ -57,7 +59,7 @@ std::thread open_beside(Broker& broker, common::Result<void>& outcome) {
   });
 }
 
-int serve(const Options& options) {
+int serve(Options options) {
   keep_freed_memory();
   // Blocked before any thread exists, so that only the sigwait below sees them.
   sigset_t signals;
@@ -69,6 +71,8 @@ int serve(const Options& options) {
       model::resolve_broker_settings({.from_start = &options.config});
   set_up_logging(settings.log_format, settings.log_level);
   for (const std::string& warning : options.warnings) log_warning(warning);
+  if (const auto rack = take_rack(options.config))
+    log_info(fmt::format("event=rack rack=\"{}\"", *rack));
   const std::unique_ptr<Broker> broker = Broker::create(options);
   common::Result<void> opened;
   std::thread opening = open_beside(*broker, opened);
@@ -84,7 +88,7 @@ int serve(const Options& options) {
 }
 
 int run(const std::vector<std::string>& arguments) {
-  const auto options = read_options(arguments, environment_variables());
+  auto options = read_options(arguments, environment_variables());
   if (!options.ok()) return complain(kExitUsage, options.error());
   switch (options->command) {
     case Command::kHelp:
@@ -106,7 +110,7 @@ int run(const std::vector<std::string>& arguments) {
       return 0;
     }
     case Command::kServe:
-      return serve(*options);
+      return serve(*std::move(options));
   }
   return 0;
 }

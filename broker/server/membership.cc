@@ -8,6 +8,7 @@
 #include "broker/service/everywhere.h"
 #include "broker/service/leaders.h"
 #include "broker/service/permits.h"
+#include "broker/service/whereabouts.h"
 
 namespace millrace::server {
 namespace {
@@ -23,6 +24,8 @@ using model::ErrorCode;
 /// How often the metadata and the replicas are looked at for what the others should know.
 constexpr auto kLookInterval = std::chrono::milliseconds(150);
 constexpr const char* kEndpointName = "internal";
+/// Between two questions where the leader of the metadata log is; longer than an answer takes.
+constexpr auto kHintInterval = std::chrono::seconds(1);
 
 env::Endpoint endpoint_of(const model::ListenAddress& address) {
   return {address.host, address.port};
@@ -227,6 +230,7 @@ void Membership::follow(service::MetadataWriter& writer) {
   make_keeper();
   service::serve_proposals(first());
   service::serve_permits(first());
+  service::serve_whereabouts(first());
   look();
   arm();
   stand_first();
@@ -276,6 +280,7 @@ void Membership::arm() {
 
 void Membership::look() {
   look_for_brokers();
+  look_for_leader();
   look_whether_recovered();
   tell_state();
 }
@@ -289,6 +294,7 @@ void Membership::look_for_brokers() {
         wanted[id] = {endpoint.host, static_cast<std::uint16_t>(endpoint.port)};
     }
   }
+  for (const auto& [id, endpoint] : hints_) wanted[id] = endpoint;
   if (wanted == sought_) return;
   for (const auto& [id, endpoint] : wanted) {
     const auto before = sought_.find(id);
@@ -298,6 +304,31 @@ void Membership::look_for_brokers() {
     if (!wanted.contains(id)) hub_->remove_peer(id);
   }
   sought_ = std::move(wanted);
+}
+
+/// The metadata may be led by a broker that came after all that this one was told of: then neither
+/// of the two would ever hear of the other, and this one never learn the metadata.
+void Membership::look_for_leader() {
+  const auto leader = calls_.metadata_leader();
+  if (served_at_ || !leader || *leader == who_.node || first().alive(*leader)) return;
+  const common::Instant now = first().clock().now();
+  if (hint_asked_at_ && now - *hint_asked_at_ < kHintInterval) return;
+  std::vector<BrokerId> others;
+  for (const cluster::Health& health : hub_->health())
+    if (health.alive) others.push_back(health.node);
+  if (others.empty()) return;
+  hint_asked_at_ = now;
+  service::ask_whereabouts(
+      first(), others[random_.below(others.size())], *leader,
+      lifeline_.guard([this, leader = *leader](const Result<env::Endpoint>& where) {
+        if (!where.ok() || served_at_) return;
+        const auto known = hints_.find(leader);
+        if (known != hints_.end() && known->second == *where) return;
+        hints_[leader] = *where;
+        log_(
+            fmt::format("event=metadata_leader_found broker={} address={}", leader, where->text()));
+        look_for_brokers();
+      }));
 }
 
 void Membership::tell_state() {
@@ -324,6 +355,7 @@ void Membership::look_whether_recovered() {
 
 void Membership::served() {
   served_at_ = first().clock().now();
+  hints_.clear();
 }
 
 // ---- Stop

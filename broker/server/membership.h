@@ -112,6 +112,7 @@ class Membership {
   void arm();
   void look();
   void look_for_brokers();
+  void look_for_leader();
   void tell_state();
   void stand_first();
   void look_whether_recovered();
@@ -137,7 +138,10 @@ class Membership {
   bool recovered_ = false;
   bool asking_ = false;  // the shards, whether they are caught up
   std::optional<common::Instant> served_at_;
-  std::map<model::BrokerId, env::Endpoint> sought_;  // as the metadata says
+  std::map<model::BrokerId, env::Endpoint> sought_;  // as the metadata and the hints say
+  /// Leaders of the metadata log that others told of, until the metadata is known.
+  std::map<model::BrokerId, env::Endpoint> hints_;
+  std::optional<common::Instant> hint_asked_at_;
   env::TimerId timer_ = env::TimerId::kNone;
   storage::Lifeline lifeline_;
 };

@@ -221,6 +221,16 @@ std::uint64_t resident_bytes() {
   return resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
+/// Of the file system that the data directory is on. Blocking, thread-safe.
+void add_disk(Exposition& out, env::Disk& disk) {
+  const auto space = disk.space();
+  if (!space.ok()) return;
+  out.gauge("millrace_disk_bytes", "Size of the disk that the data directory is on.",
+            static_cast<double>(space->total));
+  out.gauge("millrace_disk_free_bytes", "Bytes of it that are free.",
+            static_cast<double>(space->free));
+}
+
 void add_process(Exposition& out, const std::vector<Snapshot>& snapshots, std::size_t missing) {
   out.gauge("millrace_build_info", "1; the version is a label.", 1, {{"version", kVersion}});
   out.gauge("millrace_scrape_shards_missing", "Shards that did not answer this scrape in time.",
@@ -276,6 +286,7 @@ std::string metrics_text(const std::vector<MetricSource>& sources, Membership* m
   }
   Exposition out;
   add_process(out, snapshots, sources.size() - snapshots.size());
+  add_disk(out, sources.front().shard->disk());
   std::vector<const ReplicationCounts*> replication;
   for (const Snapshot& snapshot : snapshots) {
     add_kafka(out, snapshot);

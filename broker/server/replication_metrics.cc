@@ -4,6 +4,7 @@
 #include <memory>
 #include <utility>
 
+#include "broker/replica/lag.h"
 #include "broker/service/group_report.h"
 #include "broker/service/metadata_writer.h"
 
@@ -12,22 +13,12 @@ namespace {
 
 using model::BrokerId;
 
-/// About how many bytes a replica lacks that lacks so many of the log's records.
-std::int64_t lag_bytes(const replica::Partition& partition, std::int64_t lag_records) {
-  const replica::Bounds bounds = partition.bounds();
-  const std::int64_t records = bounds.log_end - bounds.log_start;
-  if (records <= 0) return 0;
-  const auto bytes = static_cast<double>(partition.log().size_bytes());
-  return static_cast<std::int64_t>(bytes * static_cast<double>(lag_records) /
-                                   static_cast<double>(records));
-}
-
 ReplicaLag lag_of(const replica::Partition& partition, const service::GroupReport& report,
                   const service::GroupMember& member) {
   const std::int64_t records = std::max<std::int64_t>(0, report.log_end - member.end);
   return {.records_max = records,
           .records_sum = records,
-          .bytes_max = lag_bytes(partition, records),
+          .bytes_max = replica::bytes_behind(partition.log(), records),
           .behind_ms_max = std::max<std::int64_t>(0, member.behind_ms)};
 }
 

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "broker/service/leaders.h"
+#include "broker/service/metadata_log.h"
 #include "broker/service/permits.h"
 #include "broker/service/testing/brokers.h"
 #include "broker/service/topics.h"
@@ -255,6 +256,29 @@ TEST_F(KeeperTest, ALostDiskIsFilledAgain) {
       seconds(180)));
   ASSERT_TRUE(
       brokers.until([&] { return metadata_voters(brokers).contains(BrokerId{1}); }, seconds(60)));
+  expect_whole(brokers);
+}
+
+// Goal: damage to the metadata of one broker is no reason for it not to start, or to lose anything
+// (E10, E11). Method: a bit flips in the log, which is read at the start.
+TEST_F(KeeperTest, DamagedMetadataComesAgainFromTheOthers) {
+  Brokers brokers(options(3));
+  fill(brokers);
+  const std::size_t bad = (*brokers.metadata_leader() + 1) % 3;
+  brokers.stop(bad);
+  const std::string segment = fmt::format("topics/{}.{}/0/{:020}.log", kMetadataTopicName,
+                                          model::kMetadataTopicId.text(), 0);
+  brokers.disk(bad).flip_bit(segment, 100);
+  brokers.start(bad);
+  ASSERT_TRUE(brokers.until([&] {
+    const replica::Partition* const log = brokers.shard(bad).replicas().find_any(kMetadataKey);
+    return log->replica().repairs() == 1 && log->group() != nullptr && !log->group()->unclean();
+  }));
+  const std::size_t other = (bad + 1) % 3;
+  ASSERT_TRUE(
+      brokers.until([&] { return brokers.shard(bad).image() == brokers.shard(other).image(); }));
+  brokers.world.run_for(seconds(10));
+  EXPECT_EQ(held(brokers, bad), kPartitions);
   expect_whole(brokers);
 }
 

@@ -15,6 +15,13 @@ using model::Offset;
 constexpr replica::AppendOptions kCommitted{.acks = replica::Acks::kAll,
                                             .origin = replica::Origin::kBroker};
 
+/// Whether the refusal says nothing of what was refused: another one leads, or will soon, as this
+/// log is damaged and comes again from the others.
+bool is_passing(MetadataLog& log, const common::Error& refusal) {
+  return refusal.code == ErrorCode::kNotLeaderOrFollower ||
+         (refusal.code == ErrorCode::kCorruptLog && log.replica().replica().has_others());
+}
+
 }  // namespace
 
 MetadataGate::MetadataGate(Shard& first, MetadataLog& log, const ClusterCalls& calls,
@@ -51,7 +58,7 @@ void MetadataGate::append(common::Bytes batch, common::Reply<ProposalAnswer> don
                             return done({.verdict = Verdict::kYes, .newest = log_end()});
                           const bool refused = *inside && log_end() == before;
                           if (!refused) return done({.verdict = Verdict::kUnknown});
-                          if (appended.error->code == ErrorCode::kNotLeaderOrFollower)
+                          if (is_passing(log_, *appended.error))
                             return done({.verdict = Verdict::kNotLeader});
                           done({.verdict = Verdict::kRefused,
                                 .newest = before,

@@ -76,9 +76,14 @@ std::optional<Offset> MetadataLog::snapshot_start() const {
 
 void MetadataLog::replay(common::Reply<common::Result<void>> done) {
   CHECK(!following_);
-  if (const auto damage = log_->log().damage()) return done(*damage);
+  if (const auto damage = log_->log().damage(); damage && !comes_again()) return done(*damage);
   read_back(std::make_shared<metadata::Image>(),
             std::make_shared<common::Reply<common::Result<void>>>(std::move(done)));
+}
+
+/// Damage of this log is no reason not to start where others have it too.
+bool MetadataLog::comes_again() const {
+  return log_->log().damage().has_value() && log_->replica().has_others();
 }
 
 void MetadataLog::read_back(std::shared_ptr<metadata::Image> image,
@@ -86,6 +91,8 @@ void MetadataLog::read_back(std::shared_ptr<metadata::Image> image,
   if (applied() >= log_->bounds().high_watermark) return hand_out(*image, std::move(*done));
   log_->read(applied(), replica::Isolation::kReadUncommitted, kReadBytes, true,
              [this, image, done](common::Result<storage::ReadResult> read) {
+               // What is read so far is true; the rest is read when it is there again.
+               if (!read.ok() && comes_again()) return hand_out(*image, std::move(*done));
                if (!read.ok()) return (*done)(read.error());
                const Parsed parsed = parse(*read);
                for (const metadata::ReplayStep& step : parsed.steps) {

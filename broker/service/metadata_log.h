@@ -68,6 +68,7 @@ class MetadataLog {
     std::optional<common::Error> error;
   };
 
+  bool comes_again() const;
   void read_back(std::shared_ptr<metadata::Image> image,
                  std::shared_ptr<common::Reply<common::Result<void>>> done);
   void hand_out(const metadata::Image& image, common::Reply<common::Result<void>> done);

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "broker/replica/lag.h"
 #include "broker/service/assignments.h"
 #include "broker/service/shard.h"
 
@@ -39,7 +40,8 @@ MotionFacts motion_facts(const Shard& shard, const replica::Partition& partition
       MotionReplica replica{.id = id, .alive = shard.alive(id.node)};
       replica.close = progress != nullptr && progress->state == raft::Progress::State::kReplicate &&
                       progress->in_term && !progress->silent && !progress->unclean &&
-                      group.log_end() - progress->acked.offset <= shard.raft().promotion_lag_max;
+                      replica::close_to_end(partition.log(),
+                                            group.log_end() - progress->acked.offset, shard.raft());
       facts.replicas.push_back(replica);
     }
   }
@@ -87,6 +89,33 @@ void Mover::image_changed(const metadata::Record& record) {
   if (const auto* started = std::get_if<metadata::MoveStarted>(&record)) look(started->partition);
   if (const auto* done = std::get_if<metadata::MoveCompleted>(&record)) look(done->partition);
   if (const auto* ended = std::get_if<metadata::MoveCancelled>(&record)) look(ended->partition);
+  if (std::holds_alternative<metadata::BrokerRegistered>(record) ||
+      std::holds_alternative<metadata::BrokerDecommissioned>(record))
+    share_rate();
+}
+
+void Mover::set_rate(std::int64_t bytes_per_second) {
+  bytes_per_second_ = bytes_per_second;
+  share_rate();
+}
+
+/// By where the moves are led. Who leads none has an even share, for replicas whose disk was
+/// replaced: to copy those is no move.
+void Mover::share_rate() {
+  const metadata::Image& image = shard_.image();
+  std::int64_t led = 0;
+  for (const auto& [key, why] : under_way_) {
+    const metadata::PartitionAssignment* const assignment = image.assignment(key);
+    if (assignment != nullptr && assignment->moving()) ++led;
+  }
+  const auto share = [this](std::int64_t part, std::size_t of) {
+    const double rate = static_cast<double>(bytes_per_second_) * static_cast<double>(part) /
+                        static_cast<double>(std::max<std::size_t>(1, of));
+    return std::max<std::uint64_t>(1, static_cast<std::uint64_t>(rate));
+  };
+  shard_.replicas().set_move_rate(led > 0
+                                      ? share(led, static_cast<std::size_t>(image.moving_total()))
+                                      : share(1, image.brokers().size() * shard_.peers().size()));
 }
 
 void Mover::arm() {
@@ -105,6 +134,7 @@ void Mover::turn() {
   for (const model::PartitionKey& key : keys) {
     if (!advance(key)) under_way_.erase(key);
   }
+  share_rate();
 }
 
 bool Mover::advance(const model::PartitionKey& key) {

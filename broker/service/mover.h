@@ -45,6 +45,8 @@ class Mover {
 
   /// Something may be to be done: it is led here now, or its assignment is another one.
   void look_at(const model::PartitionKey& key);
+  /// What all moves of the cluster may copy in a second.
+  void set_rate(std::int64_t bytes_per_second);
   /// A record was applied to the shard's image.
   void image_changed(const metadata::Record& record);
   void stop();
@@ -56,12 +58,14 @@ class Mover {
  private:
   void arm();
   void turn();
+  void share_rate();
   /// False: nothing is left to be done, for this broker at least.
   bool advance(const model::PartitionKey& key);
 
   Shard& shard_;
   std::map<model::PartitionKey, std::string_view> under_way_;
   MoverCounters counters_;
+  std::int64_t bytes_per_second_ = 1;
   env::TimerId timer_ = env::TimerId::kNone;
   bool stopped_ = false;
   storage::Lifeline lifeline_;

@@ -84,8 +84,9 @@ class Replicas final : private replica::Peers {
   void reconnected(model::BrokerId node);
   void heard_of_term(const model::PartitionKey& key, model::Term term);
   /// What this shard's leaders together may send in a second to replicas that are new; 0: no limit.
+  /// Each read is paid for before the next one begins.
   void set_move_rate(std::uint64_t bytes_per_second) {
-    moves_.set_limits({.bytes_per_second = bytes_per_second});
+    moves_.set_limits({.reads_max = 1, .bytes_per_second = bytes_per_second});
   }
   const replica::CatchUp& moves() const { return moves_; }
   /// Whether it was told that a broker is not heard.

@@ -35,21 +35,6 @@ namespace {
 
 constexpr std::int32_t kProducerIdsPerBlock = 1000;
 
-/// The share of one shard in what all moves of the cluster may copy.
-void set_move_rate(Shard& shard) {
-  const std::int64_t all =
-      model::resolve_cluster_settings(shard.layers()).move_bytes_per_second_max;
-  const std::size_t sources = std::max<std::size_t>(1, shard.image().brokers().size()) *
-                              std::max<std::size_t>(1, shard.peers().size());
-  const std::int64_t share = all / static_cast<std::int64_t>(sources);
-  shard.replicas().set_move_rate(static_cast<std::uint64_t>(std::max<std::int64_t>(1, share)));
-}
-
-bool changes_brokers(const metadata::Record& record) {
-  return std::holds_alternative<metadata::BrokerRegistered>(record) ||
-         std::holds_alternative<metadata::BrokerDecommissioned>(record);
-}
-
 }  // namespace
 
 std::uint32_t shard_of(const model::PartitionKey& key, std::uint32_t shards) {
@@ -144,8 +129,6 @@ void Shard::apply(const metadata::Record& record) {
     refresh_all_settings();
   } else if (std::holds_alternative<metadata::ResourceConfigSet>(record)) {
     refresh_subscriptions();
-  } else if (changes_brokers(record)) {
-    set_move_rate(*this);
   }
 }
 
@@ -355,7 +338,7 @@ void Shard::refresh_settings(const metadata::Topic& topic) {
 
 void Shard::refresh_all_settings() {
   settings_ = model::resolve_broker_settings(layers());
-  set_move_rate(*this);
+  mover_->set_rate(model::resolve_cluster_settings(layers()).move_bytes_per_second_max);
   for (const auto& [name, topic] : image_.topics()) refresh_settings(*topic);
 }
 

@@ -58,6 +58,7 @@ class Brokers {
   std::size_t add(const std::string& rack = "");
   /// Its disk is lost, and the next start is with a blank one. Requires that it does not run.
   void lose_disk(std::size_t broker);
+  env::testing::SimDisk& disk(std::size_t broker) { return brokers_.at(broker)->hardware; }
   /// Nothing gets through between one broker and all others; or everything again.
   void cut_off(std::size_t broker);
   void heal() { network.heal_all(); }
