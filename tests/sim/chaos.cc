@@ -28,7 +28,7 @@ Machine& Chaos::any_machine() {
 }
 
 std::string Chaos::any_host() {
-  if (parts_.random.chance(1, 2)) return any_machine().name();
+  if (parts_.clients.empty() || parts_.random.chance(1, 2)) return any_machine().name();
   return parts_.clients[parts_.random.below(parts_.clients.size())];
 }
 
@@ -61,6 +61,11 @@ void Chaos::strike(Fault fault) {
       return;
     case Fault::kPause:
       return machine.pause(span(milliseconds(50), seconds(6)));
+    case Fault::kStutter:
+      parts_.trace.say(machine.name(), "has a busy processor");
+      return stutter(machine, parts_.agenda.now() + span(seconds(1), seconds(8)));
+    case Fault::kRot:
+      return rot(machine);
     case Fault::kWrongClock:
       return machine.set_wall_skew(parts_.random.between(-kClockErrorMsMax, kClockErrorMsMax));
     case Fault::kFullDisk:
@@ -76,6 +81,21 @@ void Chaos::strike(Fault fault) {
     case Fault::kCount:
       break;
   }
+}
+
+// Its threads run now and then, each by itself: between two steps of one of them the others, and
+// everybody else, may do a lot.
+void Chaos::stutter(Machine& machine, common::Instant until) {
+  if (ended_ || parts_.agenda.now() >= until) return;
+  machine.pause_one_thread(
+      span(milliseconds(1), milliseconds(parts_.random.chance(1, 5) ? 500 : 50)));
+  parts_.agenda.after(span(milliseconds(1), milliseconds(60)),
+                      [this, &machine, until] { stutter(machine, until); });
+}
+
+void Chaos::rot(Machine& machine) {
+  if (rotting_ == nullptr) rotting_ = &machine;
+  rotting_->rot();
 }
 
 void Chaos::disturb_disk(Fault fault, Machine& machine) {

@@ -20,9 +20,11 @@ enum class Fault : std::uint8_t {
   kPowerOfAll,
   kLostDisk,
   kPause,
+  kStutter,
   kFullDisk,
   kSlowDisk,
   kDiskErrors,
+  kRot,
   kCut,
   kCutOneWay,
   kIsolate,
@@ -59,6 +61,8 @@ class Chaos {
  private:
   void next();
   void strike(Fault fault);
+  void stutter(Machine& machine, common::Instant until);
+  void rot(Machine& machine);
   void disturb_disk(Fault fault, Machine& machine);
   void disturb_network(Fault fault);
   void heal_disk(Machine& machine);
@@ -70,6 +74,8 @@ class Chaos {
 
   Parts parts_;
   const ChaosPlan plan_;
+  /// Whose disk rots: one machine's of a run, so that what is gone there is elsewhere.
+  Machine* rotting_ = nullptr;
   bool ended_ = false;
 };
 

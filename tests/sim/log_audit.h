@@ -1,4 +1,5 @@
-// LogAudit audit(members, witness, trace);   audit.start();   ... audit.done()
+// LogAudit audit(members, LogAudit::Aim::kCompare, witness, trace);   audit.start();   ...
+// audit.done()
 //
 // Compares the logs of all replicas, batch by batch, when nothing moves any more.
 #pragma once
@@ -6,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "tests/sim/wholeness.h"
 #include "tests/sim/witness.h"
@@ -16,8 +18,10 @@ namespace millrace::sim {
 /// each of them may have compacted by itself. Lives as long as the machines' loops run.
 class LogAudit {
  public:
-  LogAudit(Members members, Witness& witness, Trace& trace)
-      : members_(std::move(members)), witness_(witness), trace_(trace) {}
+  /// Find damage: reads everything, so that what cannot be read is found out by its broker.
+  enum class Aim : std::uint8_t { kCompare, kFindDamage };
+  LogAudit(Members members, Aim aim, Witness& witness, Trace& trace)
+      : members_(std::move(members)), aim_(aim), witness_(witness), trace_(trace) {}
 
   /// Requires that the cluster is whole and stays so until it is done.
   void start();
@@ -36,13 +40,18 @@ class LogAudit {
     Batches batches;
   };
 
+  void check_end(const Copy& copy);
   void read(const std::shared_ptr<Copy>& copy, model::Offset from);
+  void read_one();
   void take(const std::shared_ptr<Copy>& copy, const storage::ReadResult& result);
   void compare();
   void compare(const Copy& left, const Copy& right);
   void compare_committed(const Copy& copy);
+  void fail(const Copy& copy, model::Offset base, const Witness::BatchId& id,
+            std::string_view what);
 
   const Members members_;
+  const Aim aim_;
   Witness& witness_;
   Trace& trace_;
   std::vector<std::shared_ptr<Copy>> copies_;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "broker/server/directory.h"
+#include "common/endian.h"
 
 namespace millrace::sim {
 
@@ -27,6 +28,39 @@ struct Remains {
 
 std::string name_of(std::int64_t node) {
   return fmt::format("broker-{}", node);
+}
+
+/// Files of records, of all partitions.
+std::vector<std::string> segments_on(env::Disk& disk) {
+  constexpr std::string_view kTopics = "topics";
+  std::vector<std::string> segments;
+  const auto below = [&disk](const std::string& folder) {
+    auto listed = disk.list(folder);
+    return listed.ok() ? *std::move(listed) : std::vector<env::DirectoryEntry>{};
+  };
+  for (const auto& topic : below(std::string(kTopics))) {
+    const std::string folder = fmt::format("{}/{}", kTopics, topic.name);
+    for (const auto& partition : below(folder)) {
+      for (const auto& file : below(fmt::format("{}/{}", folder, partition.name))) {
+        if (file.name.ends_with(".log"))
+          segments.push_back(fmt::format("{}/{}/{}", folder, partition.name, file.name));
+      }
+    }
+  }
+  return segments;
+}
+
+/// Whether this byte of a segment is of a batch's leader epoch: bytes 12 to 15, in no checksum of
+/// the format. Only the log's term starts could tell that they have rotted, and nobody asks them.
+bool is_leader_epoch(common::ByteView segment, std::uint64_t at) {
+  constexpr std::size_t kLengthAt = 8;
+  constexpr std::size_t kEpochAt = 12;
+  constexpr std::size_t kEpochEnd = 16;
+  for (std::uint64_t batch = 0; batch + kEpochEnd <= segment.size() && batch <= at;) {
+    if (at >= batch + kEpochAt && at < batch + kEpochEnd) return true;
+    batch += kEpochAt + common::load_big<std::uint32_t>(segment.data() + batch + kLengthAt);
+  }
+  return false;
 }
 
 /// Of one that was killed no destructor runs, here as in the world: it stays as it was.
@@ -84,7 +118,7 @@ service::Loggers& Machine::loggers() {
 
 void Machine::log(Level level, std::string_view line) {
   place_.trace.say(name_, "{}", line);
-  if (level == Level::kError && line.starts_with("event=damage") && excuses_ == 0)
+  if (level == Level::kError && line.starts_with("event=damage") && excuses_ == 0 && !rotten_)
     place_.trace.fail(fmt::format("{}: {}", name_, line));
 }
 
@@ -210,6 +244,20 @@ void Machine::lose_disk() {
   if (state_ != State::kOff) lose_power(Told::kYes);
   place_.trace.say(name_, "gets a new disk");
   disk_.lose_everything();
+  rotten_ = false;
+}
+
+void Machine::rot() {
+  const std::vector<std::string> segments = segments_on(*disk_.mount(place_.world.make_loop()));
+  if (segments.empty()) return;
+  const std::string& path = segments[random_.below(segments.size())];
+  const auto content = disk_.content(path);
+  if (content.size() == 0) return;
+  const std::uint64_t at = random_.below(content.size());
+  if (is_leader_epoch(content, at)) return;
+  place_.trace.say(name_, "a bit flips in {} at {}", path, at);
+  disk_.flip_bit(path, at, static_cast<unsigned>(random_.below(8)));
+  rotten_ = true;
 }
 
 void Machine::lose_power_after(std::uint64_t disk_calls) {
@@ -278,6 +326,10 @@ void Machine::start_later() {
 void Machine::pause(common::Duration span) {
   place_.trace.say(name_, "stands still for {} ms", span / std::chrono::milliseconds(1));
   for (SimLoop* loop : loops_) loop->pause_for(span);
+}
+
+void Machine::pause_one_thread(common::Duration span) {
+  if (!loops_.empty()) loops_[random_.below(loops_.size())]->pause_for(span);
 }
 
 void Machine::set_wall_skew(std::int64_t ms) {

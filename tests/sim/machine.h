@@ -54,12 +54,18 @@ class Machine final : private server::NodeHost {
   void lose_power(Told told);
   /// Its power goes, and when it comes back there is a new, empty disk.
   void lose_disk();
+  /// A bit flips in one of the segments on its disk, if there are any.
+  void rot();
+  /// Whether that ever happened to this disk: it need not be found at once.
+  bool is_rotten() const { return rotten_; }
   /// The same as lose_power(), at the disk's call after so many more.
   void lose_power_after(std::uint64_t disk_calls);
   /// SIGTERM. The process ends by itself, later.
   void stop();
   /// Nothing of the process runs for so long (SIGSTOP, SIGCONT).
   void pause(common::Duration span);
+  /// The same for one of its shards, whichever.
+  void pause_one_thread(common::Duration span);
   /// The machine's wall clock is wrong by so much from now on.
   void set_wall_skew(std::int64_t ms);
   /// Whether a process that ended comes back by itself.
@@ -112,6 +118,7 @@ class Machine final : private server::NodeHost {
   State state_ = State::kOff;
   bool supervised_ = true;
   int excuses_ = 0;
+  bool rotten_ = false;
   bool ended_ = true;          // the process runs no more, but is still there in memory
   bool clean_ = false;         // the last process wrote everything behind
   std::uint64_t process_ = 0;  // counts processes: what an earlier one asked for is late

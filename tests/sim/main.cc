@@ -5,6 +5,8 @@
 //
 // scripts/sim builds this and uses all processors.
 #include <fmt/format.h>
+#include <malloc.h>
+#include <sys/resource.h>
 
 #include <chrono>
 #include <cstdio>
@@ -43,6 +45,18 @@ int run_one(const Arguments& arguments) {
   return outcome.failure.empty() ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/// Of this process and those it has waited for.
+double cpu_seconds() {
+  double seconds = 0;
+  for (const auto whose : {RUSAGE_SELF, RUSAGE_CHILDREN}) {
+    rusage usage{};
+    ::getrusage(whose, &usage);
+    for (const timeval& time : {usage.ru_utime, usage.ru_stime})
+      seconds += static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+  }
+  return seconds;
+}
+
 int run_all(const std::vector<SeedName>& names) {
   std::uint64_t failed = 0;
   Report sum;
@@ -59,8 +73,9 @@ int run_all(const std::vector<SeedName>& names) {
   const std::chrono::duration<double> real = std::chrono::steady_clock::now() - begin;
   fmt::print(
       "{} records acknowledged, {} starts, {} elections, {} voter sets, {:.0f} simulated "
-      "seconds in {:.1f} s\n",
-      sum.records, sum.starts, sum.elections, sum.voter_sets, sum.simulated_seconds, real.count());
+      "seconds in {:.1f} s, {:.2f} s of CPU\n",
+      sum.records, sum.starts, sum.elections, sum.voter_sets, sum.simulated_seconds, real.count(),
+      cpu_seconds());
   fmt::print("{} passed, {} failed, 0 skipped\n", names.size() - failed, failed);
   return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
@@ -85,7 +100,15 @@ int measure_speed(const Arguments& arguments) {
   return EXIT_SUCCESS;
 }
 
+/// A run's memory is given back when its process ends, and not before: a fifth of the time.
+void keep_memory() {
+  ::mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  ::mallopt(M_TRIM_THRESHOLD, -1);
+  ::mallopt(M_TOP_PAD, 64 << 20);
+}
+
 int run(int argc, char** argv) {
+  keep_memory();
   Arguments arguments;
   for (int i = 1; i < argc; ++i) {
     const std::string_view name = argv[i];

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace millrace::sim {
 
 using std::chrono::milliseconds;
@@ -48,11 +50,24 @@ ProducerPlan draw_producer(const Scenario& scenario, common::Random& random) {
       plan.promise = Promise::kExactlyOnce;
       plan.restarts = random.chance(1, 3);
   }
-  plan.interval = milliseconds(random.between(3, 60));
-  plan.records_max = static_cast<std::int32_t>(random.between(1, 20));
+  plan.interval = milliseconds(random.between(5, 120));
+  plan.records_max = static_cast<std::int32_t>(random.between(1, 8));
   plan.bytes_max = random.chance(1, 4) ? 8000 : 100;
   plan.in_flight_max = random.chance(1, 3) ? 1 : static_cast<std::size_t>(random.between(2, 5));
   plan.compression = draw_compression(random);
+  return plan;
+}
+
+/// What may happen before there is a cluster.
+ChaosPlan draw_birth(common::Random& random) {
+  constexpr Fault kFaults[] = {Fault::kKill,        Fault::kStop,        Fault::kPower,
+                               Fault::kPowerAtCall, Fault::kPowerOfAll,  Fault::kPause,
+                               Fault::kStutter,     Fault::kCut,         Fault::kCutOneWay,
+                               Fault::kIsolate,     Fault::kSlowNetwork, Fault::kResets};
+  ChaosPlan plan;
+  for (const Fault fault : kFaults)
+    if (random.chance(1, 3)) plan.faults.push_back(fault);
+  plan.interval = milliseconds(random.between(50, 600));
   return plan;
 }
 
@@ -90,8 +105,13 @@ Scenario draw_scenario(std::uint32_t brokers, common::Random& random) {
     if (random.chance(1, 3)) scenario.chaos.faults.push_back(static_cast<Fault>(fault));
   }
   if (brokers > 1) draw_operators(scenario, random);
-  scenario.chaos.interval = milliseconds(random.between(300, 5000));
-  scenario.stormy = seconds(random.between(5, 30));
+  // What rots on one disk is on others only as long as those are not lost.
+  const bool disks_go = std::ranges::count(scenario.chaos.faults, Fault::kLostDisk) > 0;
+  if (brokers < 3 || disks_go) std::erase(scenario.chaos.faults, Fault::kRot);
+  scenario.chaos.interval = milliseconds(random.between(200, 4000));
+  // Most are short: what happens in the first seconds depends on the seed most of all.
+  scenario.stormy = seconds(random.between(4, random.between(6, 30)));
+  if (random.chance(1, 4)) scenario.birth = draw_birth(random);
   scenario.finale = static_cast<Scenario::Finale>(random.below(3));
   return scenario;
 }
@@ -108,6 +128,7 @@ Scenario quiet_scenario(std::uint32_t brokers) {
   scenario.classic_members = 0;
   scenario.consumer_members = 0;
   scenario.chaos.faults.clear();
+  scenario.birth.faults.clear();
   scenario.finale = Scenario::Finale::kNone;
   return scenario;
 }
@@ -115,10 +136,10 @@ Scenario quiet_scenario(std::uint32_t brokers) {
 std::string Scenario::text() const {
   return fmt::format(
       "{} brokers of {} shards, {} spares, {} + {} partitions, {} producers, {} readers, {} + {} "
-      "members, {} kinds of errands, {} kinds of faults for {} s",
+      "members, {} kinds of errands, {} kinds of faults for {} s, {} at birth",
       brokers, fmt::join(shards, " or "), spares, busy.partitions, trimmed.partitions,
       producers.size(), readers, classic_members, consumer_members, operators.errands.size(),
-      chaos.faults.size(), stormy / seconds(1));
+      chaos.faults.size(), stormy / seconds(1), birth.faults.size());
 }
 
 }  // namespace millrace::sim

@@ -36,6 +36,8 @@ struct Scenario {
   OperatorPlan operators;
   ChaosPlan chaos;
   common::Duration stormy = std::chrono::seconds(20);  // how long faults may happen
+  /// Faults while the cluster is formed, too.
+  ChaosPlan birth;
   /// At the end the power fails everywhere, or everything stops cleanly, and what was there must be
   /// there again.
   enum class Finale : std::uint8_t { kNone, kPowerFailure, kCleanStop } finale = Finale::kNone;

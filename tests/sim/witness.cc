@@ -56,6 +56,7 @@ void Witness::look(Machine& machine) {
   if (std::exchange(sights.process, machine.process()) != machine.process())
     sights.replicas.clear();
   ++sights.looks;
+  disks_[machine.id()] = node->shards().front()->self_replica();
   for (service::Shard* shard : node->shards()) {
     for (const auto& [key, partition] : shard->partitions())
       look_at({machine.name(), key}, sights, *partition);
@@ -75,9 +76,10 @@ void Witness::look_at(const Where& where, Sights& sights, replica::Partition& pa
   const raft::RoleChange role{replica->role(), replica->term(), replica->leader(),
                               replica->confirmed()};
   const Offset high_watermark = partition.bounds().high_watermark;
-  const bool first = std::exchange(seen.partition, &partition) != &partition;
+  const std::uint64_t repairs = partition.replica().repairs();
+  const bool first = seen.partition != &partition || seen.repairs != repairs;
   if (first) {
-    seen = Seen{.partition = &partition};
+    seen = Seen{.partition = &partition, .repairs = repairs};
     seen.log = replica->log();
     seen.high_watermark = high_watermark;
     trace_.say(where.machine, "has {}-{} in term {}, log [{}, {}), committed to {}",
@@ -93,6 +95,7 @@ void Witness::look_at(const Where& where, Sights& sights, replica::Partition& pa
     return;
   Group& group = groups_[where.key];
   seen.role = role;
+  if (replica->hard_state().loss_term != Term{0}) fail(where, "knows of an unclean election");
   if (role.role == raft::Role::kLeader) check_role(where, group, *replica);
   if (std::exchange(seen.config, replica->config().id) != replica->config().id || first)
     check_config(where, group, replica->config());
@@ -126,6 +129,9 @@ void Witness::check_config(const Where& where, Group& group, const raft::VoterSe
            fmt::format("two voter sets: {} and {}", text_of(known->second), text_of(config)));
     return;
   }
+  if (where.key.topic != model::kMetadataTopicId && config.voters.size() < voters_min_ &&
+      config.voters.size() + gone_voters(group, config) < voters_min_)
+    fail(where, fmt::format("few voters: {}", text_of(config)));
   ++voter_sets_;
   trace_.say(where.machine, "{}-{} has voters {}", where.key.topic.text(), where.key.index,
              text_of(config));
@@ -133,6 +139,23 @@ void Witness::check_config(const Where& where, Group& group, const raft::VoterSe
   const auto before = group.configs.find({config.id.term, config.id.version - 1});
   if (before != group.configs.end() && raft::voters_changed(before->second, config) > 1)
     fail(where, fmt::format("{} comes right after {}", text_of(config), text_of(before->second)));
+}
+
+/// Of the newest set that was full before this one: a voter whose broker runs with another disk
+/// never votes again. It goes before the replica on the new disk votes, which takes no vote away.
+std::size_t Witness::gone_voters(const Group& group, const raft::VoterSet& config) const {
+  auto before = group.configs.find(config.id);
+  while (before != group.configs.begin()) {
+    --before;
+    const auto& voters = before->second.voters;
+    if (voters.size() < voters_min_) continue;
+    return static_cast<std::size_t>(std::ranges::count_if(voters, [&](const auto& voter) {
+      const auto disk = disks_.find(voter.node);
+      return disk != disks_.end() && disk->second != voter &&
+             std::ranges::count(config.voters, voter.node, &raft::ReplicaId::node) == 0;
+    }));
+  }
+  return 0;
 }
 
 void Witness::check_log(const Where& where, Group& group, Seen& seen,

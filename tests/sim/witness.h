@@ -26,12 +26,15 @@ using model::Term;
 /// - what one replica knows to be committed is the same on all, and is never cut off;
 /// - the high watermark of a replica never falls while its process lives;
 /// - voter sets of one name are the same, and follow each other one voter at a time;
+/// - a partition never has fewer voters than it was made with (E05), but for those whose disks are
+///   gone; and no election is unclean;
 /// - at equal positions of the metadata log brokers have equal images, and no record of it is
 ///   refused when it is applied (E50).
 /// Looks between events, often enough that no leader comes and goes unseen.
 class Witness {
  public:
-  explicit Witness(Trace& trace) : trace_(trace) {}
+  /// `voters_min`: of every group but the metadata log's.
+  Witness(Trace& trace, std::size_t voters_min) : trace_(trace), voters_min_(voters_min) {}
 
   /// Looks at all replicas of a machine's process, if there is one.
   void look(Machine& machine);
@@ -64,6 +67,7 @@ class Witness {
   /// A replica as it was at the last look.
   struct Seen {
     const replica::Partition* partition = nullptr;
+    std::uint64_t repairs = 0;  // each is a new beginning
     std::uint64_t look = 0;
     raft::RoleChange role{};
     raft::ConfigId config;
@@ -87,6 +91,7 @@ class Witness {
   void look_at(const Where& where, Sights& sights, replica::Partition& partition);
   void check_role(const Where& where, Group& group, const raft::Group& replica);
   void check_config(const Where& where, Group& group, const raft::VoterSet& config);
+  std::size_t gone_voters(const Group& group, const raft::VoterSet& config) const;
   void check_log(const Where& where, Group& group, Seen& seen, replica::Partition& partition);
   void check_commit(const Where& where, Group& group, Seen& seen, Offset high_watermark);
   void read_new(const Where& where, Group& group, Seen& seen, replica::Partition& partition,
@@ -96,8 +101,11 @@ class Witness {
   void fail(const Where& where, const std::string& what);
 
   Trace& trace_;
+  const std::size_t voters_min_;
   std::unordered_map<PartitionKey, Group> groups_;
   std::unordered_map<std::string, Sights> machines_;
+  /// The disks that brokers have now.
+  std::map<model::BrokerId, raft::ReplicaId> disks_;
   /// Digests of images by position.
   std::map<Offset, std::pair<std::string, std::string>> images_;
   std::uint64_t elections_ = 0;

@@ -52,6 +52,7 @@ class World {
   Client::Parts new_client(const std::string& name);
   void make_machines();
   void look();
+  bool birth();
   bool wait_until_serving(common::Duration limit);
   bool make_topics();
   model::ErrorCode try_to_make_topics();
@@ -61,7 +62,8 @@ class World {
   bool settle();
   bool audit();
   bool become_whole();
-  bool compare_logs();
+  bool find_rot();
+  bool audit_logs(Members members, LogAudit::Aim aim);
   bool finale();
   enum class Who : std::uint8_t { kWriters, kAll };
   std::string unfinished(Who who) const;
@@ -76,6 +78,7 @@ class World {
   Witness witness_;
   common::Instant images_compared_at_{};
   Fleet fleet_;
+  std::unique_ptr<Chaos> birth_chaos_;
   std::unique_ptr<Chaos> chaos_;
   std::unique_ptr<Operator> operator_;
   std::vector<std::string> clients_;
