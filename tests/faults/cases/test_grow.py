@@ -14,6 +14,7 @@ from harness.waiting import eventually
 TOPICS, PARTITIONS = 4, 6
 MOVE_SECONDS = 240
 FILL_BYTES_CI, FILL_BYTES_FULL = 64 << 20, 1 << 30
+MOVED_PER_SECOND = 4 << 20
 
 
 def millctl(cluster, *arguments, seconds=MOVE_SECONDS, check=True):
@@ -94,3 +95,22 @@ def test_grow_to_five_and_back(make_cluster, full):
     records = load.verify()
     print("%d records; 3 to 5 in %.1f s, 5 to 3 in %.1f s" % (records, grown, shrunk))
     load.verify_disks()
+
+
+def test_moves_keep_to_what_they_may_copy(make_cluster):
+    """A fourth broker gets its share no faster than replica.move.bytes.per.second.max says, and not much slower."""
+    if peer_is_kafka():
+        pytest.skip("Apache Kafka moves nothing by itself")
+    cluster = make_cluster(3, replica__move__bytes__per__second__max=MOVED_PER_SECOND).start()
+    cluster.create("big", 4)
+    fill(cluster, "big", 4, FILL_BYTES_CI)
+    started = time.monotonic()
+    fourth = cluster.add()
+    fourth.start()
+    await_even(cluster, [broker.node for broker in cluster.brokers])
+    taken = time.monotonic() - started
+    big = sum(fourth.node in one.replicas for (topic, _), one in cluster.partitions().items() if topic == "big")
+    moved = big * FILL_BYTES_CI // 4
+    print("%d MiB moved in %.1f s" % (moved >> 20, taken))
+    # What a second may carry is there at the start, for each shard that reads.
+    assert MOVED_PER_SECOND / 3 < moved / taken <= MOVED_PER_SECOND * 1.2
