@@ -16,6 +16,9 @@ packages_of() {
     java) echo maven openjdk-17-jdk-headless ;;
     clients) echo kcat python3-venv python3-pip nodejs npm golang-go curl ;;
     network) echo iproute2 ;;
+    chart) echo python3 python3-yaml golang-go ;;
+    kube) echo golang-go openssl jq ;;
+    node) echo golang-go openssl jq iproute2 nftables iptables conntrack socat procps util-linux gcc libc6-dev ;;
     quickstart) echo kcat curl ;;
     image) echo buildah podman runc debootstrap ;;
     *) fail "no package group is called '$1'" ;;
