@@ -33,7 +33,7 @@ class HttpsServer {
   void wait_until_stopped();
 
  private:
-  std::unique_ptr<httplib::SSLServer> server_;
+  std::unique_ptr<httplib::Server> server_;
   Handler handler_;
   int port_ = 0;
   mutable std::mutex mutex_;  // guards what follows
