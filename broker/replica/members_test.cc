@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "broker/replica/retirement.h"
 #include "broker/replica/testing/cluster_fixture.h"
 
 namespace millrace::replica {
@@ -161,6 +162,58 @@ TEST_F(ReplicaClusterTest, ALearnerInTheGapOfALostDiskIsNoExcuse) {
   }));
   ASSERT_TRUE(cluster().wait([&] { return at(leader).in_sync().size() == 3; }));
   EXPECT_EQ(refused(leader, {.text = "whole"}), ErrorCode::kNone);
+  expect_level();
+}
+
+// Goal: a replica that was taken away and comes back to its directory does not vote a second time
+// for what it had been part of. Found by the simulator, seed 100888016: two leaders in one term.
+// Method: a voter that is cut off misses a change of leader, and that another one is taken away;
+// then only these two are there.
+TEST_F(ReplicaClusterTest, AReplicaThatHadGoneRemembersWhatItSaid) {
+  make({.nodes = 4});
+  appended({});
+  ASSERT_EQ(at(lead()).transfer(cluster().id(0)), raft::Refusal::kNone);
+  ASSERT_TRUE(cluster().wait([&] { return cluster().leader() == Node{0}; }));
+  cluster().world.run_for(std::chrono::seconds(1));
+  cluster().isolate(2);
+  for (const raft::Change change : {raft::Change::kAddLearner, raft::Change::kPromote}) {
+    ASSERT_TRUE(cluster().wait(
+        [&] { return at(0).reconfigure(change, cluster().id(3)) == raft::Refusal::kNone; }));
+  }
+  ASSERT_TRUE(
+      cluster().wait([&] { return at(0).transfer(cluster().id(3)) == raft::Refusal::kNone; }));
+  ASSERT_TRUE(cluster().wait([&] { return cluster().leader() == Node{3}; }));
+  ASSERT_TRUE(cluster().wait([&] {
+    return at(3).reconfigure(raft::Change::kRemove, cluster().id(1)) == raft::Refusal::kNone;
+  }));
+  const Offset kept = appended({.text = "kept"});
+  cluster().world.run_for(std::chrono::seconds(1));
+
+  const auto term = at(1).term();
+  at(1).close(ErrorCode::kNotLeaderOrFollower);
+  ASSERT_TRUE(retire(at(1).log()));
+  EXPECT_TRUE(is_retired(at(1).log()));
+  cluster().world.run_for(std::chrono::seconds(1));
+  cluster().kill(1);
+  cluster().kill(0);
+  cluster().kill(3);
+  cluster().start(1);
+  EXPECT_EQ(at(1).bounds().log_end, Offset{0});
+  EXPECT_GE(at(1).term(), term);
+  cluster().heal();
+  cluster().world.run_for(std::chrono::seconds(10));
+  EXPECT_EQ(cluster().leader(), std::nullopt);
+
+  cluster().start(0);
+  cluster().start(3);
+  const Node leader = lead();
+  EXPECT_THAT(lines_of(cluster().read_all(leader)), Contains(HasSubstr("kept")));
+  for (const raft::Change change : {raft::Change::kAddLearner, raft::Change::kPromote}) {
+    ASSERT_TRUE(cluster().wait(
+        [&] { return at(leader).reconfigure(change, cluster().id(1)) == raft::Refusal::kNone; }));
+  }
+  EXPECT_FALSE(is_retired(at(1).log()));
+  EXPECT_GT(appended({.text = "whole"}), kept);
   expect_level();
 }
 
