@@ -159,6 +159,7 @@ bool Replicas::has_room(const PartitionKey& key, const raft::ReplicaId& to) cons
 }
 
 void Replicas::leadership(const PartitionKey& key, const raft::RoleChange& change) {
+  if (change.role == raft::Role::kCandidate) ++counters_.elections_started;
   roles_.push_back({key, change});
   if (std::exchange(telling_soon_, true)) return;
   loop_.post(lifeline_.guard([this] {

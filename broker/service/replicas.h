@@ -24,6 +24,8 @@ namespace millrace::service {
 
 /// Counted since the start, for metrics.
 struct ReplicaCounters {
+  /// Times that a replica of this shard asked others for their votes in a new term.
+  std::uint64_t elections_started = 0;
   /// Times that a replica of this shard began to lead.
   std::uint64_t elections_won = 0;
   /// Times that one that led ended to.
