@@ -217,5 +217,47 @@ TEST_F(ReplicaClusterTest, AReplicaThatHadGoneRemembersWhatItSaid) {
   expect_level();
 }
 
+// Goal: nor does such a replica say a word that a loss of power takes back, if it comes back before
+// what it keeps is on the disk. Method: its disk stands still; it is asked once more for the vote
+// that it has given, and answers when the disk goes on.
+TEST_F(ReplicaClusterTest, AReplicaThatComesBackAtOnceSaysNothingEarly) {
+  make();
+  appended({});
+  const Node back = follower();
+  ASSERT_FALSE(at(back).group()->hard_state().vote.is_none());
+  const raft::HardState before = at(back).group()->hard_state();
+  cluster().isolate(back);
+  cluster().disk(back).slow_down(std::chrono::minutes(1));
+  int answers = 0;
+  cluster().on_message = [&](const raft::Message& message, const std::vector<Bytes>&) {
+    const auto* reply = std::get_if<raft::VoteReply>(&message.body);
+    if (message.from != cluster().id(back) || reply == nullptr || !reply->granted) return true;
+    EXPECT_TRUE(reply->unclean);
+    ++answers;
+    return true;
+  };
+  cluster().retire_and_return(back);
+  EXPECT_EQ(at(back).term(), before.term);
+  EXPECT_TRUE(at(back).group()->unclean());
+  const raft::Message request{
+      .from = before.vote,
+      .to = cluster().id(back),
+      .term = before.term,
+      .config_id = before.config.id,
+      .config = before.config,
+      .body = raft::VoteRequest{raft::Ballot::kReal, before.term, {before.term, Offset{1}}}};
+  at(back).step(request, {}, cluster().world.clock().now());
+  EXPECT_EQ(answers, 0) << "the state is not on the disk";
+  EXPECT_TRUE(cluster().wait([&] { return answers == 1; }, std::chrono::minutes(5)));
+  cluster().crash(back, env::testing::Survival::kNothing);
+  cluster().disk(back).slow_down({});
+  cluster().start(back);
+  EXPECT_EQ(at(back).group()->hard_state().vote, before.vote);
+  EXPECT_TRUE(at(back).group()->unclean());
+  EXPECT_EQ(at(back).bounds().log_end, Offset{0});
+  cluster().heal();
+  expect_level();
+}
+
 }  // namespace
 }  // namespace millrace::replica

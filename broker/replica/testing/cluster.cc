@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "broker/replica/retirement.h"
 #include "common/check.h"
 
 namespace millrace::replica::testing {
@@ -42,6 +43,7 @@ class Cluster::Machine final : public Peers {
   }
 
   void open();
+  void open_partition(storage::Log& log);
   /// Everything of the process goes, in the order in which it came up.
   void end();
   void heard(Node from, std::uint64_t its_life);
@@ -107,9 +109,13 @@ void Cluster::Machine::open() {
   const auto settings = log_settings(cluster_.options_.settings);
   if (log == nullptr) log = &store->create(cluster_.key(), "orders", settings);
   log->set_settings(settings);
+  open_partition(*log);
+}
+
+void Cluster::Machine::open_partition(storage::Log& log) {
   const Beginning beginning{.first_voters = cluster_.first_voters(number_),
                             .after_clean_stop = store->recovery().closed_cleanly};
-  partition = std::make_unique<Partition>(*log, cluster_.options_.settings, *host, beginning);
+  partition = std::make_unique<Partition>(log, cluster_.options_.settings, *host, beginning);
 }
 
 void Cluster::Machine::end() {
@@ -245,6 +251,15 @@ void Cluster::kill(Node node) {
   machine.loop->stop();
   machine.hardware.kill();
   machine.end();
+}
+
+void Cluster::retire_and_return(Node node) {
+  Machine& machine = *machines_[node];
+  storage::Log& log = *machine.store->find(key());
+  machine.partition->close(model::ErrorCode::kNotLeaderOrFollower);
+  CHECK(retire(log), "it has no state");
+  machine.partition.reset();
+  machine.open_partition(log);
 }
 
 void Cluster::replace_disk(Node node) {

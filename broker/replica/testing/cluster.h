@@ -57,6 +57,8 @@ class Cluster {
   void crash(Node node, env::testing::Survival how);
   /// The process dies and the machine does not.
   void kill(Node node);
+  /// The replica goes away from here (retirement.h) and comes back at once, in the same process.
+  void retire_and_return(Node node);
   /// A new, empty disk comes in place of this one: another replica. Requires that nothing runs.
   void replace_disk(Node node);
   bool up(Node node) const;
