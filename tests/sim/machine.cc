@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "broker/server/directory.h"
-#include "common/endian.h"
 
 namespace millrace::sim {
 
@@ -48,19 +47,6 @@ std::vector<std::string> segments_on(env::Disk& disk) {
     }
   }
   return segments;
-}
-
-/// Whether this byte of a segment is of a batch's leader epoch: bytes 12 to 15, in no checksum of
-/// the format. Only the log's term starts could tell that they have rotted, and nobody asks them.
-bool is_leader_epoch(common::ByteView segment, std::uint64_t at) {
-  constexpr std::size_t kLengthAt = 8;
-  constexpr std::size_t kEpochAt = 12;
-  constexpr std::size_t kEpochEnd = 16;
-  for (std::uint64_t batch = 0; batch + kEpochEnd <= segment.size() && batch <= at;) {
-    if (at >= batch + kEpochAt && at < batch + kEpochEnd) return true;
-    batch += kEpochAt + common::load_big<std::uint32_t>(segment.data() + batch + kLengthAt);
-  }
-  return false;
 }
 
 /// Of one that was killed no destructor runs, here as in the world: it stays as it was.
@@ -254,7 +240,6 @@ void Machine::rot() {
   const auto content = disk_.content(path);
   if (content.size() == 0) return;
   const std::uint64_t at = random_.below(content.size());
-  if (is_leader_epoch(content, at)) return;
   place_.trace.say(name_, "a bit flips in {} at {}", path, at);
   disk_.flip_bit(path, at, static_cast<unsigned>(random_.below(8)));
   rotten_ = true;
