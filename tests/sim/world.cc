@@ -12,6 +12,7 @@
 #include "tests/sim/workload/consumer_member.h"
 #include "tests/sim/workload/group_watcher.h"
 #include "tests/sim/workload/reader.h"
+#include "tests/sim/workload/surveyor.h"
 
 namespace millrace::sim {
 
@@ -133,10 +134,6 @@ bool World::make_topics() {
     const ErrorCode code = try_to_make_topics();
     if (code == ErrorCode::kNone) return true;
     if (code == ErrorCode::kBrokerNotAvailable) continue;
-    // A broker that led the metadata and stood still while others registered does not know yet that
-    // it leads no more, and answers for those that it knew.
-    const bool stood_still = !scenario_.birth.faults.empty();
-    if (stood_still && code == ErrorCode::kInvalidReplicationFactor) continue;
     trace_.fail(fmt::format("the topics cannot be made: {}", name_of(code)));
   }
   trace_.fail("the topics cannot be made");
@@ -195,6 +192,9 @@ void World::make_actors() {
   };
   watch(kClassicGroup, scenario_.classic_members);
   watch(kConsumerGroup, scenario_.consumer_members);
+  add(std::make_unique<Surveyor>(
+      new_client("surveyor"), history_,
+      std::vector<std::string>{scenario_.busy.name, scenario_.trimmed.name}));
   if (scenario_.producers.empty()) return;
   add(std::make_unique<Admin>(new_client("admin"), history_,
                               AdminPlan{.passing = scenario_.passing,
