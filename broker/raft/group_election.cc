@@ -93,7 +93,10 @@ void Group::hear_end_of_leadership(const Message& message) {
   const auto* request = std::get_if<VoteRequest>(&message.body);
   // What it asked before it led may come late.
   const bool stands_again = request != nullptr && request->candidate_term > promised_in_;
-  if (message.term > promised_in_ || stands_again) promised_to_ = kNobody;
+  // To its heir, or in its last words: from then on it counts on nobody.
+  const bool hands_over =
+      message.term == promised_in_ && std::holds_alternative<TimeoutNow>(message.body);
+  if (message.term > promised_in_ || stands_again || hands_over) promised_to_ = kNobody;
 }
 
 void Group::stand(Ballot ballot, Claim claim) {

@@ -239,6 +239,8 @@ TEST_F(ReplicaClusterTest, AReplicaThatComesBackAtOnceSaysNothingEarly) {
   cluster().retire_and_return(back);
   EXPECT_EQ(at(back).term(), before.term);
   EXPECT_TRUE(at(back).group()->unclean());
+  // Until then it votes for nobody, as it may have promised that to some leader.
+  cluster().world.run_for(2 * cluster().options().raft.election_timeout);
   const raft::Message request{
       .from = before.vote,
       .to = cluster().id(back),

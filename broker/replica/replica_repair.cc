@@ -69,8 +69,8 @@ raft::Message Replica::question() const {
 
 std::vector<raft::Message> Replica::last_words() const {
   if (!log_.damage().has_value()) return {};
-  if (leads()) return farewells();
-  if (group_->leader().is_none()) return {};
+  // One that leads no more may still be taken for the leader, and others be bound to it.
+  if (leads() || group_->leader().is_none()) return farewells();
   return {question()};
 }
 

@@ -275,6 +275,8 @@ TEST(BrokersTest, AProducerDoesNotWaitForEver) {
   brokers.start(2);
   ASSERT_TRUE(in_sync(brokers, key, 3));
   brokers.produce_surely(key, {.values = {"d"}});
+  ASSERT_TRUE(brokers.until(
+      [&] { return brokers.replica(*brokers.leader(key), key)->replica().leased(); }));
   std::vector<std::string> values = values_in(brokers.fetch_one(*brokers.leader(key), key));
   // Nobody knew what would become of "c".
   std::erase(values, "c");

@@ -40,6 +40,8 @@ Brokers::Brokers(BrokersOptions options)
     first_voters_.voters.push_back(replica_id(i));
   for (std::size_t i = 0; i < options_.brokers; ++i) start(i);
   CHECK(until([this] { return all_hear_all(); }));
+  // And know that they are heard, so that leaders have leases.
+  world.run_for(std::chrono::milliseconds(500));
   if (!options_.keeps_itself) return;
   for (const auto& broker : brokers_) CHECK(until([&] { return enlisted(*broker); }));
   change(metadata::SetFeatureLevel{metadata::kClusterLevel});

@@ -162,24 +162,24 @@ void Admin::remove(const std::string& name) {
   request.topic_names = {name};
   request.timeout_ms = kTimeoutMs;
   client_.trace().say(client_.name(), "deletes {}", name);
-  client_.call(Client::kAnyNode, request, kTimeout,
-               [this, name, before](const Result<wire::DeleteTopicsResponse>& answer) {
-                 act_later();
-                 if (!answer.ok() || answer->responses.empty()) return;
-                 const ErrorCode code = code_of(answer->responses.front().error_code);
-                 There& gone = passing_[name];
-                 if (code == ErrorCode::kNone) {
-                   gone = There::kNo;
-                 } else if (code == ErrorCode::kUnknownTopicOrPartition && before == There::kNo) {
-                   gone = There::kNo;
-                 } else if (code == ErrorCode::kUnknownTopicOrPartition &&
-                            before == There::kPerhaps) {
-                   // A creation that was given up may still be carried out after this.
-                   gone = There::kPerhaps;
-                 } else if (!is_unsure(code) || code == ErrorCode::kUnknownTopicOrPartition) {
-                   complain("the deletion of " + name, code);
-                 }
-               });
+  client_.call(
+      Client::kAnyNode, request, kTimeout,
+      [this, name, before](const Result<wire::DeleteTopicsResponse>& answer) {
+        act_later();
+        if (!answer.ok() || answer->responses.empty()) return;
+        const ErrorCode code = code_of(answer->responses.front().error_code);
+        There& gone = passing_[name];
+        if (code == ErrorCode::kNone) {
+          gone = There::kNo;
+        } else if (code == ErrorCode::kUnknownTopicOrPartition && before == There::kNo) {
+          gone = There::kNo;
+        } else if (code == ErrorCode::kUnknownTopicOrPartition && before == There::kPerhaps) {
+          // A creation that was given up may still be carried out after this.
+          gone = There::kPerhaps;
+        } else if (!is_unsure(code) || code == ErrorCode::kUnknownTopicOrPartition) {
+          complain("the deletion of " + name, code);
+        }
+      });
 }
 
 void Admin::grow() {
