@@ -14,7 +14,7 @@ set(MILLRACE_SANITIZE "" CACHE STRING "value of -fsanitize for every target")
 option(MILLRACE_FUZZ "build the fuzzers" OFF)
 
 # Headers that most files share, parsed once: a fifth less work in a cold build, which is why the scripts turn it on in a
-# fresh tree. Off by default, as copies of the tree then share nothing through ccache and a missing #include goes unseen.
+# fresh tree; copies of the tree share it through ccache. Off by default, as a missing #include goes unseen.
 option(MILLRACE_PRECOMPILE "use precompiled headers" OFF)
 
 find_program(CCACHE_PROGRAM ccache)
