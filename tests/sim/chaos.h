@@ -55,7 +55,7 @@ class Chaos {
   Chaos(Parts parts, ChaosPlan plan) : parts_(std::move(parts)), plan_(std::move(plan)) {}
 
   void start() { next(); }
-  /// Everything is well again from now on, and stays so. Machines that are off start.
+  /// Everything is well again from now on, and stays so. Machines that are off stay off.
   void end();
 
  private:

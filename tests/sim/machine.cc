@@ -85,7 +85,7 @@ class Machine::Levels final : public service::Loggers {
 Machine::Machine(Place place, MachineOptions options)
     : place_(place),
       options_(std::move(options)),
-      name_(name_of(options_.node)),
+      name_(options_.name.empty() ? name_of(options_.node) : options_.name),
       random_(place.world.random().fork()),
       disk_(place.world),
       levels_(std::make_unique<Levels>()) {
@@ -146,8 +146,9 @@ Result<void> Machine::open() {
     transports_.push_back(place_.network.join(loop, name_));
     worlds.push_back({loop, *mounts_[i], *transports_[i]});
   }
+  const auto told = config_->find("cluster.id");
   TRY_ASSIGN(directory, server::open_or_format(*mounts_[0], "/data",
-                                               {.cluster_id = "sim",
+                                               {.cluster_id = told == config_->end() ? "sim" : told->second,
                                                 .node = model::BrokerId{options_.node},
                                                 .shards = options_.shards},
                                                options_.shards, random_));
@@ -172,6 +173,10 @@ Result<void> Machine::open() {
                  fmt::format("{} entries were replayed after a clean stop", replayed)};
   }
   return common::ok();
+}
+
+void Machine::use_settings(model::ConfigMap settings) {
+  config_ = std::make_shared<const model::ConfigMap>(std::move(settings));
 }
 
 void Machine::start() {
