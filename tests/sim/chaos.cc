@@ -174,11 +174,13 @@ void Chaos::heal_network_later() {
 void Chaos::end() {
   ended_ = true;
   parts_.network.heal_all();
-  for (Machine* machine : parts_.fleet.members()) {
-    heal_disk(*machine);
-    machine->disk().cut_power_after(UINT64_MAX);
-    machine->set_wall_skew(0);
-  }
+  for (Machine* machine : parts_.fleet.members()) heal(*machine);
+}
+
+void Chaos::heal(Machine& machine) {
+  heal_disk(machine);
+  machine.disk().cut_power_after(UINT64_MAX);
+  machine.set_wall_skew(0);
 }
 
 }  // namespace millrace::sim
