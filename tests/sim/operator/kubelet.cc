@@ -245,9 +245,9 @@ void Kubelet::remove_pod(const Json& pod) {
 }
 
 void Kubelet::bury(const std::set<std::string>& there) {
-  std::erase_if(containers_, [&](auto& one) {
+  std::erase_if(containers_, [&](const auto& one) {
     if (there.contains(one.first)) return false;
-    Container& container = one.second;
+    const Container& container = one.second;
     if (container.runs()) container.machine->kill();
     parts_.fleet.dismiss(*container.machine);
     return true;

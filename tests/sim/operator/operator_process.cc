@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "operator/kube/kinds.h"
+
 namespace millrace::sim {
 namespace {
 

@@ -28,9 +28,10 @@ const kube::ObjectKey kCluster{"shop", "events"};
 }  // namespace
 
 OperatorWorld::OperatorWorld(Options options, Story story)
-    : story_(std::move(story)),
-      sim_(options.seed),
-      trace_(sim_.clock(), options.traced),
+    : options_(std::move(options)),
+      story_(std::move(story)),
+      sim_(options_.seed),
+      trace_(sim_.clock(), options_.traced),
       agenda_(sim_, trace_),
       network_(sim_),
       history_(trace_, History::Leaders::kSeveral),
@@ -38,14 +39,14 @@ OperatorWorld::OperatorWorld(Options options, Story story)
       witness_(trace_, static_cast<std::size_t>(story_.scenario.replication_factor)),
       crowd_({sim_, network_, agenda_, trace_, fleet_, history_, groups_}, story_.scenario),
       inspector_({agenda_, trace_, fleet_, witness_}),
-      model_(options.seed),
+      model_(options_.seed),
       kubelet_({model_, agenda_, trace_, sim_.random().fork(), fleet_, witness_, sim_.clock()},
                kCluster),
       rules_({fleet_, trace_, model_, kubelet_, sim_.clock()}),
       people_({model_, agenda_, trace_, sim_.random().fork(), kubelet_}, story_, kCluster),
       mishaps_({model_, agenda_, trace_, sim_.random().fork(), rules_, kubelet_, sim_.clock()},
                story_) {
-  trace_.say("run", "seed {}: {}", options.seed, story_.text());
+  trace_.say("run", "seed {}: {}", options_.seed, story_.text());
   make_machines();
   agenda_.watch([this] { look(); });
 }
@@ -107,7 +108,16 @@ bool OperatorWorld::birth() {
   return settle(kBirthMax);
 }
 
+void OperatorWorld::let_rogue_write() {
+  if (!options_.rogue) return;
+  Life life(agenda_);
+  const KubeFaults none;
+  KubeLink link({model_, sim_.clock(), trace_, sim_.random().fork(), life, rules_, "rogue"}, none);
+  options_.rogue(link);
+}
+
 bool OperatorWorld::storm() {
+  let_rogue_write();
   crowd_.start();
   people_.start();
   mishaps_.begin();

@@ -3,6 +3,7 @@
 // One run: a cluster of brokers as the operator makes it and looks after it, in simulated time.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -28,6 +29,8 @@ class OperatorWorld {
   struct Options {
     std::uint64_t seed = 1;
     bool traced = false;
+    /// Writes once, as an operator does, when the cluster is there: for tests of the rules.
+    std::function<void(kube::Api&)> rogue = nullptr;
   };
   OperatorWorld(Options options, Story story);
   ~OperatorWorld();
@@ -38,11 +41,13 @@ class OperatorWorld {
   void make_machines();
   void look();
   bool birth();
+  void let_rogue_write();
   bool storm();
   bool settle(common::Duration limit);
   bool quiet();
   std::string unsettled() const;
 
+  const Options options_;
   const Story story_;
   env::testing::SimWorld sim_;
   Trace trace_;
