@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "broker/metadata/endpoints.h"
 #include "broker/metadata/machine_cluster.h"
 #include "broker/server/node_steps.h"
 
@@ -353,11 +354,13 @@ metadata::Broker Node::registration() {
                           .endpoints = {},
                           .rack = settings_.rack};
   broker.shards = static_cast<std::int32_t>(seats_.size());
-  broker.endpoints = {{"kafka", identity.kafka_advertised.host, identity.kafka_advertised.port},
-                      {"grpc", identity.grpc_advertised.host, identity.grpc_advertised.port}};
+  const auto add = [&](std::string_view name, const env::Endpoint& endpoint) {
+    broker.endpoints.push_back({std::string(name), endpoint.host, endpoint.port});
+  };
+  add(metadata::kKafkaEndpoint, identity.kafka_advertised);
+  add(metadata::kGrpcEndpoint, identity.grpc_advertised);
   if (membership_ != nullptr) {
-    const env::Endpoint& internal = membership_->endpoint();
-    broker.endpoints.push_back({"internal", internal.host, internal.port});
+    add(metadata::kInternalEndpoint, membership_->endpoint());
     broker.incarnation = membership_->incarnation();
   }
   if (membership_ != nullptr || first().image().feature_level() > 0)

@@ -1,6 +1,7 @@
 // DescribeCluster (KIP-700): this listener is one of brokers; controllers have none of their own.
 #include "broker/kafka/handlers/answers.h"
 #include "broker/kafka/handlers/topic_view.h"
+#include "broker/metadata/endpoints.h"
 #include "broker/wire/messages/describe_cluster.h"
 
 namespace millrace::kafka {
@@ -13,15 +14,14 @@ constexpr std::int8_t kControllers = 2;
 void add_silent(const service::Shard& shard, wire::DescribeClusterResponse& response) {
   for (const auto& [id, broker] : shard.image().brokers()) {
     if (shard.alive(id) || shard.neighbours() == nullptr) continue;
-    for (const metadata::Endpoint& endpoint : broker.endpoints) {
-      if (endpoint.name != "kafka") continue;
-      auto& silent = response.brokers.emplace_back();
-      silent.broker_id = id.value();
-      silent.host = endpoint.host;
-      silent.port = endpoint.port;
-      if (!broker.rack.empty()) silent.rack = broker.rack;
-      silent.is_fenced = true;
-    }
+    const auto* const door = metadata::endpoint_named(broker, metadata::kKafkaEndpoint);
+    if (door == nullptr) continue;
+    auto& silent = response.brokers.emplace_back();
+    silent.broker_id = id.value();
+    silent.host = door->host;
+    silent.port = door->port;
+    if (!broker.rack.empty()) silent.rack = broker.rack;
+    silent.is_fenced = true;
   }
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "broker/metadata/endpoints.h"
+
 namespace millrace::kafka {
 
 bool is_cut_off(const service::Shard& shard) {
@@ -22,11 +24,9 @@ std::optional<BrokerView> broker_view(const service::Shard& shard, const env::En
   const auto broker = shard.image().brokers().find(id);
   if (broker == shard.image().brokers().end()) return std::nullopt;
   if (shard.neighbours() != nullptr && !shard.alive(id) && !is_cut_off(shard)) return std::nullopt;
-  for (const metadata::Endpoint& endpoint : broker->second.endpoints) {
-    if (endpoint.name != "kafka") continue;
-    return BrokerView{id.value(), endpoint.host, endpoint.port, rack_view(broker->second.rack)};
-  }
-  return std::nullopt;
+  const auto* const door = metadata::endpoint_named(broker->second, metadata::kKafkaEndpoint);
+  if (door == nullptr) return std::nullopt;
+  return BrokerView{id.value(), door->host, door->port, rack_view(broker->second.rack)};
 }
 
 std::vector<BrokerView> broker_views(const service::Shard& shard,
