@@ -11,10 +11,11 @@ constexpr std::int8_t kBrokers = 1;
 constexpr std::int8_t kControllers = 2;
 
 /// Brokers that are registered and not heard: what Kafka calls fenced.
-void add_silent(const service::Shard& shard, wire::DescribeClusterResponse& response) {
+void add_silent(const service::Shard& shard, const Arrival& arrival,
+                wire::DescribeClusterResponse& response) {
   for (const auto& [id, broker] : shard.image().brokers()) {
     if (shard.alive(id) || shard.neighbours() == nullptr) continue;
-    const auto* const door = metadata::endpoint_named(broker, metadata::kKafkaEndpoint);
+    const auto* const door = metadata::endpoint_named(broker, arrival.listener);
     if (door == nullptr) continue;
     auto& silent = response.brokers.emplace_back();
     silent.broker_id = id.value();
@@ -42,14 +43,15 @@ void handle(wire::DescribeClusterRequest request, Call<wire::DescribeClusterRequ
     return call.answer(response);
   }
   service::Shard& shard = call.shard();
+  const Arrival arrival = call.arrival();
   response.endpoint_type = kBrokers;
   response.cluster_id = shard.identity().cluster_id;
-  response.controller_id = controller_id(shard);
-  for (BrokerView& broker : broker_views(shard, call.advertised())) {
+  response.controller_id = controller_id(shard, arrival);
+  for (BrokerView& broker : broker_views(shard, arrival)) {
     response.brokers.push_back(
         {broker.id, std::move(broker.host), broker.port, std::move(broker.rack), false});
   }
-  if (request.include_fenced_brokers) add_silent(shard, response);
+  if (request.include_fenced_brokers) add_silent(shard, arrival, response);
   if (request.include_cluster_authorized_operations)
     response.cluster_authorized_operations = kClusterOperations;
   call.answer(response);
