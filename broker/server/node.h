@@ -132,15 +132,18 @@ class Node {
   storage::StoreOptions store_options() const;
   void make_membership(metadata::Standing standing);
 
-  // ---- node.cc: start
   template <typename Attempt>
   void insist(Attempt attempt, Done done);
   template <typename Attempt>
   void try_again(Attempt attempt, std::uint64_t wait);
+
+  // ---- node.cc: start
   void begin(const replica::Beginning& beginning, Done done);
   std::optional<model::BrokerId> another_broker();
   void open_partitions(Done done);
   void catch_up(Done done);
+
+  // ---- node_doors.cc
   void listen_from(std::size_t seat, kafka::Limits limits,
                    std::shared_ptr<kafka::ConnectionCount> connections, Done done);
   void tell_identity(const env::Endpoint& grpc, Done done);
