@@ -78,7 +78,9 @@ std::optional<BrokerId> parse_broker(std::string_view word) {
 std::optional<ListenAddress> parse_told(std::string_view word) {
   auto address = parse_listen_address(word);
   if (!address.ok() || is_any(address->host) || address->port == 0) return std::nullopt;
-  if (address->host.size() > kHostBytesMax) return std::nullopt;
+  const std::string& host = address->host;
+  const bool plain = std::ranges::all_of(host, [](char c) { return c > ' ' && c <= '~'; });
+  if (!plain || host.size() > kHostBytesMax) return std::nullopt;
   return *std::move(address);
 }
 

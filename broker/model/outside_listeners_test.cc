@@ -96,7 +96,7 @@ TEST(OutsideAddresses, ABadLineIsNamed) {
             "line 2 is not of the form LISTENER BROKER HOST:PORT, with the number of a broker and "
             "an address that clients can connect to");
   for (const char* line : {"a", "a 1", "a x h:1", "a -1 h:1", "a 1 h:0", "a 1 :9", "a 1 h:70000",
-                           "a 1 0.0.0.0:9", "a 1 [::]:9", "a 1 h:1 more", "a! 1 h:1", "a: 1 h:1"})
+                           "a 1 0.0.0.0:9", "a 1 [::]:9", "a 1 h:1 more", "a! 1 h:1", "a: 1 h:1", "a 1 h\xc3\xa4:1"})
     EXPECT_THAT(complaint(line), HasSubstr("line 1 is not of the form")) << line;
   EXPECT_THAT(complaint("a 1 " + std::string(256, 'h') + ":9"), HasSubstr("line 1"));
   EXPECT_EQ(complaint("a 0 h:1\nb 0 h:1\na 0 h:2"),

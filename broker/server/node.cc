@@ -39,6 +39,7 @@ Node::Node(Parts parts)
       start_config_(std::move(parts.start_config)),
       settings_(model::resolve_broker_settings({.from_start = start_config_.get()})),
       cluster_settings_(model::resolve_cluster_settings({.from_start = start_config_.get()})),
+      outside_(model::resolve_outside_settings({.from_start = start_config_.get()})),
       memory_(parts.memory),
       random_(parts.random),
       version_(std::move(parts.version)),
@@ -107,6 +108,7 @@ Result<void> Node::open_store(std::uint32_t shard) {
 
 Result<void> Node::assemble() {
   CHECK(seats_.front().store != nullptr, "a store is not open");
+  TRY(model::check_outside(outside_, settings_));
   TRY_ASSIGN(metadata::Standing standing,
              standing_of(seats_.front().world.disk, settings_.data_dir, directory_,
                          cluster_settings_, seats_.front().store->find(kMetadataKey) != nullptr));

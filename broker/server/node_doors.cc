@@ -29,6 +29,8 @@ env::Endpoint advertised(const model::ListenAddress& configured, const env::Endp
 
 void Node::listen(Done done) {
   kafka_endpoint_ = {settings_.kafka_listen.host, settings_.kafka_listen.port};
+  for (const model::OutsideListener& listener : outside_.listeners)
+    outside_endpoints_.push_back({listener.listen.host, listener.listen.port});
   on_first([this, done = std::move(done)]() mutable {
     listen_from(0, kafka::limits_from(settings_, memory_.total_bytes, seats_.size()),
                 std::make_shared<kafka::ConnectionCount>(), std::move(done));
@@ -50,17 +52,34 @@ void Node::listen_from(std::size_t index, kafka::Limits limits,
         if (seat.closing) return failed(model::error(ErrorCode::kShuttingDown));
         seat.kafka = std::make_unique<kafka::Server>(kafka::Server::Parts{
             *seat.shard, seat.world.transport, limits, connections, log_at(Level::kWarning)});
-        auto listening = seat.kafka->listen(kafka_endpoint_);
+        const auto listening = listen_at(*seat.kafka);
         if (!listening.ok()) return failed(listening.error());
-        kafka_endpoint_ = *listening;
         listen_from(index + 1, limits, std::move(connections), std::move(done));
       });
+}
+
+Result<void> Node::listen_at(kafka::Server& server) {
+  TRY_ASSIGN(kafka_endpoint_, server.listen(kafka_endpoint_));
+  for (std::size_t i = 0; i < outside_.listeners.size(); ++i) {
+    const std::string& name = outside_.listeners[i].name;
+    auto listening = server.listen(outside_endpoints_[i], name);
+    if (!listening.ok()) {
+      return Error{listening.error().code, fmt::format("listener {} of kafka.outside.listen: {}",
+                                                       name, listening.error().detail)};
+    }
+    outside_endpoints_[i] = *std::move(listening);
+  }
+  return common::ok();
 }
 
 void Node::serve(const env::Endpoint& grpc, Done done) {
   on_first([this, grpc, done = std::move(done)]() mutable {
     auto open = [this](Done reply) { serve_kafka(std::move(reply)); };
-    auto raise = [this, open](Done reply) { raise_level(and_then(std::move(reply), open)); };
+    auto raise = [this, open](Done reply) {
+      registered_ = true;
+      tell_outside();  // what changed since it asked
+      raise_level(and_then(std::move(reply), open));
+    };
     auto join = [this, raise](Done reply) {
       insist([this](Done registered) { register_broker(std::move(registered)); },
              and_then(std::move(reply), raise));
@@ -99,6 +118,11 @@ metadata::Broker Node::registration() {
   };
   add(metadata::kKafkaEndpoint, identity.kafka_advertised);
   add(metadata::kGrpcEndpoint, identity.grpc_advertised);
+  for (const model::OutsideListener& listener : outside_.listeners) {
+    const auto found = outside_addresses_.find(listener.name);
+    if (found == outside_addresses_.end()) continue;
+    add(listener.name, {found->second.host, found->second.port});
+  }
   if (membership_ != nullptr) {
     add(metadata::kInternalEndpoint, membership_->endpoint());
     broker.incarnation = membership_->incarnation();
@@ -120,6 +144,34 @@ void Node::register_broker(Done done) {
         if (!registered.ok()) return done(std::move(registered).error());
         done(common::ok());
       });
+}
+
+void Node::set_outside(model::OutsideAddresses addresses) {
+  on_first([this, addresses = std::move(addresses)]() mutable {
+    outside_addresses_ = std::move(addresses);
+    tell_outside();
+  });
+}
+
+/// Registers anew if the cluster was told other addresses than there are now; again and again while
+/// the cluster does not take it. A broker that was decommissioned has nothing to tell any more.
+void Node::tell_outside() {
+  if (!registered_ || telling_outside_ || stopping_) return;
+  const auto known = first().image().brokers().find(directory_.node);
+  if (known == first().image().brokers().end()) return;
+  if (known->second.endpoints == registration().endpoints) return;
+  telling_outside_ = true;
+  register_broker([this](const Result<void>& told) {
+    telling_outside_ = false;
+    if (told.ok()) return tell_outside();
+    if (is_final(told.error())) {
+      if (stopping_) return;
+      host_.log(Level::kWarning,
+                fmt::format("event=outside_addresses_refused detail=\"{}\"", told.error().detail));
+      return;
+    }
+    first().loop().after(kTryAgain, [this] { tell_outside(); });
+  });
 }
 
 /// A cluster works at the level of clusters as soon as all its brokers can; a broker that was alone
