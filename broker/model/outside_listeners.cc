@@ -32,6 +32,13 @@ bool is_taken(std::string_view name) {
   return std::ranges::count(kOfBrokers, name) > 0;
 }
 
+/// A name or an address; empty: all of this machine's.
+bool is_host(std::string_view text) {
+  return text.size() <= kHostBytesMax && std::ranges::all_of(text, [](char c) {
+           return c > ' ' && c <= '~' && c != '[' && c != ']' && c != '/';
+         });
+}
+
 bool is_any(std::string_view host) {
   return host.empty() || host == "0.0.0.0" || host == "::";
 }
@@ -53,7 +60,7 @@ Result<OutsideListener> parse_listener(std::string_view element) {
                                          name));
   }
   auto address = parse_listen_address(element.substr(end + kBehindName.size()));
-  if (!address.ok()) {
+  if (!address.ok() || !is_host(address->host)) {
     return bad_list(element, "Expected NAME://HOST:PORT, with a port from 0 (a free one) to 65535");
   }
   return OutsideListener{.name = std::string(name), .listen = *std::move(address)};
@@ -78,9 +85,7 @@ std::optional<BrokerId> parse_broker(std::string_view word) {
 std::optional<ListenAddress> parse_told(std::string_view word) {
   auto address = parse_listen_address(word);
   if (!address.ok() || is_any(address->host) || address->port == 0) return std::nullopt;
-  const std::string& host = address->host;
-  const bool plain = std::ranges::all_of(host, [](char c) { return c > ' ' && c <= '~'; });
-  if (!plain || host.size() > kHostBytesMax) return std::nullopt;
+  if (!is_host(address->host)) return std::nullopt;
   return *std::move(address);
 }
 
@@ -127,15 +132,15 @@ Result<std::vector<OutsideListener>> parse_outside_listeners(std::string_view te
   return listeners;
 }
 
-Result<OutsideAddresses> read_outside_addresses(std::string_view text, BrokerId self) {
-  const auto bad = [](std::size_t number, std::string_view why) {
-    return Error{ErrorCode::kInvalidConfig, fmt::format("line {} {}", number, why)};
+OutsideLines read_outside_addresses(std::string_view text, BrokerId self) {
+  OutsideLines read;
+  const auto bad = [&](std::size_t number, std::string_view why) {
+    if (read.problem.empty()) read.problem = fmt::format("line {} {}", number, why);
   };
   if (text.size() > kOutsideFileBytesMax) {
-    return Error{ErrorCode::kInvalidConfig,
-                 fmt::format("it has more than {} bytes", kOutsideFileBytesMax)};
+    read.problem = fmt::format("it has more than {} bytes", kOutsideFileBytesMax);
+    return read;
   }
-  OutsideAddresses addresses;
   std::map<std::pair<std::string_view, BrokerId>, std::size_t> said;
   for (std::size_t number = 1; !text.empty(); ++number) {
     const std::string_view whole = text.substr(0, text.find('\n'));
@@ -145,19 +150,21 @@ Result<OutsideAddresses> read_outside_addresses(std::string_view text, BrokerId 
     if (first.empty() || first.front() == '#') continue;
     auto line = parse_line(whole);
     if (!line) {
-      return bad(number,
-                 "is not of the form LISTENER BROKER HOST:PORT, with the number of a broker and an "
-                 "address that clients can connect to");
+      bad(number,
+          "is not of the form LISTENER BROKER HOST:PORT, with the number of a broker and an "
+          "address "
+          "that clients can connect to");
+      continue;
     }
     const auto [before, fresh] = said.emplace(std::pair(line->listener, line->broker), number);
     if (!fresh) {
-      return bad(number, fmt::format("says again where listener {} of broker {} is, after line {}",
-                                     line->listener, line->broker, before->second));
+      bad(number, fmt::format("says again where listener {} of broker {} is, after line {}",
+                              line->listener, line->broker, before->second));
+    } else if (line->broker == self) {
+      read.addresses.emplace(std::string(line->listener), std::move(line->address));
     }
-    if (line->broker == self)
-      addresses.emplace(std::string(line->listener), std::move(line->address));
   }
-  return addresses;
+  return read;
 }
 
 OutsideSettings resolve_outside_settings(const BrokerLayers& layers) {

@@ -1,5 +1,5 @@
 // TRY_ASSIGN(const auto listeners, parse_outside_listeners("nodes://0.0.0.0:9095"));
-// TRY_ASSIGN(const auto addresses, read_outside_addresses("nodes 0 192.0.2.7:31000\n", self));
+// const OutsideLines lines = read_outside_addresses("nodes 0 192.0.2.7:31000\n", self);
 //
 // Listeners for Kafka clients who cannot be told the addresses that brokers have for each other,
 // and the file that says which they are told instead.
@@ -39,11 +39,17 @@ Result<std::vector<OutsideListener>> parse_outside_listeners(std::string_view te
 /// Where clients find one broker: by the name of the listener that they come by.
 using OutsideAddresses = std::map<std::string, ListenAddress, std::less<>>;
 
-/// What the file of kafka.outside.addresses says of broker `self`. Each line is "LISTENER BROKER
-/// HOST:PORT"; empty ones and those that begin with '#' say nothing. A listener without a line of
-/// this broker has no address yet. kInvalidConfig names the first line that is something else, or
-/// that says what another one said: then the file says nothing, whoever that line is about.
-Result<OutsideAddresses> read_outside_addresses(std::string_view text, BrokerId self);
+/// What the file of kafka.outside.addresses says of one broker.
+struct OutsideLines {
+  OutsideAddresses addresses;
+  /// What is wrong with the first line that is not understood, as a sentence; empty: nothing is.
+  /// Such a line may be about any listener and broker.
+  std::string problem;
+};
+/// Each line is "LISTENER BROKER HOST:PORT"; empty ones and those that begin with '#' say nothing.
+/// Of two lines about the same place the second one is not understood. A listener without a line of
+/// `self` has no address yet.
+OutsideLines read_outside_addresses(std::string_view text, BrokerId self);
 
 /// The values in force, typed.
 struct OutsideSettings {

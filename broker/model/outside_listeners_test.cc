@@ -19,8 +19,7 @@ std::string refusal(std::string_view value) {
   return checked.ok() ? "" : checked.error().detail;
 }
 std::string complaint(std::string_view file) {
-  const auto read = read_outside_addresses(file, kSelf);
-  return read.ok() ? "" : read.error().detail;
+  return read_outside_addresses(file, kSelf).problem;
 }
 
 // The value is what the operator sets: operator/resources/testdata/everything.yaml.
@@ -39,7 +38,8 @@ TEST(OutsideListeners, AreRefusedWithTheReason) {
   EXPECT_EQ(refusal("0.0.0.0:9095"),
             "Invalid value 0.0.0.0:9095 for configuration kafka.outside.listen: Expected "
             "NAME://HOST:PORT, with commas between them");
-  for (const char* no_port : {"a://h", "a://h:", "a://h:x", "a://h:65536", "a://::1:9", "a://"})
+  for (const char* no_port : {"a://h", "a://h:", "a://h:x", "a://h:65536", "a://::1:9", "a://",
+                              "a://[[h]]:9", "a://h h:9", "a://h/:9"})
     EXPECT_THAT(refusal(no_port), HasSubstr("with a port from 0 (a free one) to 65535")) << no_port;
   for (const char* no_name : {"://h:9", "a b://h:9", "\xc3\xa4://h:9"})
     EXPECT_THAT(refusal(no_name), HasSubstr("letters, digits")) << no_name;
@@ -80,27 +80,33 @@ TEST(OutsideListeners, FitTheOtherDoors) {
 
 // The lines are what the operator writes: operator/resources/testdata/everything.yaml.
 TEST(OutsideAddresses, AreTheLinesOfOneBroker) {
-  const auto addresses = read_outside_addresses(
+  const OutsideLines read = read_outside_addresses(
       "nodes 0 10.0.0.1:31000\nnodes 1 10.0.0.2:31001\n\n# by hand\r\n"
       "\tlb 1  [2001:db8::7]:9095 \r\nlb 0 one.example.com:9095",
       kSelf);
-  ASSERT_TRUE(addresses.ok()) << addresses.error().detail;
-  EXPECT_THAT(*addresses, ElementsAre(Pair("lb", ListenAddress{"2001:db8::7", 9095}),
-                                      Pair("nodes", ListenAddress{"10.0.0.2", 31001})));
-  EXPECT_THAT(*read_outside_addresses("", kSelf), IsEmpty());
-  EXPECT_THAT(*read_outside_addresses("nodes 0 h:1", kSelf), IsEmpty());
+  EXPECT_EQ(read.problem, "");
+  EXPECT_THAT(read.addresses, ElementsAre(Pair("lb", ListenAddress{"2001:db8::7", 9095}),
+                                          Pair("nodes", ListenAddress{"10.0.0.2", 31001})));
+  for (const char* nothing : {"", "nodes 0 h:1"}) {
+    EXPECT_THAT(read_outside_addresses(nothing, kSelf).addresses, IsEmpty());
+    EXPECT_EQ(complaint(nothing), "");
+  }
 }
 
 TEST(OutsideAddresses, ABadLineIsNamed) {
   EXPECT_EQ(complaint("a 1 h:1\na 0 h\n"),
             "line 2 is not of the form LISTENER BROKER HOST:PORT, with the number of a broker and "
             "an address that clients can connect to");
-  for (const char* line : {"a", "a 1", "a x h:1", "a -1 h:1", "a 1 h:0", "a 1 :9", "a 1 h:70000",
-                           "a 1 0.0.0.0:9", "a 1 [::]:9", "a 1 h:1 more", "a! 1 h:1", "a: 1 h:1", "a 1 h\xc3\xa4:1"})
+  for (const char* line :
+       {"a", "a 1", "a x h:1", "a -1 h:1", "a 1 h:0", "a 1 :9", "a 1 h:70000", "a 1 0.0.0.0:9",
+        "a 1 [::]:9", "a 1 h:1 more", "a! 1 h:1", "a: 1 h:1", "a 1 h\xc3\xa4:1"})
     EXPECT_THAT(complaint(line), HasSubstr("line 1 is not of the form")) << line;
   EXPECT_THAT(complaint("a 1 " + std::string(256, 'h') + ":9"), HasSubstr("line 1"));
-  EXPECT_EQ(complaint("a 0 h:1\nb 0 h:1\na 0 h:2"),
+  EXPECT_EQ(complaint("a 0 h:1\nb 0 h:1\na 0 h:2\nx"),
             "line 3 says again where listener a of broker 0 is, after line 1");
+  EXPECT_THAT(read_outside_addresses("a 1 h:1\na 1 h:2\nx\nb 1 h:3", kSelf).addresses,
+              ElementsAre(Pair("a", ListenAddress{"h", 1}), Pair("b", ListenAddress{"h", 3})))
+      << "the others are understood";
   EXPECT_THAT(complaint(std::string((1 << 20) + 1, '\n')), HasSubstr("more than 1048576 bytes"));
 }
 

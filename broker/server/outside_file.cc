@@ -36,38 +36,43 @@ std::optional<model::OutsideAddresses> OutsideFile::look() {
   seen_ = std::move(text);
   if (!settled) return std::nullopt;
   if (!seen_) {
-    complain(understood_ ? "it is gone or cannot be read; what it said before holds"
-                         : "it is not there yet: clients outside are told of no address of this "
-                           "broker until it is");
+    complain(read_ ? "it is gone or cannot be read; what it said before holds"
+                   : "it is not there yet: clients outside are told of no address of this broker "
+                     "until it is");
     return std::nullopt;
   }
-  if (seen_ != understood_) return understand(*seen_);
+  if (seen_ != read_) return read_lines(*seen_);
   complaint_.clear();
   return std::nullopt;
 }
 
-std::optional<model::OutsideAddresses> OutsideFile::understand(const std::string& text) {
-  auto read = model::read_outside_addresses(text, parts_.self);
-  if (!read.ok()) {
-    complain(read.error().detail + "; what it said before holds until it is corrected");
-    return std::nullopt;
+std::optional<model::OutsideAddresses> OutsideFile::read_lines(const std::string& text) {
+  auto [addresses, problem] = model::read_outside_addresses(text, parts_.self);
+  if (problem.empty()) {
+    complaint_.clear();
+  } else {
+    complain(problem + "; until it is corrected, addresses that are not there stay what they were");
+    addresses.insert(addresses_.begin(), addresses_.end());
   }
-  complaint_.clear();
-  for (auto line = read->begin(); line != read->end();) {
-    const bool known = std::ranges::count(parts_.listeners, line->first) > 0;
+  drop_unknown(addresses);
+  const bool first = !std::exchange(read_, text).has_value();
+  tell(addresses, first);
+  if (addresses == addresses_) return std::nullopt;
+  addresses_ = std::move(addresses);
+  return addresses_;
+}
+
+void OutsideFile::drop_unknown(model::OutsideAddresses& addresses) {
+  for (auto address = addresses.begin(); address != addresses.end();) {
+    const bool known = std::ranges::count(parts_.listeners, address->first) > 0;
     if (!known) {
       parts_.warn(
           fmt::format("event=outside_address_unused file={} listener={} "
                       "detail=\"kafka.outside.listen has {}, and no listener of this name\"",
-                      parts_.path, line->first, fmt::join(parts_.listeners, ", ")));
+                      parts_.path, address->first, fmt::join(parts_.listeners, ", ")));
     }
-    line = known ? std::next(line) : read->erase(line);
+    address = known ? std::next(address) : addresses.erase(address);
   }
-  const bool new_to_us = !std::exchange(understood_, text).has_value();
-  if (new_to_us || *read != addresses_) tell(*read, new_to_us);
-  if (*read == addresses_) return std::nullopt;
-  addresses_ = *std::move(read);
-  return addresses_;
 }
 
 void OutsideFile::tell(const model::OutsideAddresses& addresses, bool all) {

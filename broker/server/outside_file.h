@@ -34,12 +34,13 @@ class OutsideFile {
 
   /// Reads the file; answers the addresses of this broker's listeners where they are others than
   /// before. A change counts when it is read twice in a row, but for the first look: a file that is
-  /// written in place may be caught half. While the file is missing, or is not understood, what it
-  /// said before holds.
+  /// written in place may be caught half. While the file is missing, what it said before holds;
+  /// while it has a bad line, that holds for the listeners that the others say nothing of.
   std::optional<model::OutsideAddresses> look();
 
  private:
-  std::optional<model::OutsideAddresses> understand(const std::string& text);
+  std::optional<model::OutsideAddresses> read_lines(const std::string& text);
+  void drop_unknown(model::OutsideAddresses& addresses);
   void tell(const model::OutsideAddresses& addresses, bool all);
   void complain(const std::string& what);
 
@@ -47,8 +48,8 @@ class OutsideFile {
   bool looked_ = false;
   /// What it held at the look before; nullopt: it was missing.
   std::optional<std::string> seen_;
-  /// What it held when it was last understood.
-  std::optional<std::string> understood_;
+  /// What it held when its lines were read last.
+  std::optional<std::string> read_;
   model::OutsideAddresses addresses_;
   std::string complaint_;
 };
