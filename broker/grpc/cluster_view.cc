@@ -17,19 +17,14 @@ std::int64_t milliseconds(common::Duration span) {
   return span / std::chrono::milliseconds(1);
 }
 
-std::string address(const metadata::Broker& broker, std::string_view name) {
-  for (const metadata::Endpoint& endpoint : broker.endpoints) {
-    // Without a host each client is told the address that it came to.
-    if (endpoint.name == name)
-      return fmt::format("{}:{}", endpoint.host.empty() ? "0.0.0.0" : endpoint.host, endpoint.port);
-  }
-  return "";
+std::string address(const BrokerReport& broker, std::string_view name) {
+  const metadata::Endpoint* const endpoint = broker.endpoint(name);
+  if (endpoint == nullptr) return "";
+  // Without a host each client is told the address that it came to.
+  return fmt::format("{}:{}", endpoint->host.empty() ? "0.0.0.0" : endpoint->host, endpoint->port);
 }
 
 void fill_registered(v1::Broker& out, const metadata::Broker& broker) {
-  out.set_kafka_endpoint(address(broker, "kafka"));
-  out.set_grpc_endpoint(address(broker, "grpc"));
-  out.set_internal_endpoint(address(broker, "internal"));
   out.set_rack(broker.rack);
   out.set_directory_id(broker.directory.text());
   if (!broker.incarnation.is_zero()) out.set_incarnation(broker.incarnation.text());
@@ -146,6 +141,9 @@ v1::PartitionTrouble trouble_of(const PartitionReport& partition) {
 void fill(v1::Broker& out, const BrokerReport& broker) {
   out.set_id(broker.id.value());
   if (broker.registered) fill_registered(out, *broker.registered);
+  out.set_kafka_endpoint(address(broker, metadata::kKafkaEndpoint));
+  out.set_grpc_endpoint(address(broker, metadata::kGrpcEndpoint));
+  out.set_internal_endpoint(address(broker, metadata::kInternalEndpoint));
   out.set_state(broker.registered ? state_of(broker.state) : v1::BROKER_STATE_UNREGISTERED);
   out.set_alive(broker.life.alive);
   out.set_silent_ms(broker.life.silence ? milliseconds(*broker.life.silence) : -1);

@@ -386,6 +386,32 @@ TEST(BrokersTest, AReaderIsSentToTheNearestReplica) {
   EXPECT_EQ(brokers.fetch_one(0, key, Offset{99}, true).code, ErrorCode::kOffsetOutOfRange);
 }
 
+// A reader that comes by a listener for clients outside could not go to a replica without an
+// address there.
+TEST(BrokersTest, AReaderIsSentWhereItsListenerHasAnAddress) {
+  Brokers brokers({.brokers = 3, .racks = {"a", "b", "b"}});
+  brokers.create_topic("orders", 1, kAll);
+  const PartitionKey key = brokers.key("orders", 0);
+  brokers.produce_surely(key, {.values = {"x"}});
+  ASSERT_TRUE(in_sync(brokers, key, 3));
+  const auto nearer = [&](const std::string& listener) {
+    FetchCommand command{.items = {}, .from_followers = true, .rack = "b", .listener = listener};
+    command.items.push_back({.target = {key.topic, "", key.index}, .from = {}});
+    return brokers
+        .wait<std::vector<FetchOutcome>>(
+            [&](auto reply) { fetch(brokers.shard(0), std::move(command), std::move(reply)); })
+        .front()
+        .nearer;
+  };
+  EXPECT_EQ(nearer("kafka"), BrokerId{1});
+  EXPECT_EQ(nearer("office"), BrokerId{-1});
+  metadata::RegisterBroker told{.broker = brokers.shard(0).image().brokers().at(BrokerId{2})};
+  told.broker.endpoints.push_back({"office", "two.example", 31002});
+  brokers.change(told);
+  ASSERT_TRUE(brokers.until([&] { return nearer("office") == BrokerId{2}; }));
+  EXPECT_EQ(nearer("kafka"), BrokerId{1});
+}
+
 // Goal: a fetch that waits at a leader hears of it when that leads no more. Method: hand over while
 // it waits.
 TEST(BrokersTest, AWaitingFetchEndsWithTheLeadership) {

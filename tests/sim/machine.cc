@@ -16,6 +16,10 @@ namespace {
 
 constexpr std::uint16_t kKafkaPort = 9092;
 constexpr std::uint16_t kInternalPort = 9093;
+constexpr std::uint16_t kOutsidePort = 9095;
+constexpr const char* kOutsideListener = "outside";
+/// How long after its start a broker may learn where clients outside find it.
+constexpr std::int64_t kAddressUnknownMsMax = 2000;
 constexpr common::Duration kStopMax = std::chrono::seconds(60);
 
 /// What is left of a process.
@@ -79,7 +83,11 @@ Machine::Machine(Place place, MachineOptions options)
   config["data.dir"] = "/data";
   config["node.id"] = std::to_string(options_.node);
   config["kafka.listen"] = fmt::format("0.0.0.0:{}", kKafkaPort);
-  config["kafka.advertised"] = endpoint().text();
+  config["kafka.advertised"] = fmt::format("{}:{}", name_, kKafkaPort);
+  if (options_.outside) {
+    config["kafka.outside.listen"] = fmt::format("{}://0.0.0.0:{}", kOutsideListener, kOutsidePort);
+    config["kafka.outside.addresses"] = "/told-by-the-machine";
+  }
   if (options_.first_voters > 1) {
     std::string& voters = config["metadata.voters"];
     for (std::uint32_t i = 0; i < options_.first_voters; ++i)
@@ -95,7 +103,7 @@ Machine::~Machine() {
 }
 
 env::Endpoint Machine::endpoint() const {
-  return {name_, kKafkaPort};
+  return {name_, options_.outside ? kOutsidePort : kKafkaPort};
 }
 
 service::Loggers& Machine::loggers() {
@@ -150,6 +158,7 @@ Result<void> Machine::open() {
                                                              .host = *this});
   for (std::uint32_t i = 0; i < options_.shards; ++i) TRY(node_->open_store(i));
   TRY(node_->assemble());
+  if (options_.outside) tell_outside();
   std::uint64_t replayed = 0;
   for (service::Shard* shard : node_->shards())
     replayed += shard->store().recovery().entries_replayed;
@@ -158,6 +167,16 @@ Result<void> Machine::open() {
                  fmt::format("{} entries were replayed after a clean stop", replayed)};
   }
   return common::ok();
+}
+
+/// At once, or later: who manages the machines finds it out as they start.
+void Machine::tell_outside() {
+  const auto tell = [this, process = process_] {
+    if (process != process_ || ended_ || node_ == nullptr) return;
+    node_->set_outside({{kOutsideListener, {name_, kOutsidePort}}});
+  };
+  if (random_.chance(1, 2)) return tell();
+  place_.agenda.after(std::chrono::milliseconds(random_.between(0, kAddressUnknownMsMax)), tell);
 }
 
 void Machine::start() {

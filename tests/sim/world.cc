@@ -67,6 +67,7 @@ void World::make_machines() {
     options.shards = scenario_.shards[i % scenario_.shards.size()];
     options.config = scenario_.config;
     options.first_voters = scenario_.brokers;
+    options.outside = scenario_.outside;
     fleet_.add(std::make_unique<Machine>(Machine::Place{sim_, network_, agenda_, trace_},
                                          std::move(options)),
                i < scenario_.brokers ? Fleet::Duty::kMember : Fleet::Duty::kSpare);
