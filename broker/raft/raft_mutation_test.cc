@@ -48,10 +48,10 @@ constexpr Bug kBugs[] = {
     {Mutation::kReadmitEarly, "kReadmitEarly", 22000},
     {Mutation::kInsyncIgnored, "kInsyncIgnored", 2000},
     {Mutation::kServeWithoutLease, "kServeWithoutLease", 2000},
-    {Mutation::kVoteDespitePromise, "kVoteDespitePromise", 20000},
-    {Mutation::kVoteAfterRestart, "kVoteAfterRestart", 20000},
-    {Mutation::kTrustAnyWord, "kTrustAnyWord", 20000},
-    {Mutation::kLeaseInTransfer, "kLeaseInTransfer", 20000},
+    {Mutation::kVoteDespitePromise, "kVoteDespitePromise", 2500},
+    {Mutation::kVoteAfterRestart, "kVoteAfterRestart", 6000},
+    {Mutation::kTrustAnyWord, "kTrustAnyWord", 6500},
+    {Mutation::kLeaseInTransfer, "kLeaseInTransfer", 12000},
 };
 static_assert(std::size(kBugs) + 1 == static_cast<std::size_t>(Mutation::kCount));
 

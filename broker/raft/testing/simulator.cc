@@ -58,6 +58,7 @@ void Simulator::draw_faults() {
     voter_count_ = static_cast<int>(random_.between(1, 3));
     node_count_ = 4;
   }
+  if (random_.chance(1, 4)) draw_lease_faults();
   settings_.election_timeout = milliseconds(300);
   settings_.election_spread = milliseconds(100);
   settings_.retry = milliseconds(60);
@@ -69,6 +70,25 @@ void Simulator::draw_faults() {
   settings_.append_bytes_max = static_cast<std::uint32_t>(random_.between(100, 2000));
   settings_.inflight_bytes_max = 4 * settings_.append_bytes_max;
   settings_.inflight_messages_max = static_cast<std::uint32_t>(random_.between(1, 16));
+}
+
+/// One voter hears two that do not hear each other: what it says to one of them decides what the
+/// other may do.
+void Simulator::draw_lease_faults() {
+  const bool odd_clocks = faults_.odd_clocks;
+  faults_ = {};
+  faults_.odd_clocks = odd_clocks;
+  voter_count_ = 3;
+  node_count_ = 3;
+  faults_.slow_percent = static_cast<int>(random_.between(0, 30));
+  faults_.delay_us_max = static_cast<int>(random_.between(100, 2000));
+  faults_.sync_us_max = 300;
+  faults_.write_percent = 100;
+  faults_.pair_permille = static_cast<int>(random_.between(5, 20));
+  if (random_.chance(1, 2)) faults_.restart_permille = static_cast<int>(random_.between(10, 60));
+  if (random_.chance(1, 2)) faults_.campaign_permille = static_cast<int>(random_.between(50, 300));
+  if (random_.chance(1, 3)) faults_.transfer_permille = static_cast<int>(random_.between(5, 50));
+  if (random_.chance(1, 3)) faults_.pause_permille = static_cast<int>(random_.between(5, 20));
 }
 
 void Simulator::set_up() {
@@ -405,7 +425,39 @@ void Simulator::act_fault() {
     }
     trace("split {:b}", side % (1U << nodes_.size()));
   }
+  if (faults_.pair_permille > 0) return act_pair();
   if (random_.chance(1, 60)) cut_ = {};
+}
+
+/// Two of three do not hear each other, and perhaps one of them is not heard at all for a while; the
+/// third one dies and comes back.
+void Simulator::act_pair() {
+  const auto happens = [&](int permille) {
+    return random_.chance(static_cast<std::uint64_t>(permille), 1000);
+  };
+  const std::size_t third = third_;
+  const std::size_t one = (third + 1) % nodes_.size();
+  const std::size_t other = (third + 2) % nodes_.size();
+  if (happens(faults_.restart_permille) && up(static_cast<int>(third))) {
+    crash(static_cast<int>(third));
+    push(now_ + microseconds(random_.between(1, 30'000)), EventKind::kBoot,
+         static_cast<int>(third));
+    // One of the two may not hear so soon that it is another process.
+    if (random_.chance(1, 2)) cut_[third][random_.chance(1, 2) ? one : other] = true;
+  }
+  if (!happens(faults_.pair_permille)) return;
+  if (cut_[one][other] && random_.chance(2, 3)) {
+    // Whom the third one heard all the time does not know what happened meanwhile.
+    cut_[one][third] = !cut_[one][third];
+    return;
+  }
+  cut_ = {};
+  third_ = random_.below(nodes_.size());
+  if (random_.chance(1, 4)) return;
+  const std::size_t left = (third_ + 1) % nodes_.size();
+  const std::size_t right = (third_ + 2) % nodes_.size();
+  cut_[left][right] = true;
+  cut_[right][left] = true;
 }
 
 void Simulator::act_admin() {

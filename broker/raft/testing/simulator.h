@@ -129,12 +129,17 @@ class Simulator final : public Replicas {
     int starve_permille = 0;
     /// Of two halves neither hears the other.
     int split_permille = 0;
+    /// Of three two do not hear each other for a while, and only they.
+    int pair_permille = 0;
+    /// A process dies and is there again at once.
+    int restart_permille = 0;
     int write_percent = 33;
     bool odd_clocks = false;
   };
 
   void set_up();
   void draw_faults();
+  void draw_lease_faults();
   void push(Instant at, EventKind kind, int node, std::uint32_t letter = 0);
   void handle(const Event& event);
   void deliver(const Event& event);
@@ -152,6 +157,7 @@ class Simulator final : public Replicas {
   void act();
   void act_client();
   void act_fault();
+  void act_pair();
   void act_admin();
   void crash(int node);
   void boot(int node);
@@ -205,6 +211,7 @@ class Simulator final : public Replicas {
   std::uint64_t handled_ = 0;
   std::uint64_t sent_ = 0;
   std::uint64_t digest_ = 0;
+  std::size_t third_ = 0;
   std::uint64_t led_ = 0;
   std::uint64_t leased_ = 0;
   Instant now_{};
