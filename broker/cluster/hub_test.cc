@@ -77,6 +77,7 @@ TEST_F(HubTest, AKilledProcessIsSuspectedAtOnce) {
   cluster.world.run_for(5s);
   cluster.crash(2, true);
   EXPECT_LT(time_to_suspect(), 10ms);
+  cluster.world.run_for(1ms);
   EXPECT_THAT(told(0), ElementsAre(Sign::kAlive, Sign::kSuspect));
   EXPECT_EQ(told(1), told(0));
   EXPECT_TRUE(one().mesh(1).suspected(kTwo));
@@ -158,7 +159,7 @@ TEST_F(HubTest, AWordHoldsAsLongAsItSays) {
       const auto& transitions = two().recorder(0).transitions;
       given_up = transitions.size() > before && transitions[before].sign == Sign::kSuspect;
     }
-    if (given_up) EXPECT_GE(cluster.world.clock().now(), relied_on_until) << i;
+    EXPECT_TRUE(!given_up || cluster.world.clock().now() >= relied_on_until) << i;
     cluster.network.heal_all();
     ASSERT_TRUE(cluster.run_until([this] { return cluster.all_alive(); }, 10s));
     cluster.world.run_for(common::Duration{random.between(0, 1'000'000'000)});
