@@ -145,13 +145,27 @@ std::optional<common::Error> Partition::append_refusal(Acks acks) const {
   return std::nullopt;
 }
 
+common::Error Partition::not_sure() const {
+  return {ErrorCode::kNotLeaderOrFollower,
+          fmt::format("This broker leads {}, but has not heard from enough of its voters for too "
+                      "long: another one may lead by now",
+                      name_)};
+}
+
 std::optional<common::Error> Partition::leader_refusal() const {
   if (auto why = out_of_service()) return why;
   if (!replica_.leads()) return not_leader();
-  if (replica_.confirmed()) return std::nullopt;
-  return common::Error{
-      ErrorCode::kOffsetNotAvailable,
-      fmt::format("The new leader of {} does not know yet what is committed", name_)};
+  if (!replica_.confirmed()) {
+    return common::Error{
+        ErrorCode::kOffsetNotAvailable,
+        fmt::format("The new leader of {} does not know yet what is committed", name_)};
+  }
+  return reader_refusal();
+}
+
+std::optional<common::Error> Partition::reader_refusal() const {
+  if (!replica_.leads() || replica_.leased()) return std::nullopt;
+  return not_sure();
 }
 
 raft::Role Partition::role() const {

@@ -200,6 +200,10 @@ bool Replica::confirmed() const {
   return leads() && (group_->confirmed() || !others_known_);
 }
 
+bool Replica::leased() const {
+  return leads() && (!others_known_ || group_->leased(now()));
+}
+
 bool Replica::enough_in_sync() const {
   if (!leads()) return false;
   return group_->config().voters.size() == 1 || group_->enough_in_sync(now());

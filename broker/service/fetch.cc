@@ -81,6 +81,7 @@ class ShardRead : public std::enable_shared_from_this<ShardRead> {
                            : leader_of(owner_, reading.key, reading.item.leader_epoch);
     if (!found.ok()) return fail(i, found.error());
     replica::Partition* const partition = *found;
+    if (const auto why = partition->reader_refusal()) return fail(i, *why);
     partition->note_fetch(now_);
     outcome.bounds = partition->bounds();
     if (diverges(*partition, reading)) return finished_one();

@@ -58,7 +58,10 @@ std::string GroupCoordinator::name() const {
 std::optional<Status> GroupCoordinator::refusal() const {
   switch (state_) {
     case State::kServing:
-      return std::nullopt;
+      // Another one may have committed more by now, and nobody is to hear of less again.
+      if (partition_.replica().leased()) return std::nullopt;
+      return Status{ErrorCode::kNotCoordinator,
+                    fmt::format("This broker does not know whether it still leads {}", name())};
     case State::kLoading:
       return Status{ErrorCode::kCoordinatorLoadInProgress,
                     fmt::format("The groups of {} are being read", name())};

@@ -12,6 +12,7 @@
 #include "tests/sim/workload/consumer_member.h"
 #include "tests/sim/workload/group_watcher.h"
 #include "tests/sim/workload/reader.h"
+#include "tests/sim/workload/surveyor.h"
 
 namespace millrace::sim {
 
@@ -195,6 +196,9 @@ void World::make_actors() {
   };
   watch(kClassicGroup, scenario_.classic_members);
   watch(kConsumerGroup, scenario_.consumer_members);
+  add(std::make_unique<Surveyor>(
+      new_client("surveyor"), history_,
+      std::vector<std::string>{scenario_.busy.name, scenario_.trimmed.name}));
   if (scenario_.producers.empty()) return;
   add(std::make_unique<Admin>(new_client("admin"), history_,
                               AdminPlan{.passing = scenario_.passing,
