@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "broker/grpc/utf8.h"
+
 namespace millrace::grpc {
 namespace {
 
@@ -24,7 +26,17 @@ std::string address(const BrokerReport& broker, std::string_view name) {
   return fmt::format("{}:{}", endpoint->host.empty() ? "0.0.0.0" : endpoint->host, endpoint->port);
 }
 
+std::string text_of(const metadata::Endpoint& endpoint) {
+  return env::Endpoint{endpoint.host, static_cast<std::uint16_t>(endpoint.port)}.text();
+}
+
 void fill_registered(v1::Broker& out, const metadata::Broker& broker) {
+  for (const metadata::Endpoint& endpoint : broker.endpoints) {
+    if (!metadata::is_outside(endpoint)) continue;
+    v1::OutsideEndpoint& outside = *out.add_outside_endpoints();
+    outside.set_listener(as_utf8(endpoint.name));
+    outside.set_address(as_utf8(text_of(endpoint)));
+  }
   out.set_rack(broker.rack);
   out.set_directory_id(broker.directory.text());
   if (!broker.incarnation.is_zero()) out.set_incarnation(broker.incarnation.text());

@@ -23,4 +23,10 @@ inline const Endpoint* endpoint_named(const Broker& broker, std::string_view nam
   return found == broker.endpoints.end() ? nullptr : &*found;
 }
 
+/// Whether it is where clients outside find the broker, by the listener of that name.
+inline bool is_outside(const Endpoint& endpoint) {
+  return endpoint.name != kKafkaEndpoint && endpoint.name != kGrpcEndpoint &&
+         endpoint.name != kInternalEndpoint;
+}
+
 }  // namespace millrace::metadata

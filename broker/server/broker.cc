@@ -175,6 +175,8 @@ Result<void> RealBroker::open_directory() {
     return Error{ErrorCode::kInvalidConfig,
                  "say where the data is: millrace --data DIR (see millrace --help)"};
   }
+  TRY(model::check_outside(model::resolve_outside_settings({.from_start = start_config_.get()}),
+                           settings_));
   TRY_ASSIGN(data_, env::DataDirectory::open(settings_.data_dir, [](std::string_view notice) {
                log_warning(fmt::format("event=disk-notice detail=\"{}\"", notice));
              }));
@@ -271,7 +273,13 @@ Result<void> RealBroker::open_http() {
 /// What the file says already is told with the first registration.
 void RealBroker::watch_outside() {
   const model::OutsideSettings& outside = node_->outside();
-  if (outside.listeners.empty()) return;
+  if (outside.listeners.empty()) {
+    if (!outside.addresses.empty())
+      log_warning(
+          "event=setting_unused name=kafka.outside.addresses detail=\"set "
+          "kafka.outside.listen to the listeners that it has the addresses of\"");
+    return;
+  }
   OutsideFile::Parts parts{.path = outside.addresses,
                            .listeners = {},
                            .self = directory_.node,

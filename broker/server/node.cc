@@ -108,7 +108,6 @@ Result<void> Node::open_store(std::uint32_t shard) {
 
 Result<void> Node::assemble() {
   CHECK(seats_.front().store != nullptr, "a store is not open");
-  TRY(model::check_outside(outside_, settings_));
   TRY_ASSIGN(metadata::Standing standing,
              standing_of(seats_.front().world.disk, settings_.data_dir, directory_,
                          cluster_settings_, seats_.front().store->find(kMetadataKey) != nullptr));

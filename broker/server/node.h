@@ -65,7 +65,8 @@ class Node {
     /// As many as the directory says.
     std::vector<ShardWorld> shards;
     Directory directory;
-    /// Broker settings from file, environment and flags, by name; already checked.
+    /// Broker settings from file, environment and flags, by name; already checked, each for itself
+    /// and by check_outside().
     std::shared_ptr<const model::ConfigMap> start_config;
     MemoryPlan memory;
     common::Random random;

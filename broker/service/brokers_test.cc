@@ -397,19 +397,16 @@ TEST(BrokersTest, AReaderIsSentWhereItsListenerHasAnAddress) {
   const auto nearer = [&](const std::string& listener) {
     FetchCommand command{.items = {}, .from_followers = true, .rack = "b", .listener = listener};
     command.items.push_back({.target = {key.topic, "", key.index}, .from = {}});
-    return brokers
-        .wait<std::vector<FetchOutcome>>(
-            [&](auto reply) { fetch(brokers.shard(0), std::move(command), std::move(reply)); })
-        .front()
-        .nearer;
+    const auto outcomes = brokers.wait<std::vector<FetchOutcome>>(
+        [&](auto reply) { fetch(brokers.shard(0), std::move(command), std::move(reply)); });
+    return outcomes.front().nearer;
   };
   EXPECT_EQ(nearer("kafka"), BrokerId{1});
   EXPECT_EQ(nearer("office"), BrokerId{-1});
   metadata::RegisterBroker told{.broker = brokers.shard(0).image().brokers().at(BrokerId{2})};
   told.broker.endpoints.push_back({"office", "two.example", 31002});
   brokers.change(told);
-  ASSERT_TRUE(brokers.until([&] { return nearer("office") == BrokerId{2}; }));
-  EXPECT_EQ(nearer("kafka"), BrokerId{1});
+  EXPECT_TRUE(brokers.until([&] { return nearer("office") == BrokerId{2}; }));
 }
 
 // Goal: a fetch that waits at a leader hears of it when that leads no more. Method: hand over while
