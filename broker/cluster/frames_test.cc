@@ -89,11 +89,13 @@ TEST(Frames, TheRestIsReadBackAsItWas) {
                                   .blank = random.chance(1, 2),
                                   .applied = model::Offset{random.between(0, 1LL << 60)},
                                   .leaders = random.next()}};
-    EXPECT_EQ(*decode_heartbeat(body_of(encode(heartbeat, 1), FrameType::kHeartbeat), 1), heartbeat);
+    EXPECT_EQ(*decode_heartbeat(body_of(encode(heartbeat, 1), FrameType::kHeartbeat), 1),
+              heartbeat);
     heartbeat.sent = random.next();
     heartbeat.reliance = {.trust = raft::Trust{random.next()}, .heard = random.next()};
     heartbeat.patience_ms = static_cast<std::uint32_t>(random.next());
-    EXPECT_EQ(*decode_heartbeat(body_of(encode(heartbeat, 2), FrameType::kHeartbeat), 2), heartbeat);
+    EXPECT_EQ(*decode_heartbeat(body_of(encode(heartbeat, 2), FrameType::kHeartbeat), 2),
+              heartbeat);
     Leaders leaders;
     model::TopicId topic = common::Uuid::random(random);
     for (std::uint64_t left = random.below(kLeadersPerFrame + 1); left > 0; --left) {

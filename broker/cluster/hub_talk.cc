@@ -89,11 +89,11 @@ BrokerState Hub::own_state() const {
 
 void Hub::send_heartbeat(Link& link) {
   if (link.queued_bytes() > kBacklogMax) return;
-  const Heartbeat heartbeat{
-      .state = own_state(),
-      .sent = 1 + static_cast<std::uint64_t>((now() - began_) / kTick),
-      .reliance = liveness_.reliance(link.target().node, link.incarnation()),
-      .patience_ms = static_cast<std::uint32_t>(settings_.silence_max / std::chrono::milliseconds(1))};
+  const Heartbeat heartbeat{.state = own_state(),
+                            .sent = 1 + static_cast<std::uint64_t>((now() - began_) / kTick),
+                            .reliance = liveness_.reliance(link.target().node, link.incarnation()),
+                            .patience_ms = static_cast<std::uint32_t>(
+                                settings_.silence_max / std::chrono::milliseconds(1))};
   link.send(encode(heartbeat, link.version()));
   ++metrics_.heartbeats_out;
 }

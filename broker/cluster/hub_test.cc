@@ -138,9 +138,9 @@ TEST_F(HubTest, HeartbeatsSayWhatLeadersMayRelyOn) {
   }
 }
 
-// Goal: nobody is suspected before what he was told has run out, whatever gets lost. Method: cuts at
-// random, some one way; whenever broker 2 gives broker 1 up, the newest word that it gave under this
-// number is looked at.
+// Goal: nobody is suspected before what he was told has run out, whatever gets lost. Method: cuts
+// at random, some one way; whenever broker 2 gives broker 1 up, the newest word that it gave under
+// this number is looked at.
 TEST_F(HubTest, AWordHoldsAsLongAsItSays) {
   start();
   common::Random random(5);

@@ -235,8 +235,8 @@ TEST_F(LivenessTest, WhoIsForgottenIsSuspectedFirst) {
   EXPECT_EQ(liveness.health(kTwo, now), std::nullopt);
 }
 
-// What a leader over there relies on is over when this broker may vote for another, and no word from
-// before that is taken for one from after it.
+// What a leader over there relies on is over when this broker may vote for another, and no word
+// from before that is taken for one from after it.
 TEST_F(LivenessTest, EachTimeOfBeingAliveHasItsNumber) {
   const auto reliance = [this](std::uint8_t incarnation) {
     return liveness.reliance(kTwo, uuid(incarnation));

@@ -1,4 +1,5 @@
-// contacts.trust(node, Trust{7});   contacts.hear(node, {.trust = Trust{3}, .heard = sent_at, ...});
+// contacts.trust(node, Trust{7});   contacts.hear(node, {.trust = Trust{3}, .heard = sent_at,
+// ...});
 //
 // What brokers have promised each other, and have heard of each other: what the leases of leaders
 // rest on (docs/replication.md, "Leases").
@@ -59,8 +60,7 @@ class Contacts {
   /// The number to be told to a leader over there; kNone: nothing can be promised to it.
   Trust promise(model::BrokerId node) const {
     const Contact* const found = find(node);
-    const bool understands =
-        found != nullptr && found->word.has_value() && !found->word->wordless;
+    const bool understands = found != nullptr && found->word.has_value() && !found->word->wordless;
     return understands ? found->own : Trust::kNone;
   }
 

@@ -99,11 +99,11 @@ enum class Oddity : std::uint8_t {
 /// - Messages may get lost at any time; the group asks again. Where a connection broke, alive()
 ///   makes that quicker.
 ///
-/// Lease: a leader that has the promises of a majority not to vote for others, and knows by the word
-/// of their brokers that they hold at this moment, is the only one (leased()). A promise is made to
-/// the leader that is followed, goes with an AppendReply, and ends when the leader's broker is
-/// suspected or was restarted, or the leader itself leads no more or hands over. A replica that was
-/// restarted votes for nobody for an election timeout: it does not know what it had promised.
+/// Lease: a leader that has the promises of a majority not to vote for others, and knows by the
+/// word of their brokers that they hold at this moment, is the only one (leased()). A promise is
+/// made to the leader that is followed, goes with an AppendReply, and ends when the leader's broker
+/// is suspected or was restarted, or the leader itself leads no more or hands over. A replica that
+/// was restarted votes for nobody for an election timeout: it does not know what it had promised.
 ///
 /// Unclean: a replica that started with Start::lost_suffix does not count as a voter until a leader
 /// that has committed in its own term has given it everything committed, and knows that it must not

@@ -51,7 +51,8 @@ bool Group::needs(const Progress& peer) const {
          owes_promise(peer);
 }
 
-/// Its broker says that it takes this one for alive, and the replica did not promise anything since.
+/// Its broker says that it takes this one for alive, and the replica did not promise anything
+/// since.
 bool Group::owes_promise(const Progress& peer) const {
   const Word* const word =
       settings_->contacts == nullptr ? nullptr : settings_->contacts->word(peer.id.node);

@@ -1,8 +1,7 @@
 // Goal: whatever the network, the disks and the processes do, there is one leader per term, logs
-// match, what was committed stays and is on a majority of disks, voter sets change safely, who would
-// answer readers knows all that is committed; and when the faults end, the group works and becomes
-// quiet.
-// Method: random runs of one group, each from a seed, with checks after every event
+// match, what was committed stays and is on a majority of disks, voter sets change safely, who
+// would answer readers knows all that is committed; and when the faults end, the group works and
+// becomes quiet. Method: random runs of one group, each from a seed, with checks after every event
 // (testing/oracle.h). A failing seed prints the command that replays it.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -50,7 +49,8 @@ TEST(Raft, HoldsUnderFaults) {
     if (testing::Test::HasFailure()) break;
   }
   fmt::print(
-      "{} seeds: {} events, {} records committed, {} terms led, {} voter sets, {} unclean, lease in "
+      "{} seeds: {} events, {} records committed, {} terms led, {} voter sets, {} unclean, lease "
+      "in "
       "{} of {} looks\n",
       count, total.events, total.committed, total.elections, total.configs, total.lossy_elections,
       total.leased, total.led);

@@ -249,6 +249,22 @@ TEST_F(ReplicaClusterTest, WhatWasNotAcknowledgedIsTakenBack) {
   EXPECT_EQ(at(lead()).end_of_epoch(epoch), (storage::TermStart{epoch, Offset{1}}));
 }
 
+// Goal: a leader that may be deposed and not know it says nothing final of a producer: another one
+// may have taken what it misses. Found by the simulator, seed 100888682, as a broker that stood
+// still.
+TEST_F(ReplicaClusterTest, WhoMayLeadNoMoreRefusesNoSequence) {
+  make();
+  appended({.producer = kProducer, .sequence = 0});
+  const Node old = lead();
+  ASSERT_TRUE(cluster().wait([&] { return at(old).replica().leased(); }));
+  EXPECT_EQ(refused(old, {.producer = kProducer, .sequence = 5}),
+            ErrorCode::kOutOfOrderSequenceNumber);
+  cluster().isolate(old);
+  ASSERT_TRUE(cluster().wait([&] { return !at(old).replica().leased(); }));
+  ASSERT_EQ(at(old).role(), raft::Role::kLeader) << "it hears of the end of its lease first";
+  EXPECT_EQ(refused(old, {.producer = kProducer, .sequence = 5}), ErrorCode::kNotLeaderOrFollower);
+}
+
 TEST_F(ReplicaClusterTest, WatchersHearOfTheEndOfLeadership) {
   make();
   appended({});

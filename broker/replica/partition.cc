@@ -215,6 +215,11 @@ void Partition::append(Bytes batch, AppendOptions options, Reply<AppendOutcome> 
                                view.producer_id(), name_)}));
     }
     if (judged.action == model::ProducerVerdict::Action::kRefuse) {
+      // What another leader has taken from it since is not known here.
+      if (!replica_.leased()) {
+        refused_at_ = clock_.now();
+        return done(refused(not_sure()));
+      }
       return done(refused(std::move(*judged.error)));
     }
   }

@@ -126,9 +126,8 @@ raft::Message random_message(Random& random) {
   if (random.chance(1, 4)) message.config = config(random);
   switch (random.below(6)) {
     case 0:
-      message.body =
-          raft::VoteRequest{ballot(random), model::Term{number32(random)}, position(random),
-                            coin(random)};
+      message.body = raft::VoteRequest{ballot(random), model::Term{number32(random)},
+                                       position(random), coin(random)};
       break;
     case 1:
       message.body = raft::VoteReply{ballot(random), model::Term{number32(random)}, coin(random),

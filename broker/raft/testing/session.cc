@@ -360,11 +360,10 @@ std::string Session::beat(const common::ScriptCommand& command) {
   const auto trusts = sender.trust.find(to);
   const auto heard = sender.heard.find(to);
   const bool says = trusts != sender.trust.end() && heard != sender.heard.end();
-  receiver.contacts.hear(model::BrokerId{from},
-                         {.trust = says ? trusts->second : Trust::kNone,
-                          .heard = says ? heard->second : Instant{},
-                          .patience = settings_.election_timeout,
-                          .wordless = has(command, "wordless")});
+  receiver.contacts.hear(model::BrokerId{from}, {.trust = says ? trusts->second : Trust::kNone,
+                                                 .heard = says ? heard->second : Instant{},
+                                                 .patience = settings_.election_timeout,
+                                                 .wordless = has(command, "wordless")});
   std::string text;
   for (auto& [name, shell] : replicas_) {
     if (!shell->running() || shell->id().node.value() != to) continue;

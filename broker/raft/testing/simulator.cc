@@ -124,11 +124,10 @@ const Shell* Simulator::find(const ReplicaId& id) const {
 }
 
 void Simulator::push(Instant when, EventKind kind, int node, std::uint32_t letter) {
-  const std::uint64_t life =
-      kind == EventKind::kDeliver || kind == EventKind::kHeartbeat || kind == EventKind::kHear ||
-              kind == EventKind::kAct
-          ? 0
-          : at(node).life;
+  const std::uint64_t life = kind == EventKind::kDeliver || kind == EventKind::kHeartbeat ||
+                                     kind == EventKind::kHear || kind == EventKind::kAct
+                                 ? 0
+                                 : at(node).life;
   events_.push({when, ++sequence_, kind, node, life, letter});
 }
 
@@ -429,8 +428,8 @@ void Simulator::act_fault() {
   if (random_.chance(1, 60)) cut_ = {};
 }
 
-/// Two of three do not hear each other, and perhaps one of them is not heard at all for a while; the
-/// third one dies and comes back.
+/// Two of three do not hear each other, and perhaps one of them is not heard at all for a while;
+/// the third one dies and comes back.
 void Simulator::act_pair() {
   const auto happens = [&](int permille) {
     return random_.chance(static_cast<std::uint64_t>(permille), 1000);

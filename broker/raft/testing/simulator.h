@@ -180,7 +180,8 @@ class Simulator final : public Replicas {
   }
   Instant local(int node) { return local(at(node)); }
   static Instant when(const Node& node, Instant shown) {
-    return Instant{Duration{(shown.time_since_epoch().count() * 1000 + node.speed - 1) / node.speed}};
+    return Instant{
+        Duration{(shown.time_since_epoch().count() * 1000 + node.speed - 1) / node.speed}};
   }
   std::uint64_t digest() const { return digest_; }
   template <typename... Args>

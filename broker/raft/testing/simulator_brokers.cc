@@ -102,8 +102,7 @@ void Simulator::hear(const Event& event) {
   const Word* const before = self.contacts.word(from);
   const bool news = before == nullptr || before->trust != beat.trust;
   self.contacts.hear(
-      from,
-      {.trust = beat.trust, .heard = beat.heard, .patience = settings_.election_timeout});
+      from, {.trust = beat.trust, .heard = beat.heard, .patience = settings_.election_timeout});
   if (!news) return;
   self.shell->alive(from, local(self));
   after(event.node);

@@ -180,8 +180,8 @@ void Cluster::Machine::take(Node from, const Beat& beat) {
   const model::BrokerId node = cluster_.id(from).node;
   const raft::Word* const before = contacts.word(node);
   const bool news = before == nullptr || before->trust != beat.trust;
-  contacts.hear(
-      node, {.trust = beat.trust, .heard = beat.heard, .patience = raft.election_timeout});
+  contacts.hear(node,
+                {.trust = beat.trust, .heard = beat.heard, .patience = raft.election_timeout});
   if (news) partition->alive(node);
 }
 

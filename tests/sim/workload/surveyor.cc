@@ -77,24 +77,23 @@ void Surveyor::ask() {
   topic.partitions.push_back(
       {.partition_index = target.partition, .current_leader_epoch = -1, .timestamp = kLatest});
   ++asking_;
-  client_.call(Client::kAnyNode, request, kTimeout,
-               [this, target, key, floor = history_.high_watermark_seen(key)](
-                   const Result<wire::ListOffsetsResponse>& answer) {
-                 --asking_;
-                 if (!answer.ok() || answer->topics.empty() ||
-                     answer->topics.front().partitions.empty())
-                   return;
-                 const auto& told = answer->topics.front().partitions.front();
-                 const ErrorCode code = code_of(told.error_code);
-                 if (code == ErrorCode::kNone) {
-                   history_.saw_high_watermark(key, floor, Offset{told.offset});
-                   if (finishing_) answered_.insert(target);
-                 } else if (!model::error_row(code).retriable) {
-                   client_.trace().fail(fmt::format("{}: the end of {}-{} was answered {}",
-                                                    client_.name(), target.topic, target.partition,
-                                                    name_of(code)));
-                 }
-               });
+  client_.call(
+      Client::kAnyNode, request, kTimeout,
+      [this, target, key,
+       floor = history_.high_watermark_seen(key)](const Result<wire::ListOffsetsResponse>& answer) {
+        --asking_;
+        if (!answer.ok() || answer->topics.empty() || answer->topics.front().partitions.empty())
+          return;
+        const auto& told = answer->topics.front().partitions.front();
+        const ErrorCode code = code_of(told.error_code);
+        if (code == ErrorCode::kNone) {
+          history_.saw_high_watermark(key, floor, Offset{told.offset});
+          if (finishing_) answered_.insert(target);
+        } else if (!model::error_row(code).retriable) {
+          client_.trace().fail(fmt::format("{}: the end of {}-{} was answered {}", client_.name(),
+                                           target.topic, target.partition, name_of(code)));
+        }
+      });
 }
 
 }  // namespace millrace::sim
