@@ -73,8 +73,10 @@ void Auditor::ask_start(const Target& target, const PartitionKey& key) {
                [this, target, key](const Result<wire::ListOffsetsResponse>& answer) {
                  if (!answer.ok() || answer->topics.empty() ||
                      answer->topics.front().partitions.front().error_code != 0) {
-                   client_.loop().after(client_.pause(),
-                                        [this, target, key] { ask_start(target, key); });
+                   // Another one may lead by now.
+                   client_.loop().after(client_.pause(), [this, target, key] {
+                     client_.refresh([this, target, key](bool) { ask_start(target, key); });
+                   });
                    return;
                  }
                  const Offset start{answer->topics.front().partitions.front().offset};
