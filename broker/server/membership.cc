@@ -112,10 +112,11 @@ Result<Standing> standing_of(env::Disk& disk, const std::string& path, const Dir
                              "on the others",
                              path)};
   }
-  // Two that are late, or one that is lost, must not be taken for the end of a broker.
-  if (settings.heartbeat_interval_ms * 3 > settings.election_timeout_ms) {
+  // Two that are late must not be taken for the end of a broker; and a leader's lease rests on what
+  // the others have heard, which is up to two intervals old when it comes back (raft::reliable).
+  if (settings.heartbeat_interval_ms * 4 > settings.election_timeout_ms) {
     return Error{ErrorCode::kInvalidConfig,
-                 fmt::format("raft.heartbeat.interval.ms is {}: it must be at most a third of "
+                 fmt::format("raft.heartbeat.interval.ms is {}: it must be at most a quarter of "
                              "raft.election.timeout.ms, which is {}",
                              settings.heartbeat_interval_ms, settings.election_timeout_ms)};
   }

@@ -134,10 +134,6 @@ bool World::make_topics() {
     const ErrorCode code = try_to_make_topics();
     if (code == ErrorCode::kNone) return true;
     if (code == ErrorCode::kBrokerNotAvailable) continue;
-    // A broker that led the metadata and stood still while others registered does not know yet that
-    // it leads no more, and answers for those that it knew.
-    const bool stood_still = !scenario_.birth.faults.empty();
-    if (stood_still && code == ErrorCode::kInvalidReplicationFactor) continue;
     trace_.fail(fmt::format("the topics cannot be made: {}", name_of(code)));
   }
   trace_.fail("the topics cannot be made");

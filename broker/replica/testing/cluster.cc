@@ -313,6 +313,10 @@ void Cluster::replace_disk(Node node) {
   ++machines_[node]->disks;
 }
 
+void Cluster::pause(Node node, common::Duration span) {
+  machines_[node]->loop->pause_for(span);
+}
+
 void Cluster::on(Node node, env::Task task) {
   if (up(node)) machines_[node]->loop->post(std::move(task));
 }

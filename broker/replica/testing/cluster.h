@@ -67,6 +67,8 @@ class Cluster {
   const Partition& at(Node node) const;
   storage::Store& store(Node node);
   env::testing::SimDisk& disk(Node node);
+  /// Nothing of its process runs for so long.
+  void pause(Node node, common::Duration span);
   /// Runs the task on this broker's loop soon; not at all if it ends before.
   void on(Node node, env::Task task);
 
