@@ -75,11 +75,19 @@ std::string broker_table(const google::protobuf::RepeatedPtrField<v1::Broker>& b
   return table.text();
 }
 
+json outside_json(const v1::Broker& broker) {
+  json outside = json::object();
+  for (const v1::OutsideEndpoint& one : broker.outside_endpoints())
+    outside[one.listener()] = one.address();
+  return outside;
+}
+
 json broker_json(const v1::Broker& broker) {
   json row{{"id", broker.id()},
            {"kafka", broker.kafka_endpoint()},
            {"grpc", broker.grpc_endpoint()},
            {"internal", broker.internal_endpoint()},
+           {"outside", outside_json(broker)},
            {"rack", broker.rack()},
            {"directory_id", broker.directory_id()},
            {"incarnation", broker.incarnation()},

@@ -23,6 +23,9 @@ void fill(v1::Broker& broker, std::int32_t id, bool alive) {
   broker.set_replicas(6);
   broker.set_kafka_endpoint("10.0.0.1:9092");
   broker.set_directory_id("d" + std::to_string(id));
+  v1::OutsideEndpoint& outside = *broker.add_outside_endpoints();
+  outside.set_listener("office");
+  outside.set_address("o.example:31000");
 }
 
 void fill(v1::PartitionHealth& row) {
@@ -67,6 +70,7 @@ TEST(ClusterText, AHealthReportForScripts) {
   EXPECT_EQ(report["offline"], 1);
   EXPECT_EQ(report["reasons"].size(), 1u);
   EXPECT_EQ(report["broker_states"][1]["alive"], false);
+  EXPECT_EQ(report["broker_states"][1]["outside"], json({{"office", "o.example:31000"}}));
   EXPECT_EQ(report["unwell"][0]["trouble"], "offline");
   EXPECT_EQ(report["unwell"][0]["replicas"], json({2, 0, 1}));
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "broker/model/config_key.h"
 #include "cli/table.h"
 
 namespace millrace::cli {
@@ -92,6 +93,14 @@ void check_listeners(const ClusterSeen& cluster, std::vector<Finding>& findings)
     const std::string address = value_of(cluster.configs, name);
     if (!address.empty() && !on_loopback(address))
       open.push_back(fmt::format("{} {}", name, address));
+  }
+  const std::string outside = value_of(cluster.configs, "kafka.outside.listen");
+  for (const std::string& listener : model::parse_list(outside)) {
+    constexpr std::string_view kBehindName = "://";
+    const std::size_t name_end = listener.find(kBehindName);
+    if (name_end == std::string::npos) continue;
+    if (!on_loopback(listener.substr(name_end + kBehindName.size())))
+      open.push_back("kafka.outside.listen " + listener);
   }
   if (open.empty()) return;
   findings.push_back(

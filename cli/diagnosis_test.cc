@@ -21,15 +21,12 @@ ClusterSeen safe() {
   seen.brokers = 3;
   seen.disk_free_bytes = 90LL << 30;
   seen.disk_total_bytes = 100LL << 30;
-  seen.configs = {{"default.replication.factor", "3"},
-                  {"min.insync.replicas", "2"},
-                  {"kafka.listen", "127.0.0.1:9092"},
-                  {"grpc.listen", "localhost:9094"},
-                  {"http.listen", "[::1]:9644"},
-                  {"auto.create.topics.enable", "false"},
-                  {"flush.mode", "strict"},
-                  {"disk.reserve.bytes", "67108864"},
-                  {"offsets.retention.minutes", "10080"}};
+  seen.configs = {
+      {"default.replication.factor", "3"},    {"min.insync.replicas", "2"},
+      {"kafka.listen", "127.0.0.1:9092"},     {"grpc.listen", "localhost:9094"},
+      {"http.listen", "[::1]:9644"},          {"kafka.outside.listen", "office://127.0.0.1:9095"},
+      {"auto.create.topics.enable", "false"}, {"flush.mode", "strict"},
+      {"disk.reserve.bytes", "67108864"},     {"offsets.retention.minutes", "10080"}};
   seen.topics.push_back({.name = "orders",
                          .replicas = 3,
                          .configs = {{"min.insync.replicas", "2"},
@@ -66,6 +63,7 @@ TEST(Diagnosis, EachBrokerSettingHasItsRule) {
       {"min.insync.replicas", "1", "min-insync-one"},
       {"kafka.listen", "0.0.0.0:9092", "plain-listeners"},
       {"grpc.listen", "10.0.0.1:9094", "plain-listeners"},
+      {"kafka.outside.listen", "a://127.0.0.1:1,b://0.0.0.0:9095", "plain-listeners"},
       {"http.listen", "[::]:9644", "plain-listeners"},
       {"auto.create.topics.enable", "true", "auto-create"},
       {"flush.mode", "relaxed", "relaxed-flush"},

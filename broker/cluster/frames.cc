@@ -262,10 +262,16 @@ Bytes encode(const Heartbeat& heartbeat, std::uint8_t version) {
                                      (heartbeat.state.blank ? kBlank : 0)));
   out.number(heartbeat.state.applied.value());
   out.fixed64(heartbeat.state.leaders);
+  if (version >= kRelianceVersionMin) {
+    out.count(heartbeat.sent);
+    out.count(static_cast<std::uint64_t>(heartbeat.reliance.trust));
+    out.count(heartbeat.reliance.heard);
+    out.count(heartbeat.patience_ms);
+  }
   return end_frame(out, FrameType::kHeartbeat, version);
 }
 
-Result<Heartbeat> decode_heartbeat(ByteView body) {
+Result<Heartbeat> decode_heartbeat(ByteView body, std::uint8_t version) {
   FieldReader in(body);
   Heartbeat heartbeat;
   const std::uint8_t flags = in.byte();
@@ -273,6 +279,13 @@ Result<Heartbeat> decode_heartbeat(ByteView body) {
   heartbeat.state.blank = (flags & kBlank) != 0;
   heartbeat.state.applied = in.offset();
   heartbeat.state.leaders = in.fixed64();
+  if (version >= kRelianceVersionMin) {
+    heartbeat.sent = in.count();
+    heartbeat.reliance.trust = raft::Trust{in.count()};
+    heartbeat.reliance.heard = in.count();
+    heartbeat.patience_ms =
+        static_cast<std::uint32_t>(in.count(std::numeric_limits<std::uint32_t>::max()));
+  }
   if (!in.done() || heartbeat.state.applied < model::Offset{0})
     return corrupt("a heartbeat makes no sense");
   return heartbeat;

@@ -25,7 +25,9 @@ using common::Result;
 
 /// The versions of everything behind the handshake that this code speaks.
 inline constexpr std::uint8_t kVersionMin = 1;
-inline constexpr std::uint8_t kVersionMax = 1;
+inline constexpr std::uint8_t kVersionMax = 2;
+/// From this version on heartbeats say what leaders may rely on.
+inline constexpr std::uint8_t kRelianceVersionMin = 2;
 /// Of the frames of the handshake itself, which stays readable for all versions to come.
 inline constexpr std::uint8_t kHandshakeVersion = 0;
 
@@ -108,6 +110,13 @@ struct TurnedAway {
 
 struct Heartbeat {
   BrokerState state;
+  /// Of versions before kRelianceVersionMin nothing of the rest is there.
+  /// When it was sent: microseconds of the sender's clock, from wherever it likes; never 0.
+  std::uint64_t sent = 0;
+  /// How the sender stands to the receiver, whose own `sent` that repeats.
+  Reliance reliance;
+  /// The sender takes a broker for dead when it has heard nothing of it for so long.
+  std::uint32_t patience_ms = 0;
   bool operator==(const Heartbeat&) const = default;
 };
 struct Leaders {
@@ -159,7 +168,7 @@ Result<void> check_body(const FrameHead& head, ByteView body);
 Result<Hello> decode_hello(ByteView body);
 Result<Welcome> decode_welcome(ByteView body);
 Result<TurnedAway> decode_turned_away(ByteView body);
-Result<Heartbeat> decode_heartbeat(ByteView body);
+Result<Heartbeat> decode_heartbeat(ByteView body, std::uint8_t version);
 Result<void> decode_goodbye(ByteView body);
 Result<Leaders> decode_leaders(ByteView body);
 Result<Sums> decode_sums(ByteView body);

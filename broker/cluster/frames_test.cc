@@ -85,11 +85,17 @@ TEST(Frames, HandshakesAreReadBackAsTheyWere) {
 TEST(Frames, TheRestIsReadBackAsItWas) {
   Random random(2);
   for (int i = 0; i < 200; ++i) {
-    const Heartbeat heartbeat{{.recovered = random.chance(1, 2),
-                               .blank = random.chance(1, 2),
-                               .applied = model::Offset{random.between(0, 1LL << 60)},
-                               .leaders = random.next()}};
-    EXPECT_EQ(*decode_heartbeat(body_of(encode(heartbeat, 1), FrameType::kHeartbeat)), heartbeat);
+    Heartbeat heartbeat{.state = {.recovered = random.chance(1, 2),
+                                  .blank = random.chance(1, 2),
+                                  .applied = model::Offset{random.between(0, 1LL << 60)},
+                                  .leaders = random.next()}};
+    EXPECT_EQ(*decode_heartbeat(body_of(encode(heartbeat, 1), FrameType::kHeartbeat), 1),
+              heartbeat);
+    heartbeat.sent = random.next();
+    heartbeat.reliance = {.trust = raft::Trust{random.next()}, .heard = random.next()};
+    heartbeat.patience_ms = static_cast<std::uint32_t>(random.next());
+    EXPECT_EQ(*decode_heartbeat(body_of(encode(heartbeat, 2), FrameType::kHeartbeat), 2),
+              heartbeat);
     Leaders leaders;
     model::TopicId topic = common::Uuid::random(random);
     for (std::uint64_t left = random.below(kLeadersPerFrame + 1); left > 0; --left) {
@@ -179,6 +185,7 @@ TEST(Frames, WhatEndsEarlyIsRefused) {
                           encode(Welcome{.who = random_introduction(random)}),
                           encode(TurnedAway{RefusalReason::kFull, "text"}),
                           encode(Heartbeat{}, 1),
+                          encode(Heartbeat{}, 2),
                           encode(leaders.entries, 1),
                           encode(Sums{}, 1),
                           encode(RequestHead{.id = 300}, 0, 1),
@@ -198,7 +205,7 @@ TEST(Frames, WhatEndsEarlyIsRefused) {
           EXPECT_FALSE(decode_turned_away(part).ok());
           break;
         case FrameType::kHeartbeat:
-          EXPECT_FALSE(decode_heartbeat(part).ok());
+          EXPECT_FALSE(decode_heartbeat(part, head_of(frame).version).ok());
           break;
         case FrameType::kLeaders:
           EXPECT_FALSE(decode_leaders(part).ok());

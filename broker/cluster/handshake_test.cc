@@ -28,6 +28,9 @@ std::optional<RefusalReason> refused(const Hello& hello) {
 TEST(Handshake, WhoFitsIsLetIn) {
   Hello hello{.who = someone(2), .to = BrokerId{1}, .shard = 3, .to_shard = 3};
   EXPECT_EQ(refused(hello), std::nullopt);
+  EXPECT_EQ(agreed_version(hello), kVersionMax);
+  hello.version_max = 1;
+  EXPECT_EQ(refused(hello), std::nullopt);
   EXPECT_EQ(agreed_version(hello), 1);
   hello.version_max = 200;
   EXPECT_EQ(refused(hello), std::nullopt);

@@ -19,7 +19,8 @@ Hub::Hub(Parts parts)
       random_(std::move(parts.random)),
       log_(std::move(parts.log)),
       pool_(loop_, settings_, traffic_),
-      liveness_(settings_) {}
+      liveness_(settings_),
+      began_(loop_.clock().now()) {}
 
 Hub::~Hub() {
   listener_.reset();

@@ -129,6 +129,9 @@ class Hub final : private LinkOwner {
   const LeaderTable* table() const;
   BrokerState own_state() const;
   void send_heartbeat(Link& link);
+  void take_heartbeat(Neighbour& neighbour, const Introduction& who, const Heartbeat& heartbeat,
+                      std::uint8_t version);
+  raft::Word word_of(const Heartbeat& heartbeat, std::uint8_t version) const;
   void repair(model::BrokerId node, Neighbour& neighbour);
   void answer_sums(Neighbour& neighbour, const Sums& sums);
   void send_leaders(Link& link, std::span<const LeaderEntry> entries);
@@ -146,6 +149,7 @@ class Hub final : private LinkOwner {
   HubMetrics metrics_;
   StreamPool pool_;
   Liveness liveness_;
+  const Instant began_;
   std::shared_ptr<const Introduction> self_;  // from start() on
   std::vector<Elsewhere<Mesh>> shards_;
   std::unique_ptr<env::Listener> listener_;

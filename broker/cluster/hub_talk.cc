@@ -14,6 +14,8 @@ using model::ErrorCode;
 constexpr std::size_t kBacklogMax = std::size_t{4} << 20;
 // Entries sent for one set of sums; the next set gets the next ones.
 constexpr std::size_t kRepairEntriesMax = 16384;
+// Of the times in heartbeats.
+constexpr Duration kTick = std::chrono::microseconds(1);
 
 }  // namespace
 
@@ -87,8 +89,39 @@ BrokerState Hub::own_state() const {
 
 void Hub::send_heartbeat(Link& link) {
   if (link.queued_bytes() > kBacklogMax) return;
-  link.send(encode(Heartbeat{own_state()}, link.version()));
+  const Heartbeat heartbeat{.state = own_state(),
+                            .sent = 1 + static_cast<std::uint64_t>((now() - began_) / kTick),
+                            .reliance = liveness_.reliance(link.target().node, link.incarnation()),
+                            .patience_ms = static_cast<std::uint32_t>(
+                                settings_.silence_max / std::chrono::milliseconds(1))};
+  link.send(encode(heartbeat, link.version()));
   ++metrics_.heartbeats_out;
+}
+
+// What is told of its trust comes behind the transition in which it has it, and is told however
+// often: that it goes on is what leaders need to know.
+void Hub::take_heartbeat(Neighbour& neighbour, const Introduction& who, const Heartbeat& heartbeat,
+                         std::uint8_t version) {
+  ++metrics_.heartbeats_in;
+  const bool current = liveness_.heard(who.node, who.incarnation, heartbeat.state, now());
+  if (current) liveness_.note_sent(who.node, heartbeat.sent);
+  neighbour.beats = true;
+  pump();
+  if (!current) return;
+  post_to_all([node = who.node, word = word_of(heartbeat, version)](Mesh& mesh) {
+    mesh.take_word(node, word);
+  });
+}
+
+raft::Word Hub::word_of(const Heartbeat& heartbeat, std::uint8_t version) const {
+  if (version < kRelianceVersionMin) return {.wordless = true};
+  const std::uint64_t heard = heartbeat.reliance.heard;
+  const auto passed = static_cast<std::uint64_t>((now() - began_) / kTick);
+  // Nothing was heard yet, or what this process never sent.
+  if (heard == 0 || heard > passed + 1) return {};
+  return {.trust = heartbeat.reliance.trust,
+          .heard = began_ + kTick * static_cast<std::int64_t>(heard - 1),
+          .patience = std::chrono::milliseconds(heartbeat.patience_ms)};
 }
 
 Result<void> Hub::on_pulse(Pulse& pulse, const FrameHead& head, ByteView body) {
@@ -97,11 +130,8 @@ Result<void> Hub::on_pulse(Pulse& pulse, const FrameHead& head, ByteView body) {
   Neighbour& neighbour = neighbours_.at(node);
   CHECK(neighbour.pulse.get() == &pulse);
   if (head.type == FrameType::kHeartbeat) {
-    TRY_ASSIGN(const Heartbeat heartbeat, decode_heartbeat(body));
-    ++metrics_.heartbeats_in;
-    liveness_.heard(node, who.incarnation, heartbeat.state, now());
-    neighbour.beats = true;
-    pump();
+    TRY_ASSIGN(const Heartbeat heartbeat, decode_heartbeat(body, head.version));
+    take_heartbeat(neighbour, who, heartbeat, head.version);
     return {};
   }
   liveness_.heard(node, who.incarnation, now());

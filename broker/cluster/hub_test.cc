@@ -77,6 +77,7 @@ TEST_F(HubTest, AKilledProcessIsSuspectedAtOnce) {
   cluster.world.run_for(5s);
   cluster.crash(2, true);
   EXPECT_LT(time_to_suspect(), 10ms);
+  cluster.world.run_for(1ms);
   EXPECT_THAT(told(0), ElementsAre(Sign::kAlive, Sign::kSuspect));
   EXPECT_EQ(told(1), told(0));
   EXPECT_TRUE(one().mesh(1).suspected(kTwo));
@@ -120,6 +121,66 @@ TEST_F(HubTest, ARestartIsToldAsSuch) {
   EXPECT_EQ(transitions[2].incarnation, two().introduction->incarnation);
   EXPECT_EQ(transitions[2].directory, two().introduction->directory);
   EXPECT_EQ(one().hub->metrics_now().restarts, 1U);
+}
+
+TEST_F(HubTest, HeartbeatsSayWhatLeadersMayRelyOn) {
+  start();
+  cluster.world.run_for(1s);
+  const Instant now = cluster.world.clock().now();
+  for (std::size_t shard = 0; shard < 2; ++shard) {
+    const raft::Word word = one().recorder(shard).words.at(kTwo);
+    EXPECT_EQ(word.trust, two().recorder(0).transitions.back().trust);
+    EXPECT_EQ(word.patience, cluster.settings.silence_max);
+    EXPECT_FALSE(word.wordless);
+    // Sent with one heartbeat, and repeated with the next one that comes back.
+    EXPECT_LE(word.heard, now);
+    EXPECT_GE(word.heard, now - 310ms);
+  }
+}
+
+// Goal: nobody is suspected before what he was told has run out, whatever gets lost. Method: cuts
+// at random, some one way; whenever broker 2 gives broker 1 up, the newest word that it gave under
+// this number is looked at.
+TEST_F(HubTest, AWordHoldsAsLongAsItSays) {
+  start();
+  common::Random random(5);
+  for (int i = 0; i < 60; ++i) {
+    const std::size_t before = two().recorder(0).transitions.size();
+    const raft::Trust trust = two().recorder(0).transitions.back().trust;
+    if (random.chance(1, 2)) cluster.network.cut("b1", "b2");
+    if (random.chance(1, 2)) cluster.network.cut("b2", "b1");
+    Instant relied_on_until{};
+    bool given_up = false;
+    for (int step = 0; step < 1500 && !given_up; ++step) {
+      cluster.world.run_for(1ms);
+      const auto word = one().recorder(0).words.find(kTwo);
+      if (word != one().recorder(0).words.end() && word->second.trust == trust)
+        relied_on_until = std::max(relied_on_until, word->second.heard + word->second.patience);
+      const auto& transitions = two().recorder(0).transitions;
+      given_up = transitions.size() > before && transitions[before].sign == Sign::kSuspect;
+    }
+    EXPECT_TRUE(!given_up || cluster.world.clock().now() >= relied_on_until) << i;
+    cluster.network.heal_all();
+    ASSERT_TRUE(cluster.run_until([this] { return cluster.all_alive(); }, 10s));
+    cluster.world.run_for(common::Duration{random.between(0, 1'000'000'000)});
+  }
+}
+
+// Brokers of the first version say nothing of the kind, and are told nothing that they do not know.
+TEST_F(HubTest, TheFirstVersionHasNoWords) {
+  start();
+  RawPeer peer(cluster, "elder");
+  Hello hello = peer.hello(9, 1);
+  hello.version_max = 1;
+  hello.channel = Channel::kBrokers;
+  peer.connect("b1");
+  peer.send(encode(hello));
+  cluster.world.run_for(100ms);
+  ASSERT_THAT(peer.frames(), SizeIs(1));
+  EXPECT_EQ(decode_welcome(peer.frames()[0].body)->version, 1);
+  peer.send(encode(Heartbeat{.state = {.recovered = true}}, 1));
+  cluster.world.run_for(100ms);
+  EXPECT_TRUE(one().recorder(1).words.at(BrokerId{9}).wordless);
 }
 
 TEST_F(HubTest, AGoodbyeIsHeardAtOnce) {

@@ -47,6 +47,8 @@ Doubt Liveness::meet(model::BrokerId node, const common::Uuid& directory,
   broker.directory = directory;
   broker.incarnation = incarnation;
   broker.state = BrokerState{};
+  broker.sent = 0;
+  if (broker.standing == Standing::kAlive) trust_anew(broker);
   broker.attached = false;
   broker.refused = false;
   broker.left = false;
@@ -76,6 +78,17 @@ bool Liveness::heard(model::BrokerId node, const common::Uuid& incarnation,
   broker->state = state;
   become_alive(node, *broker, now);
   return true;
+}
+
+void Liveness::note_sent(model::BrokerId node, std::uint64_t sent) {
+  const auto found = brokers_.find(node);
+  if (found != brokers_.end()) found->second.sent = std::max(found->second.sent, sent);
+}
+
+Reliance Liveness::reliance(model::BrokerId node, const common::Uuid& incarnation) const {
+  const auto found = brokers_.find(node);
+  if (found == brokers_.end() || found->second.incarnation != incarnation) return {};
+  return {.trust = found->second.trust, .heard = found->second.sent};
 }
 
 void Liveness::attached(model::BrokerId node, const common::Uuid& incarnation) {
@@ -131,12 +144,14 @@ void Liveness::become_alive(model::BrokerId node, Broker& broker, Instant now) {
   broker.heard = now;
   if (broker.standing == Standing::kAlive) return;
   broker.standing = Standing::kAlive;
+  trust_anew(broker);
   tell(Sign::kAlive, node, broker);
 }
 
 void Liveness::suspect(model::BrokerId node, Broker& broker) {
   if (broker.standing == Standing::kSuspected) return;
   broker.standing = Standing::kSuspected;
+  broker.trust = raft::Trust::kNone;
   tell(Sign::kSuspect, node, broker);
 }
 
@@ -146,7 +161,11 @@ void Liveness::suspect_if_gone(model::BrokerId node, Broker& broker) {
 
 void Liveness::tell(Sign sign, model::BrokerId node, Broker& broker) {
   broker.told = broker.incarnation;
-  transitions_.push_back({sign, node, broker.directory, broker.incarnation});
+  transitions_.push_back({.sign = sign,
+                          .node = node,
+                          .directory = broker.directory,
+                          .incarnation = broker.incarnation,
+                          .trust = broker.trust});
 }
 
 bool Liveness::alive(model::BrokerId node) const {

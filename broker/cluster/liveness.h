@@ -13,6 +13,7 @@
 
 #include "broker/cluster/settings.h"
 #include "broker/model/ids.h"
+#include "broker/raft/contacts.h"
 #include "common/uuid.h"
 
 namespace millrace::cluster {
@@ -44,7 +45,18 @@ struct Transition {
   /// Of the process that is heard; of a kSuspect the one that was, zero if none ever was.
   common::Uuid directory;
   common::Uuid incarnation;
+  /// From now on it is taken for alive under this number; kNone: it is not.
+  raft::Trust trust = raft::Trust::kNone;
   bool operator==(const Transition&) const = default;
+};
+
+/// What a broker can be told that its leaders may rely on (raft/contacts.h): how it stands here,
+/// and the newest of its heartbeats that was heard.
+struct Reliance {
+  raft::Trust trust = raft::Trust::kNone;
+  /// As the heartbeat said when it was sent; 0: none was heard.
+  std::uint64_t heard = 0;
+  bool operator==(const Reliance&) const = default;
 };
 
 /// How a broker stands.
@@ -103,6 +115,10 @@ class Liveness {
   /// As heard(), with a heartbeat.
   bool heard(model::BrokerId node, const common::Uuid& incarnation, const BrokerState& state,
              Instant now);
+  /// The heartbeat just heard says that it was sent then, by the sender's clock.
+  void note_sent(model::BrokerId node, std::uint64_t sent);
+  /// Nothing for another process than the one that is known.
+  Reliance reliance(model::BrokerId node, const common::Uuid& incarnation) const;
   /// The connection by which the process sends its heartbeats is there, or is no more.
   void attached(model::BrokerId node, const common::Uuid& incarnation);
   void detached(model::BrokerId node, const common::Uuid& incarnation);
@@ -135,6 +151,8 @@ class Liveness {
     /// Those before, oldest first: what they sent may still arrive.
     std::vector<common::Uuid> replaced;
     BrokerState state;
+    raft::Trust trust = raft::Trust::kNone;  // unless kAlive
+    std::uint64_t sent = 0;                  // the newest heartbeat of this incarnation
     bool attached = false;
     bool refused = false;  // since it was last met
     bool left = false;     // said goodbye
@@ -144,6 +162,7 @@ class Liveness {
   void become_alive(model::BrokerId node, Broker& broker, Instant now);
   void suspect(model::BrokerId node, Broker& broker);
   void suspect_if_gone(model::BrokerId node, Broker& broker);
+  void trust_anew(Broker& broker) { broker.trust = raft::Trust{++trusts_}; }
   void tell(Sign sign, model::BrokerId node, Broker& broker);
   static Health health_of(model::BrokerId node, const Broker& broker, Instant now);
 
@@ -151,6 +170,7 @@ class Liveness {
   std::map<model::BrokerId, Broker> brokers_;
   std::vector<Transition> transitions_;
   std::optional<Instant> ticked_;
+  std::uint64_t trusts_ = 0;  // numbers drawn, for all brokers
   std::uint64_t late_ = 0;
 };
 

@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "common/random.h"
 
 namespace millrace::cluster {
@@ -231,6 +233,40 @@ TEST_F(LivenessTest, WhoIsForgottenIsSuspectedFirst) {
   EXPECT_EQ(meet(1, 11), Doubt::kUnknown);
   EXPECT_FALSE(beat(11));
   EXPECT_EQ(liveness.health(kTwo, now), std::nullopt);
+}
+
+// What a leader over there relies on is over when this broker may vote for another, and no word
+// from before that is taken for one from after it.
+TEST_F(LivenessTest, EachTimeOfBeingAliveHasItsNumber) {
+  const auto reliance = [this](std::uint8_t incarnation) {
+    return liveness.reliance(kTwo, uuid(incarnation));
+  };
+  std::set<raft::Trust> seen{raft::Trust::kNone};
+  const auto is_new = [&seen](raft::Trust trust) { return seen.insert(trust).second; };
+  EXPECT_EQ(reliance(11), Reliance{});
+  meet(1, 11);
+  EXPECT_EQ(liveness.take().front().trust, reliance(11).trust);
+  EXPECT_TRUE(is_new(reliance(11).trust));
+  EXPECT_EQ(reliance(11).heard, 0U);
+  beat(11);
+  liveness.note_sent(kTwo, 500);
+  EXPECT_EQ(reliance(11).heard, 500U);
+  EXPECT_FALSE(is_new(reliance(11).trust));
+  pass(1s);
+  EXPECT_EQ(liveness.take().front().trust, raft::Trust::kNone);
+  EXPECT_EQ(reliance(11).trust, raft::Trust::kNone);
+  beat(11);
+  EXPECT_TRUE(is_new(reliance(11).trust));
+  // Of what a process has sent the next one knows nothing.
+  meet(1, 12);
+  EXPECT_EQ(reliance(11), Reliance{});
+  EXPECT_TRUE(is_new(reliance(12).trust));
+  EXPECT_EQ(reliance(12).heard, 0U);
+  // Nor is a number used again for one that was forgotten meanwhile.
+  liveness.forget(kTwo);
+  liveness.watch(kTwo, now);
+  meet(1, 12);
+  EXPECT_TRUE(is_new(reliance(12).trust));
 }
 
 TEST_F(LivenessTest, ThereIsABound) {

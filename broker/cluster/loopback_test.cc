@@ -172,6 +172,7 @@ class Counter final : public MeshHandler {
     alive = transition.sign != Sign::kSuspect;
   }
   void on_reconnect(BrokerId) override {}
+  void on_word(model::BrokerId, const raft::Word&) override {}
   void on_leadership(const model::PartitionKey&, const Leadership&) override { ++news; }
 
   std::atomic<std::uint64_t> messages{0};

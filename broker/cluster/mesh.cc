@@ -266,6 +266,10 @@ void Mesh::take_transition(const Transition& transition, std::shared_ptr<const I
   handler_.on_transition(transition);
 }
 
+void Mesh::take_word(model::BrokerId node, const raft::Word& word) {
+  if (!closed_ && alive(node)) handler_.on_word(node, word);
+}
+
 void Mesh::take_farewell(model::BrokerId node) {
   const auto found = known_.find(node);
   if (found == known_.end()) return;

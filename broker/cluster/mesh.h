@@ -57,6 +57,8 @@ class MeshHandler {
   virtual void on_request(Request request, common::Reply<Result<Bytes>> reply) = 0;
   /// See Transition. Comes before anything that depends on it.
   virtual void on_transition(const Transition& transition) = 0;
+  /// What a broker says of this one with each heartbeat, between its kAlive and its next kSuspect.
+  virtual void on_word(model::BrokerId node, const raft::Word& word) = 0;
   /// A connection to a shard of this broker broke and is there again: messages may have been lost,
   /// and groups need not wait until they notice.
   virtual void on_reconnect(model::BrokerId node) = 0;
@@ -152,6 +154,7 @@ class Mesh final : private LinkOwner {
   void attach(std::vector<Elsewhere<Mesh>> shards, Elsewhere<Hub> hub);
   void introduce(std::shared_ptr<const Introduction> self);
   void take_transition(const Transition& transition, std::shared_ptr<const Introduction> who);
+  void take_word(model::BrokerId node, const raft::Word& word);
   void take_farewell(model::BrokerId node);
   void take_endpoints(model::BrokerId node, std::vector<env::Endpoint> endpoints);
   void take_connection(std::unique_ptr<env::Connection> connection,

@@ -168,6 +168,7 @@ class Side final : public MeshHandler {
     met_.set_value();
   }
   void on_reconnect(BrokerId) override {}
+  void on_word(model::BrokerId, const raft::Word&) override {}
   void on_leadership(const model::PartitionKey&, const Leadership&) override {}
 
   const std::int32_t node_;

@@ -34,10 +34,12 @@ constexpr std::uint8_t kHasConfig = 1 << 4;
 constexpr std::uint8_t kRealBallot = 1 << 5;
 constexpr std::uint8_t kGranted = 1 << 6;
 constexpr std::uint8_t kUncleanVoter = 1 << 7;
+constexpr std::uint8_t kHandedOver = 1 << 6;  // of a request
 constexpr std::uint8_t kCommitConfirmed = 1 << 5;
 constexpr std::uint8_t kProbe = 1 << 6;
 constexpr std::uint8_t kUncleanReplica = 1 << 5;
 constexpr std::uint8_t kMismatch = 1 << 6;
+constexpr std::uint8_t kPromise = 1 << 7;
 
 constexpr std::uint64_t kU32Max = std::numeric_limits<std::uint32_t>::max();
 
@@ -118,7 +120,8 @@ constexpr std::uint8_t flag(bool set, std::uint8_t bit) {
 /// The first byte of a message, as far as its body says.
 struct FirstByte {
   std::uint8_t operator()(const VoteRequest& request) const {
-    return of(Kind::kVoteRequest) | flag(request.ballot == Ballot::kReal, kRealBallot);
+    return of(Kind::kVoteRequest) | flag(request.ballot == Ballot::kReal, kRealBallot) |
+           flag(request.handed_over, kHandedOver);
   }
   std::uint8_t operator()(const VoteReply& reply) const {
     return of(Kind::kVoteReply) | flag(reply.ballot == Ballot::kReal, kRealBallot) |
@@ -131,7 +134,8 @@ struct FirstByte {
   std::uint8_t operator()(const Install&) const { return of(Kind::kInstall); }
   std::uint8_t operator()(const AppendReply& reply) const {
     return of(Kind::kAppendReply) | flag(reply.unclean, kUncleanReplica) |
-           flag(reply.mismatch.has_value(), kMismatch);
+           flag(reply.mismatch.has_value(), kMismatch) |
+           flag(reply.trust != raft::Trust::kNone, kPromise);
   }
   std::uint8_t operator()(const TimeoutNow&) const { return of(Kind::kTimeoutNow); }
 
@@ -168,6 +172,8 @@ struct BodyWriter {
     out.number(reply.commit.value());
     out.number(reply.start_heard.value());
     out.count(reply.incarnation);
+    // Only told to who has said that it knows what that is.
+    if (reply.trust != raft::Trust::kNone) out.count(static_cast<std::uint64_t>(reply.trust));
     if (!reply.mismatch.has_value()) return;
     put(out, reply.mismatch->prev);
     out.number(reply.mismatch->log_start.value());
@@ -182,6 +188,7 @@ struct BodyWriter {
 VoteRequest get_vote_request(FieldReader& in, std::uint8_t first) {
   VoteRequest request;
   request.ballot = (first & kRealBallot) != 0 ? Ballot::kReal : Ballot::kPre;
+  request.handed_over = (first & kHandedOver) != 0;
   request.candidate_term = in.term();
   request.last = get_position(in);
   return request;
@@ -227,6 +234,7 @@ AppendReply get_append_reply(FieldReader& in, std::uint8_t first) {
   reply.commit = in.offset();
   reply.start_heard = in.offset();
   reply.incarnation = get_u32(in);
+  if ((first & kPromise) != 0) reply.trust = raft::Trust{in.count()};
   if ((first & kMismatch) == 0) return reply;
   AppendReply::Mismatch mismatch;
   mismatch.prev = get_position(in);

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "broker/grpc/utf8.h"
+
 namespace millrace::grpc {
 namespace {
 
@@ -17,19 +19,24 @@ std::int64_t milliseconds(common::Duration span) {
   return span / std::chrono::milliseconds(1);
 }
 
-std::string address(const metadata::Broker& broker, std::string_view name) {
-  for (const metadata::Endpoint& endpoint : broker.endpoints) {
-    // Without a host each client is told the address that it came to.
-    if (endpoint.name == name)
-      return fmt::format("{}:{}", endpoint.host.empty() ? "0.0.0.0" : endpoint.host, endpoint.port);
-  }
-  return "";
+std::string address(const BrokerReport& broker, std::string_view name) {
+  const metadata::Endpoint* const endpoint = broker.endpoint(name);
+  if (endpoint == nullptr) return "";
+  // Without a host each client is told the address that it came to.
+  return fmt::format("{}:{}", endpoint->host.empty() ? "0.0.0.0" : endpoint->host, endpoint->port);
+}
+
+std::string text_of(const metadata::Endpoint& endpoint) {
+  return env::Endpoint{endpoint.host, static_cast<std::uint16_t>(endpoint.port)}.text();
 }
 
 void fill_registered(v1::Broker& out, const metadata::Broker& broker) {
-  out.set_kafka_endpoint(address(broker, "kafka"));
-  out.set_grpc_endpoint(address(broker, "grpc"));
-  out.set_internal_endpoint(address(broker, "internal"));
+  for (const metadata::Endpoint& endpoint : broker.endpoints) {
+    if (!metadata::is_outside(endpoint)) continue;
+    v1::OutsideEndpoint& outside = *out.add_outside_endpoints();
+    outside.set_listener(as_utf8(endpoint.name));
+    outside.set_address(as_utf8(text_of(endpoint)));
+  }
   out.set_rack(broker.rack);
   out.set_directory_id(broker.directory.text());
   if (!broker.incarnation.is_zero()) out.set_incarnation(broker.incarnation.text());
@@ -146,6 +153,9 @@ v1::PartitionTrouble trouble_of(const PartitionReport& partition) {
 void fill(v1::Broker& out, const BrokerReport& broker) {
   out.set_id(broker.id.value());
   if (broker.registered) fill_registered(out, *broker.registered);
+  out.set_kafka_endpoint(address(broker, metadata::kKafkaEndpoint));
+  out.set_grpc_endpoint(address(broker, metadata::kGrpcEndpoint));
+  out.set_internal_endpoint(address(broker, metadata::kInternalEndpoint));
   out.set_state(broker.registered ? state_of(broker.state) : v1::BROKER_STATE_UNREGISTERED);
   out.set_alive(broker.life.alive);
   out.set_silent_ms(broker.life.silence ? milliseconds(*broker.life.silence) : -1);

@@ -107,9 +107,15 @@ TEST(ClusterViewTest, ABrokerWithItsAddressesStateAndPermit) {
   one.state = metadata::BrokerState::kDraining;
   one.permit = metadata::Permit{.incarnation = common::Uuid{{5}}, .expires_at_ms = 99};
   one.votes_on_metadata = true;
+  one.registered->endpoints.push_back({"office", "o.example", 31000});
+  one.registered->endpoints.push_back({"club", "2001:db8::1", 9096});
   v1::Broker out;
   fill(out, one);
   EXPECT_EQ(out.kafka_endpoint(), "h:9092");
+  ASSERT_EQ(out.outside_endpoints_size(), 2);
+  EXPECT_EQ(out.outside_endpoints(0).listener(), "office");
+  EXPECT_EQ(out.outside_endpoints(0).address(), "o.example:31000");
+  EXPECT_EQ(out.outside_endpoints(1).address(), "[2001:db8::1]:9096");
   EXPECT_EQ(out.grpc_endpoint(), "0.0.0.0:9094");
   EXPECT_EQ(out.state(), v1::BROKER_STATE_DRAINING);
   EXPECT_EQ(out.permit().expires_at_ms(), 99);

@@ -8,13 +8,19 @@ const Context& AnyCall::context() const {
   return ticket_.session->context();
 }
 
-env::Endpoint AnyCall::advertised() const {
-  env::Endpoint endpoint = shard().identity().kafka_advertised;
-  if (!endpoint.host.empty()) return endpoint;
+const std::string& AnyCall::listener() const {
+  return ticket_.session->listener();
+}
+
+Arrival AnyCall::arrival() const {
+  Arrival arrival{.listener = listener(), .own = {}};
+  if (!arrival.by_main_listener()) return arrival;
+  arrival.own = shard().identity().kafka_advertised;
+  if (!arrival.own.host.empty()) return arrival;
   const auto local = env::Endpoint::parse(ticket_.session->local_address());
   // The port stays: with a mapped one, kafka.advertised may name a port without a host.
-  if (local.ok()) endpoint.host = local->host;
-  return endpoint;
+  if (local.ok()) arrival.own.host = local->host;
+  return arrival;
 }
 
 coordinator::ClientInfo AnyCall::client() const {

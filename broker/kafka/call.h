@@ -12,6 +12,7 @@
 #include "broker/coordinator/ids.h"
 #include "broker/kafka/limits.h"
 #include "broker/kafka/memory.h"
+#include "broker/metadata/endpoints.h"
 #include "broker/service/fetch.h"
 #include "broker/service/shard.h"
 #include "broker/wire/header.h"
@@ -29,6 +30,20 @@ struct Sender {
   /// Where it comes from; an IPv6 address has no brackets.
   std::string host;
   std::string port;
+};
+
+/// The listener of kafka.listen.
+inline constexpr std::string_view kMainListener = metadata::kKafkaEndpoint;
+
+/// The listener that a client came to, which decides the addresses that it is told of brokers.
+struct Arrival {
+  /// As brokers register their addresses on it (broker/metadata/endpoints.h).
+  std::string listener;
+  /// Where this client should connect to reach this broker: what is advertised, or else the host
+  /// that it came to. Of the main listener only; on others it is what was registered, as of any
+  /// other broker.
+  env::Endpoint own;
+  bool by_main_listener() const { return listener == kMainListener; }
 };
 
 /// What handlers work with. Belongs to the server; to be used only before the handler returns, not
@@ -64,9 +79,8 @@ class AnyCall {
   std::int16_t version() const { return ticket_.version; }
   const Context& context() const;
   service::Shard& shard() const { return context().shard; }
-  /// Where this client should connect to reach this broker: what is advertised, or else the host
-  /// that it came to.
-  env::Endpoint advertised() const;
+  Arrival arrival() const;
+  const std::string& listener() const;
   /// Who asks, as members of groups are described.
   coordinator::ClientInfo client() const;
   /// Whom the connection says it is, for logs (ApiVersions 3 and later).

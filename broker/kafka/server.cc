@@ -89,12 +89,13 @@ Server::~Server() {
   for (Session* session : alive_) session->detach();
 }
 
-common::Result<env::Endpoint> Server::listen(const env::Endpoint& endpoint) {
-  TRY_ASSIGN(auto listener,
-             transport_.listen(endpoint, [this](std::unique_ptr<env::Connection> connection) {
-               accept(std::move(connection));
-             }));
-  listeners_.push_back(std::move(listener));
+common::Result<env::Endpoint> Server::listen(const env::Endpoint& endpoint,
+                                             const std::string& listener) {
+  const auto take = [this, listener](std::unique_ptr<env::Connection> connection) {
+    accept(std::move(connection), listener);
+  };
+  TRY_ASSIGN(auto listening, transport_.listen(endpoint, take));
+  listeners_.push_back(std::move(listening));
   return listeners_.back()->endpoint();
 }
 
@@ -125,10 +126,10 @@ bool Server::admit(const env::Connection& connection) {
   return false;
 }
 
-void Server::accept(std::unique_ptr<env::Connection> connection) {
+void Server::accept(std::unique_ptr<env::Connection> connection, const std::string& listener) {
   if (!admit(*connection)) return;
   ++metrics_.connections_opened;
-  enlist(std::make_shared<Session>(*this, std::move(connection)));
+  enlist(std::make_shared<Session>(*this, std::move(connection), listener));
 }
 
 void Server::enlist(std::shared_ptr<Session> session) {
@@ -220,7 +221,8 @@ void Server::move_away(Session& session, std::size_t shard) {
 void Server::take_over(Session::Luggage luggage) {
   auto connection = transport_.adopt(std::move(luggage.connection));
   if (draining_) return connections_->close(connection->peer());
-  auto session = std::make_shared<Session>(*this, std::move(connection));
+  auto session =
+      std::make_shared<Session>(*this, std::move(connection), std::move(luggage.listener));
   session->unpack(std::move(luggage));
   enlist(std::move(session));
 }

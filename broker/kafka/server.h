@@ -47,16 +47,19 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  /// Takes connections from now on; answers the real address. May be called for several addresses.
-  /// Nothing is read from them before serve(): a broker that restarts has its port early and its
-  /// answers when it knows everything again.
-  common::Result<env::Endpoint> listen(const env::Endpoint& endpoint);
+  /// Takes connections from now on; answers the real address. Once for each listener, whose name
+  /// says which addresses of brokers its clients are told (Arrival). Nothing is read from them
+  /// before serve(): a broker that restarts has its port early and its answers when it knows
+  /// everything again.
+  common::Result<env::Endpoint> listen(const env::Endpoint& endpoint,
+                                       const std::string& listener = std::string(kMainListener));
   /// The servers of all shards, by their index: connections may move to them. Before serve().
   void set_peers(const std::vector<Server*>& servers);
   /// Begins to read requests.
   void serve();
   /// Takes a connection as if it had been accepted.
-  void accept(std::unique_ptr<env::Connection> connection);
+  void accept(std::unique_ptr<env::Connection> connection,
+              const std::string& listener = std::string(kMainListener));
   /// Stops accepting and reading, ends waiting fetches, closes each connection when what it asked
   /// is answered. Calls `drained` once, when no connection is left.
   void drain(common::Function<void()> drained);

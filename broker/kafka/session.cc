@@ -30,9 +30,10 @@ constexpr std::size_t kSlotsKept = 1;
 
 }  // namespace
 
-Session::Session(Server& server, std::unique_ptr<env::Connection> connection)
+Session::Session(Server& server, std::unique_ptr<env::Connection> connection, std::string listener)
     : server_(&server),
       connection_(std::move(connection)),
+      listener_(std::move(listener)),
       input_(server.limits().request_bytes_max),
       last_moved_(server.now()) {
   server.born(*this);
@@ -57,9 +58,11 @@ void Session::set_client_software(std::string_view name, std::string_view versio
 }
 
 std::string Session::describe() const {
-  return fmt::format(
+  std::string text = fmt::format(
       "peer={} software={}", connection_ != nullptr ? connection_->peer() : "gone",
       software_name_.empty() ? "unknown" : fmt::format("{}/{}", software_name_, software_version_));
+  if (listener_ != kMainListener) text += fmt::format(" listener={}", listener_);
+  return text;
 }
 
 // ---- Input
@@ -348,8 +351,8 @@ Session::Luggage Session::pack() {
   closed_ = true;
   count_held();
   connection_->leave();
-  return {std::move(connection_), std::move(software_name_), std::move(software_version_),
-          static_cast<std::uint8_t>(moves_ + 1)};
+  return {std::move(connection_), std::move(listener_), std::move(software_name_),
+          std::move(software_version_), static_cast<std::uint8_t>(moves_ + 1)};
 }
 
 void Session::unpack(Luggage luggage) {

@@ -37,7 +37,8 @@ enum class CloseReason : std::uint8_t {
 /// answered yet.
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  Session(Server& server, std::unique_ptr<env::Connection> connection);
+  /// `listener`: the name of the one that it came by.
+  Session(Server& server, std::unique_ptr<env::Connection> connection, std::string listener);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -63,6 +64,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   /// The address that the client came from, likewise.
   std::string peer_address() const { return connection_ == nullptr ? "" : connection_->peer(); }
+  const std::string& listener() const { return listener_; }
   /// What the request that was begun last calls its client; empty if it does not.
   const std::string& client_id() const { return client_id_; }
   /// Empty: the client did not tell.
@@ -86,6 +88,7 @@ class Session : public std::enable_shared_from_this<Session> {
   /// What goes with a connection to another shard.
   struct Luggage {
     std::unique_ptr<env::Connection> connection;
+    std::string listener;
     std::string software_name;
     std::string software_version;
     std::uint8_t moves = 0;
@@ -142,6 +145,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   Server* server_;  // nullptr once it is gone
   std::unique_ptr<env::Connection> connection_;
+  std::string listener_;
   FrameInput input_;
   common::Bytes next_frame_;  // whole, but not its turn yet
   std::vector<Slot> slots_;   // from head_ on in order of arrival

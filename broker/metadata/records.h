@@ -25,7 +25,7 @@ using Replicas = std::vector<model::BrokerId>;
 
 /// An address that others reach a broker at.
 struct Endpoint {
-  std::string name;  // "kafka", "internal", "grpc", "http"
+  std::string name;  // endpoints.h
   std::string host;
   std::int32_t port = 0;
   bool operator==(const Endpoint&) const = default;

@@ -133,6 +133,14 @@ inline constexpr std::array kServerKeys = {
               .type = ConfigType::kString,
               .default_value = "0.0.0.0:9092",
               .meaning = "HOST:PORT of the Kafka door; port 0: a free one."},
+    ConfigKey{.name = "kafka.outside.addresses",
+              .type = ConfigType::kString,
+              .meaning = "File of what clients of kafka.outside.listen are told, in lines LISTENER "
+                         "BROKER HOST:PORT; read again when it changes."},
+    ConfigKey{.name = "kafka.outside.listen",
+              .type = ConfigType::kList,
+              .meaning = "Further Kafka doors, NAME://HOST:PORT with commas between them, whose "
+                         "clients are told the addresses of kafka.outside.addresses."},
     ConfigKey{.name = "listeners",
               .type = ConfigType::kList,
               .meaning = "As kafka.listen, in Kafka's form NAME://HOST:PORT; kafka.listen wins."},

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "broker/model/cluster_settings.h"
+#include "broker/model/outside_listeners.h"
 #include "common/check.h"
 
 namespace millrace::model {
@@ -42,8 +43,10 @@ std::optional<ListenAddress> first_listener(std::string_view list) {
   return address;
 }
 
+constexpr std::string_view kOutsideListen = "kafka.outside.listen";
+
 bool is_address(std::string_view name) {
-  return name.ends_with(".listen") || name.ends_with(".advertised");
+  return name != kOutsideListen && (name.ends_with(".listen") || name.ends_with(".advertised"));
 }
 bool is_listener_list(std::string_view name) {
   return name == "listeners" || name == "advertised.listeners";
@@ -186,6 +189,7 @@ Result<void> check_broker_config(std::string_view name, std::string_view value) 
   if (is_listener_list(name) && !parse_list(value).empty() && !first_listener(value))
     return bad_address();
   if (name == "metadata.voters") TRY(parse_voters(value));
+  if (name == kOutsideListen) TRY(parse_outside_listeners(value));
   return common::ok();
 }
 

@@ -16,6 +16,8 @@ Group::Group(const ReplicaId& self, GroupSettings group_settings, const Settings
   hard_ = std::move(start.hard);
   log_ = std::move(start.log);
   durable_ = log_.last();
+  // Who has seen no term has followed nobody.
+  may_have_promised_ = start.may_have_promised && hard_.term > Term{0};
   commit_ = std::clamp(start.commit, log_.start(), log_.end());
   reported_commit_ = commit_;
   if (log_.last().term > hard_.term) {
@@ -41,6 +43,7 @@ bool Group::is_sound(const Start& start) {
 
 void Group::begin(Instant now, Ready& ready) {
   const Turn turn(*this, now, ready);
+  if (may_have_promised_) mute_until_ = now + settings_->election_timeout;
   if (!is_own_voter()) return;
   if (hard_.config.voters.size() == 1) {
     election_at_ = now;
@@ -99,6 +102,7 @@ void Group::step(const Message& message, Instant now, Ready& ready) {
   const Turn turn(*this, now, ready);
   if (!same_replica(message.to, self_) || message.from == self_) return odd(Oddity::kWrongReplica);
   if (!raft::is_sound(message)) return odd(Oddity::kUnsound);
+  hear_end_of_leadership(message);
   const bool is_pre = std::holds_alternative<VoteRequest>(message.body) &&
                       std::get<VoteRequest>(message.body).ballot == Ballot::kPre;
   if (message.term < hard_.term && !std::holds_alternative<VoteReply>(message.body) && !is_pre &&
@@ -190,11 +194,14 @@ void Group::suspect(model::BrokerId node, Instant now, Ready& ready) {
   const Turn turn(*this, now, ready);
   if (node == self_.node || suspected(node)) return;
   set_suspected(node, true);
+  if (promised_to_ == node) promised_to_ = kNobody;
   if (role_ == Role::kLeader) {
     for (Progress& peer : peers_) {
-      if (peer.id.node == node) peer.retry_at = kNever;
+      if (peer.id.node != node) continue;
+      peer.retry_at = kNever;
+      peer.trust = Trust::kNone;
     }
-    if (transfer_.to.node == node) transfer_ = {};
+    if (transfer_.to.node == node) give_up_transfer();
     check_quorum();
   } else if (leader_.node == node && is_own_voter() && role_ == Role::kFollower) {
     arm_election(Duration{0}, settings_->election_spread);
@@ -221,9 +228,11 @@ void Group::alive(model::BrokerId node, Instant now, Ready& ready) {
 void Group::restarted(model::BrokerId node, Instant now, Ready& ready) {
   const Turn turn(*this, now, ready);
   set_suspected(node, false);
+  if (promised_to_ == node) promised_to_ = kNobody;
   if (role_ == Role::kLeader) {
     for (Progress& peer : peers_) {
       if (peer.id.node != node) continue;
+      peer.trust = Trust::kNone;
       peer.backoff = settings_->retry;
       retry(peer);
     }

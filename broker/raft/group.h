@@ -35,6 +35,9 @@ struct Start {
   /// end and flush had been relaxed since its log was last durable as a whole, or damage at its end
   /// was cut off. Not for a blank directory: that is another replica.
   bool lost_suffix = false;
+  /// A process that ended less than an election timeout ago may have promised something to a leader
+  /// (Group, "lease"). False only where that cannot be.
+  bool may_have_promised = true;
 };
 
 /// Why a request to a leader was refused; kNone: it was not.
@@ -77,7 +80,7 @@ enum class Oddity : std::uint8_t {
 ///   candidate -> leader: a majority votes for it
 ///   pre-candidate -> follower: its leader is heard again; no majority in time
 ///   candidate -> follower: a leader of its term is heard; no majority in time
-///   leader -> follower: too few voters are heard
+///   leader -> follower: too few voters are heard; its heir was told to stand and did not win
 ///   any -> follower: a higher term, or for candidates a newer voter set, is heard of
 ///
 /// Contract with the caller:
@@ -95,6 +98,12 @@ enum class Oddity : std::uint8_t {
 ///   and sends nothing.
 /// - Messages may get lost at any time; the group asks again. Where a connection broke, alive()
 ///   makes that quicker.
+///
+/// Lease: a leader that has the promises of a majority not to vote for others, and knows by the
+/// word of their brokers that they hold at this moment, is the only one (leased()). A promise is
+/// made to the leader that is followed, goes with an AppendReply, and ends when the leader's broker
+/// is suspected or was restarted, or the leader itself leads no more or hands over. A replica that
+/// was restarted votes for nobody for an election timeout: it does not know what it had promised.
 ///
 /// Unclean: a replica that started with Start::lost_suffix does not count as a voter until a leader
 /// that has committed in its own term has given it everything committed, and knows that it must not
@@ -153,7 +162,8 @@ class Group {
 
   /// Changes the voter set, one voter at a time (arXiv 2102.11960). kNone: it is on its way.
   Refusal reconfigure(Change change, const ReplicaId& replica, Instant now, Ready& ready);
-  /// Hands leadership over as soon as `to` has everything; gives up after an election timeout.
+  /// Hands leadership over as soon as `to` has everything; gives up after an election timeout, and
+  /// stands again itself where `to` had been told to.
   Refusal transfer(const ReplicaId& to, Instant now, Ready& ready);
   /// Stands for election without waiting; with PreVote, so it cannot disturb.
   void campaign(Instant now, Ready& ready);
@@ -179,6 +189,10 @@ class Group {
   /// As last told in Ready::role: a leader whose commit offset is at least all that was ever shown
   /// to anybody.
   bool confirmed() const { return role_ == Role::kLeader && reported_role_.confirmed; }
+  /// Nobody else can lead at this moment, nor have led since this one does: what it knows to be
+  /// committed is all there is. `now` is the time at which this is asked, to be read after the
+  /// question that is to be answered has come. Needs settings.contacts, but for the sole voter.
+  bool leased(Instant now) const;
   bool unclean() const { return hard_.unclean; }
   /// Nothing is under way: no deadline, nothing to send, nothing unacknowledged.
   bool quiet() const { return next_deadline() == kNever && !holding(); }
@@ -233,7 +247,10 @@ class Group {
   // group_election.cc
   void arm_election(Duration low, Duration width);
   void become_follower(Term term, const ReplicaId& leader);
-  void stand(Ballot ballot);
+  enum class Claim : std::uint8_t { kOwn, kHeir };
+  void stand(Ballot ballot, Claim claim = Claim::kOwn);
+  bool is_bound(const ReplicaId& candidate) const;
+  void hear_end_of_leadership(const Message& message);
   void count_own_vote();
   void count_votes();
   void become_leader(bool lossy);
@@ -256,6 +273,7 @@ class Group {
   Position verified_end() const;
   void note_leaders_commit(const Append& append, Position target);
   void readmit_if_caught_up(const Append& append);
+  Trust promise_to(const ReplicaId& leader);
   void reply(const ReplicaId& to, std::optional<AppendReply::Mismatch> mismatch);
 
   // group_leader.cc
@@ -274,12 +292,15 @@ class Group {
   void ask_fetch(Progress& peer, bool install);
   void wait_for(Progress& peer);
   void retry(Progress& peer);
+  bool vouches(const Progress& peer, Instant now) const;
+  bool owes_promise(const Progress& peer) const;
   std::optional<Offset> quorum_offset(std::size_t count) const;
   Offset majority_start() const;
   void advance_commit();
   void leader_tick();
   void check_quorum();
   void hand_over_if_ready();
+  void give_up_transfer();
   bool is_in_sync(const ReplicaId& voter, Instant now) const;
 
   // group_reconfigure.cc
@@ -317,11 +338,19 @@ class Group {
   Role role_ = Role::kFollower;
   bool confirmed_ = false;
   bool hard_dirty_ = false;
+  bool may_have_promised_ = false;
   Votes votes_;
   RoleChange reported_role_{};
   Instant election_at_ = kNever;
   Instant commit_push_at_ = kNever;
   Transfer transfer_;
+  /// The broker of a leader that may count on this replica not to vote for others, and in which
+  /// term.
+  static constexpr model::BrokerId kNobody{-1};
+  model::BrokerId promised_to_ = kNobody;
+  Term promised_in_;
+  /// What was promised before this process began holds at most until then.
+  Instant mute_until_{};
   std::vector<model::BrokerId> suspects_;
   /// Of a leader.
   std::vector<Progress> peers_;

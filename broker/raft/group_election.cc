@@ -1,4 +1,5 @@
 // Who leads: Raft 5.2 and 5.4.1, with PreVote (thesis 9.6) and the voter sets of arXiv 2102.11960.
+#include <algorithm>
 #include <bit>
 
 #include "broker/raft/group.h"
@@ -75,7 +76,27 @@ void Group::campaign(Instant now, Ready& ready) {
   stand(Ballot::kPre);
 }
 
-void Group::stand(Ballot ballot) {
+/// Whether a leader may still count on this replica that it votes for nobody else.
+bool Group::is_bound(const ReplicaId& candidate) const {
+  if (promised_to_ != kNobody && promised_to_ != candidate.node && !suspected(promised_to_))
+    return !mutated(Mutation::kVoteDespitePromise);
+  if (now_ >= mute_until_ || mutated(Mutation::kVoteAfterRestart)) return false;
+  // Whom it promised something before it was restarted is not known: any that is still heard.
+  return std::ranges::any_of(hard_.config.voters, [&](const ReplicaId& voter) {
+    return voter != self_ && voter.node != candidate.node && !suspected(voter.node);
+  });
+}
+
+/// Who was promised something may show that it leads no more.
+void Group::hear_end_of_leadership(const Message& message) {
+  if (message.from.node != promised_to_) return;
+  const auto* request = std::get_if<VoteRequest>(&message.body);
+  // What it asked before it led may come late.
+  const bool stands_again = request != nullptr && request->candidate_term > promised_in_;
+  if (message.term > promised_in_ || stands_again) promised_to_ = kNobody;
+}
+
+void Group::stand(Ballot ballot, Claim claim) {
   CHECK(is_own_voter());
   CHECK(role_ != Role::kLeader);
   if (hard_.term >= kLastTerm) return;
@@ -83,6 +104,7 @@ void Group::stand(Ballot ballot) {
   if (ballot == Ballot::kReal) {
     become_follower(hard_.term + 1, ReplicaId{});
     hard_.vote = self_;
+    promised_to_ = kNobody;
   }
   role_ = ballot == Ballot::kReal ? Role::kCandidate : Role::kPreCandidate;
   arm_election(settings_->election_timeout / 2, settings_->election_timeout / 2);
@@ -91,7 +113,10 @@ void Group::stand(Ballot ballot) {
     if (voter == self_) continue;
     Message message = message_to(voter);
     message.config = hard_.config;
-    message.body = VoteRequest{ballot, wanted, log_.last()};
+    message.body = VoteRequest{.ballot = ballot,
+                               .candidate_term = wanted,
+                               .last = log_.last(),
+                               .handed_over = claim == Claim::kHeir};
     send(std::move(message));
   }
   // The own vote of a real ballot counts once it is durable (persisted()).
@@ -116,8 +141,10 @@ void Group::count_votes() {
   const bool all = votes_in(votes_.granted) == voters;
   const bool self_clean = !hard_.unclean || mutated(Mutation::kUncleanVotes);
   if (all || (clean >= majority && self_clean)) {
-    if (role_ == Role::kPreCandidate) return stand(Ballot::kReal);
-    return become_leader(clean < majority);
+    if (role_ == Role::kCandidate) return become_leader(clean < majority);
+    // Where it has promised its own vote to somebody, a later ballot will do.
+    if (!is_bound(self_)) stand(Ballot::kReal);
+    return;
   }
   if (votes_in(votes_.rejected) <= voters - majority) return;
   // It cannot win any more. Its old leader is still remembered after a pre-ballot: that may be
@@ -152,6 +179,7 @@ void Group::become_leader(bool lossy) {
 bool Group::would_vote(const Message& message, const VoteRequest& request) const {
   const bool is_pre = request.ballot == Ballot::kPre;
   if (request.candidate_term < hard_.term || role_ == Role::kLeader) return false;
+  if (is_bound(message.from) && !request.handed_over) return false;
   if (is_pre) {
     if (request.candidate_term == hard_.term) return false;
     const bool has_leader = !leader_.is_none() && !suspected(leader_.node);
@@ -185,6 +213,7 @@ void Group::on_vote_request(const Message& message, const VoteRequest& request) 
   }
   if (granted && request.ballot == Ballot::kReal) {
     CHECK(request.candidate_term == hard_.term);
+    promised_to_ = kNobody;
     if (hard_.vote != message.from) {
       hard_.vote = message.from;
       hard_changed();
@@ -222,7 +251,7 @@ void Group::on_vote_reply(const Message& message, const VoteReply& reply) {
 
 void Group::on_timeout_now(const Message& message) {
   if (message.from != leader_ || !is_own_voter() || hard_.unclean) return;
-  stand(Ballot::kReal);
+  stand(Ballot::kReal, Claim::kHeir);
 }
 
 }  // namespace millrace::raft

@@ -189,6 +189,19 @@ void Group::on_install(const Message& message, const Install& install) {
   if (group_settings_.flush == FlushMode::kRelaxed) reply(message.from, std::nullopt);
 }
 
+/// What the leader of this term is told that it may count on.
+Trust Group::promise_to(const ReplicaId& leader) {
+  if (leader != leader_ || suspected(leader.node) || settings_->contacts == nullptr)
+    return Trust::kNone;
+  const Trust trust = settings_->contacts->promise(leader.node);
+  if (trust == Trust::kNone) return trust;
+  promised_to_ = leader.node;
+  promised_in_ = hard_.term;
+  // Whoever was promised something before this leads no more, or is this one.
+  mute_until_ = Instant{};
+  return trust;
+}
+
 void Group::reply(const ReplicaId& to, std::optional<AppendReply::Mismatch> mismatch) {
   Message message = message_to(to);
   const Position received = std::min(verified_, log_.last());
@@ -198,6 +211,7 @@ void Group::reply(const ReplicaId& to, std::optional<AppendReply::Mismatch> mism
                              .start_heard = std::max(leader_log_start_, log_.start()),
                              .incarnation = hard_.incarnation,
                              .unclean = hard_.unclean,
+                             .trust = promise_to(to),
                              .mismatch = std::move(mismatch)};
   send(std::move(message));
 }

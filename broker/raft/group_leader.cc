@@ -47,7 +47,38 @@ void Group::refresh_peers() {
 bool Group::needs(const Progress& peer) const {
   return peer.state != Progress::State::kReplicate || peer.inflight_count > 0 ||
          peer.acked < log_.last() || peer.commit_known < commit_ ||
-         peer.start_known < log_.start() || peer.config_known < hard_.config.id || peer.unclean;
+         peer.start_known < log_.start() || peer.config_known < hard_.config.id || peer.unclean ||
+         owes_promise(peer);
+}
+
+/// Its broker says that it takes this one for alive, and the replica did not promise anything
+/// since.
+bool Group::owes_promise(const Progress& peer) const {
+  const Word* const word =
+      settings_->contacts == nullptr ? nullptr : settings_->contacts->word(peer.id.node);
+  return word != nullptr && word->trust != Trust::kNone && word->trust != peer.trust &&
+         hard_.config.is_voter(peer.id);
+}
+
+/// It votes for nobody else at this time.
+bool Group::vouches(const Progress& peer, Instant now) const {
+  const Word* const word =
+      settings_->contacts == nullptr ? nullptr : settings_->contacts->word(peer.id.node);
+  if (word == nullptr) return false;
+  // As it was before there were words.
+  if (word->wordless) return peer.in_term && !peer.silent && !suspected(peer.id.node);
+  const bool promised = word->trust == peer.trust || mutated(Mutation::kTrustAnyWord);
+  return promised && word->trust != Trust::kNone && now < word->heard + reliable(word->patience);
+}
+
+bool Group::leased(Instant now) const {
+  if (role_ != Role::kLeader) return false;
+  if (mutated(Mutation::kServeWithoutLease)) return true;
+  if (transfer_.told && !mutated(Mutation::kLeaseInTransfer)) return false;
+  const std::size_t self = is_own_voter() ? 1 : 0;
+  const std::size_t majority = hard_.config.majority();
+  if (self >= majority) return true;
+  return self + count_voters([&](const Progress& peer) { return vouches(peer, now); }) >= majority;
 }
 
 void Group::wait_for(Progress& peer) {
@@ -205,6 +236,7 @@ void Group::on_append_reply(const Message& message, const AppendReply& reply) {
   peer->in_term = true;
   peer->silent = false;
   peer->unclean = reply.unclean;
+  peer->trust = std::max(peer->trust, reply.trust);
   peer->config_known = std::max(peer->config_known, std::min(message.config_id, hard_.config.id));
   peer->commit_known = std::max(peer->commit_known, std::min(reply.commit, commit_));
   peer->start_known = std::max(peer->start_known, std::min(reply.start_heard, log_.start()));
@@ -358,10 +390,7 @@ void Group::leader_tick() {
       if (due && log_.contains(peer.next)) send_empty(peer, false);
     }
   }
-  if (now_ >= transfer_.deadline) {
-    transfer_ = {};
-    push_all();
-  }
+  if (now_ >= transfer_.deadline) give_up_transfer();
   for (Progress& peer : peers_) {
     if (now_ >= peer.retry_at) retry(peer);
   }
@@ -406,6 +435,14 @@ Refusal Group::transfer(const ReplicaId& to, Instant now, Ready& ready) {
   transfer_ = {.to = to, .deadline = now + settings_->election_timeout, .told = false};
   hand_over_if_ready();
   return Refusal::kNone;
+}
+
+/// The heir may stand yet, however late, and every voter would let it, whatever it has promised: so
+/// a leader that has told it to knows no more whether it leads. It stands itself, in a new term.
+void Group::give_up_transfer() {
+  const bool told = transfer_.told;
+  transfer_ = {};
+  return told ? lost_leader() : push_all();
 }
 
 void Group::hand_over_if_ready() {

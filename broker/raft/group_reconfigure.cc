@@ -145,6 +145,7 @@ Refusal Group::recover_alone(Instant now, Ready& ready) {
   // back to this log.
   hard_.unclean = true;
   ++hard_.incarnation;
+  promised_to_ = kNobody;
   hard_changed();
   notice(Notice::kConfigChanged);
   election_at_ = now_;

@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include "broker/raft/contacts.h"
 #include "broker/raft/position.h"
 #include "broker/raft/voters.h"
 
@@ -24,6 +25,8 @@ struct VoteRequest {
   /// The term it wants to lead: in a kPre the one after its own.
   Term candidate_term;
   Position last;
+  /// Of a kReal: the leader itself said so (TimeoutNow), and relies on nobody's promise any more.
+  bool handed_over = false;
 };
 
 struct VoteReply {
@@ -76,6 +79,9 @@ struct AppendReply {
   Offset start_heard;
   std::uint32_t incarnation = 0;
   bool unclean = false;
+  /// "For as long as my broker takes yours for alive, from this number on and without a break, I
+  /// vote for nobody else." kNone: nothing is promised.
+  Trust trust = Trust::kNone;
   /// Set when the log does not contain Append::prev, with what the leader needs to find the fork.
   struct Mismatch {
     Position prev;

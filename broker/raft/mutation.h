@@ -33,6 +33,11 @@ enum class Mutation : std::uint8_t {
   kIgnoreIncarnation,    // acknowledgements from before the loss still count
   kReadmitEarly,         // who lost something counts again before it has caught up
   kInsyncIgnored,        // min.insync.replicas does not matter
+  kServeWithoutLease,    // a leader calls itself the only one for as long as it leads
+  kVoteDespitePromise,   // a voter forgets that a leader counts on it
+  kVoteAfterRestart,     // ... and what it may have promised before it was restarted
+  kTrustAnyWord,         // a broker's word counts for replicas that promised nothing since
+  kLeaseInTransfer,      // a leader has a lease while its heir stands
   kCount,
 };
 

@@ -21,6 +21,7 @@ class Liar {
     for (int i = 1; i <= 3; ++i) hard.config.voters.push_back(replica_id(i));
     GroupSettings group_settings;
     if (random_.chance(1, 3)) group_settings.flush = FlushMode::kRelaxed;
+    settings_.contacts = &contacts_;
     shell_ = std::make_unique<Shell>(replica_id(1), group_settings, settings_, random_);
     shell_->format(hard, {});
     shell_->boot(now_, random_.chance(1, 4));
@@ -29,6 +30,7 @@ class Liar {
   void act() {
     now_ += std::chrono::milliseconds(random_.between(0, 300));
     Group& group = shell_->group();
+    if (random_.chance(1, 8)) hear();
     switch (random_.below(12)) {
       case 0:
         shell_->tick(now_);
@@ -66,11 +68,22 @@ class Liar {
   }
 
   std::uint64_t taken() const { return taken_; }
+  std::uint64_t leased() const { return leased_; }
   const Group& group() const { return shell_->group(); }
 
  private:
   std::int32_t number(int low, int high) {
     return static_cast<std::int32_t>(random_.between(low, high));
+  }
+  Trust trust() { return Trust{random_.below(4)}; }
+  void hear() {
+    const model::BrokerId node{number(1, 4)};
+    contacts_.trust(node, trust());
+    contacts_.hear(node, {.trust = trust(),
+                          .heard = now_ - std::chrono::milliseconds(random_.between(0, 2000)),
+                          .patience = std::chrono::seconds(1),
+                          .wordless = random_.chance(1, 8)});
+    leased_ += shell_->group().leased(now_) ? 1 : 0;
   }
   Term term() { return shell_->group().term() + number(-1, 1); }
   Offset offset() {
@@ -111,6 +124,7 @@ class Liar {
     if (random_.chance(1, 2)) reply.received = reply.acked;
     reply.incarnation = static_cast<std::uint32_t>(number(0, 2));
     reply.unclean = random_.chance(1, 4);
+    reply.trust = trust();
     if (random_.chance(1, 2)) {
       AppendReply::Mismatch mismatch{
           .prev = position(), .log_start = offset(), .log_end = offset()};
@@ -133,7 +147,7 @@ class Liar {
     switch (random_.below(6)) {
       case 0:
         message.body = VoteRequest{ballot, ballot == Ballot::kPre ? message.term + 1 : message.term,
-                                   position()};
+                                   position(), random_.chance(1, 4)};
         break;
       case 1:
         message.body = VoteReply{ballot, term() + number(0, 1), random_.chance(2, 3)};
@@ -172,24 +186,29 @@ class Liar {
   }
 
   common::Random random_;
+  Contacts contacts_;
   Settings settings_;
   Instant now_{};
   std::unique_ptr<Shell> shell_;
   std::uint64_t taken_ = 0;
+  std::uint64_t leased_ = 0;
 };
 
 TEST(Nonsense, HarmsNobody) {
   std::uint64_t taken = 0;
+  std::uint64_t leased = 0;
   std::array<std::uint64_t, static_cast<std::size_t>(Oddity::kCount)> odd{};
   for (std::uint64_t seed = 1; seed <= 3000; ++seed) {
     SCOPED_TRACE(seed);
     Liar liar(seed);
     for (int i = 0; i < 300; ++i) liar.act();
     taken += liar.taken();
+    leased += liar.leased();
     for (std::size_t i = 0; i < odd.size(); ++i)
       odd[i] += liar.group().oddities(static_cast<Oddity>(i));
   }
   EXPECT_GT(taken, 10'000U);
+  EXPECT_GT(leased, 100U);
   for (std::size_t i = 0; i < odd.size(); ++i) EXPECT_GT(odd[i], 0U) << "oddity " << i;
 }
 

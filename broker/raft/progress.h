@@ -38,6 +38,8 @@ struct Progress {
   /// It did not answer for an election timeout.
   bool silent = false;
   bool unclean = false;
+  /// What it promised last, in this term.
+  Trust trust = Trust::kNone;
   std::uint8_t inflight_count = 0;
   std::uint8_t inflight_first = 0;
   std::uint32_t fetch_id = 0;

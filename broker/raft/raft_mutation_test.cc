@@ -34,7 +34,7 @@ constexpr Bug kBugs[] = {
     {Mutation::kAckUnverified, "kAckUnverified", 2000},
     {Mutation::kForgetTermStart, "kForgetTermStart", 2000},
     {Mutation::kTruncateOnRepeat, "kTruncateOnRepeat", 2000},
-    {Mutation::kCommitUnverified, "kCommitUnverified", 2000},
+    {Mutation::kCommitUnverified, "kCommitUnverified", 8500},
     {Mutation::kHighWatermarkFalls, "kHighWatermarkFalls", 2000},
     {Mutation::kServeUnconfirmed, "kServeUnconfirmed", 2000},
     {Mutation::kAcceptOldLeader, "kAcceptOldLeader", 20000},
@@ -47,6 +47,11 @@ constexpr Bug kBugs[] = {
     {Mutation::kIgnoreIncarnation, "kIgnoreIncarnation", 2000},
     {Mutation::kReadmitEarly, "kReadmitEarly", 22000},
     {Mutation::kInsyncIgnored, "kInsyncIgnored", 2000},
+    {Mutation::kServeWithoutLease, "kServeWithoutLease", 2000},
+    {Mutation::kVoteDespitePromise, "kVoteDespitePromise", 2500},
+    {Mutation::kVoteAfterRestart, "kVoteAfterRestart", 6000},
+    {Mutation::kTrustAnyWord, "kTrustAnyWord", 6500},
+    {Mutation::kLeaseInTransfer, "kLeaseInTransfer", 12000},
 };
 static_assert(std::size(kBugs) + 1 == static_cast<std::size_t>(Mutation::kCount));
 

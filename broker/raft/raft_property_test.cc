@@ -1,7 +1,7 @@
 // Goal: whatever the network, the disks and the processes do, there is one leader per term, logs
-// match, what was committed stays and is on a majority of disks, voter sets change safely; and when
-// the faults end, the group works and becomes quiet.
-// Method: random runs of one group, each from a seed, with checks after every event
+// match, what was committed stays and is on a majority of disks, voter sets change safely, who
+// would answer readers knows all that is committed; and when the faults end, the group works and
+// becomes quiet. Method: random runs of one group, each from a seed, with checks after every event
 // (testing/oracle.h). A failing seed prints the command that replays it.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -44,17 +44,23 @@ TEST(Raft, HoldsUnderFaults) {
     total.elections += verdict.elections;
     total.lossy_elections += verdict.lossy_elections;
     total.configs += verdict.configs;
+    total.led += verdict.led;
+    total.leased += verdict.leased;
     if (testing::Test::HasFailure()) break;
   }
-  fmt::print("{} seeds: {} events, {} records committed, {} terms led, {} voter sets, {} unclean\n",
-             count, total.events, total.committed, total.elections, total.configs,
-             total.lossy_elections);
+  fmt::print(
+      "{} seeds: {} events, {} records committed, {} terms led, {} voter sets, {} unclean, lease "
+      "in "
+      "{} of {} looks\n",
+      count, total.events, total.committed, total.elections, total.configs, total.lossy_elections,
+      total.leased, total.led);
   if (count >= 500) {
     // The runs must be worth something.
     EXPECT_GT(total.committed, 0);
     EXPECT_GT(total.elections, count);
     EXPECT_GT(total.configs, count);
     EXPECT_GT(total.lossy_elections, 0U);
+    EXPECT_GT(total.leased, total.led / 2);
   }
 }
 

@@ -4,12 +4,11 @@
 #include <cstdint>
 
 #include "broker/model/topic_settings.h"
+#include "broker/raft/contacts.h"
 #include "common/clock.h"
 
 namespace millrace::raft {
 
-using common::Duration;
-using common::Instant;
 using model::FlushMode;
 
 /// The same for all groups of a shard; outlives them.
@@ -34,6 +33,8 @@ struct Settings {
   std::uint32_t inflight_bytes_max = 8 << 20;
   /// At most kInflightMax.
   std::uint32_t inflight_messages_max = 16;
+  /// nullptr: nothing is known of other brokers, and a leader that needs some has no lease.
+  const Contacts* contacts = nullptr;
 };
 
 /// How soon followers must hear of what is committed. Each time costs a message and an answer for

@@ -45,6 +45,19 @@ void fill(std::vector<Bytes>& pieces, OffsetRange hole, model::Term term) {
   }
 }
 
+/// The same batches, of this term.
+Bytes of_term(const Bytes& batches, model::Term term) {
+  Bytes copy = Bytes::copy_of(batches.view());
+  for (std::size_t at = 0; at < copy.size();) {
+    const common::MutableByteView rest = copy.mutable_view().subspan(at);
+    const auto batch = BatchView::parse(rest);
+    CHECK(batch.ok(), "data that was checked: {}", batch.error().detail);
+    model::set_position(rest, batch->base_offset(), term);
+    at += batch->size();
+  }
+  return copy;
+}
+
 std::optional<std::string> fault_of_hole(const raft::Append& append, OffsetRange hole) {
   if (hole.from == hole.to) return std::nullopt;
   if (hole.to <= append.commit && hole.to - hole.from <= kHoleMax) return std::nullopt;
@@ -119,6 +132,7 @@ std::vector<Bytes> pieces_of(const std::vector<Bytes>& data, OffsetRange range, 
   const Bytes* current = nullptr;
   std::size_t begin = 0;
   std::size_t end = 0;
+  bool of_old = false;
   const auto add = [&] {
     if (end > begin) pieces.push_back(current->slice(begin, end - begin));
     begin = end;
@@ -133,8 +147,12 @@ std::vector<Bytes> pieces_of(const std::vector<Bytes>& data, OffsetRange range, 
     }
     end = at + batch.size();
     next = batch.next_offset();
+    of_old = of_old || batch.leader_epoch() != term;
   });
   add();
+  if (of_old) {
+    for (Bytes& piece : pieces) piece = of_term(piece, term);
+  }
   fill(pieces, {next, range.to}, term);
   return pieces;
 }

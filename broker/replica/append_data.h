@@ -44,8 +44,10 @@ struct OffsetRange {
   Offset to;
 };
 /// The batches of `range`, without a hole: where offsets are missing stand batches without records,
-/// as compaction leaves them too. They share memory with `data`. The first batch may begin in front
-/// of `from` (see Place). Requires data in which fault_of() found nothing, for this `from`.
+/// as compaction leaves them too. All are of `term`, also those of versions before groups, which
+/// counted from term 0: a log's batches say what its term starts say. They share memory with
+/// `data`, but for those. The first batch may begin in front of `from` (see Place). Requires data
+/// in which fault_of() found nothing, for this `from`.
 std::vector<Bytes> pieces_of(const std::vector<Bytes>& data, OffsetRange range, model::Term term);
 
 }  // namespace millrace::replica

@@ -120,9 +120,15 @@ TEST(AppendData, ALogMayBeginInsideABatch) {
               Optional(HasSubstr("was to follow")));
 }
 
-// Versions before groups counted from term 0.
+// Versions before groups counted from term 0. What is written down is of the term that it counts
+// as, beside others of it.
 TEST(AppendData, TermZeroIsTermOne) {
   const std::vector<Bytes> data{placed(5, 1, Term{0})};
+  const std::vector<Bytes> mixed{joined({placed(5, 2, Term{0}), placed(7, 1, Term{1})})};
+  const auto pieces = pieces_of(mixed, {Offset{5}, Offset{8}}, Term{1});
+  ASSERT_EQ(pieces.size(), 1u);
+  EXPECT_EQ(pieces[0], joined({placed(5, 2, Term{1}), placed(7, 1, Term{1})}));
+  EXPECT_EQ(mixed[0], joined({placed(5, 2, Term{0}), placed(7, 1, Term{1})}));
   raft::Append append = append_of(5, 6, data);
   EXPECT_THAT(fault_of(append, data, {Offset{5}}), Optional(HasSubstr("is of term 0")));
   append.prev.term = append.term = Term{1};

@@ -249,6 +249,22 @@ TEST_F(ReplicaClusterTest, WhatWasNotAcknowledgedIsTakenBack) {
   EXPECT_EQ(at(lead()).end_of_epoch(epoch), (storage::TermStart{epoch, Offset{1}}));
 }
 
+// Goal: a leader that may be deposed and not know it says nothing final of a producer: another one
+// may have taken what it misses. Found by the simulator, seed 100888682, as a broker that stood
+// still.
+TEST_F(ReplicaClusterTest, WhoMayLeadNoMoreRefusesNoSequence) {
+  make();
+  appended({.producer = kProducer, .sequence = 0});
+  const Node old = lead();
+  ASSERT_TRUE(cluster().wait([&] { return at(old).replica().leased(); }));
+  EXPECT_EQ(refused(old, {.producer = kProducer, .sequence = 5}),
+            ErrorCode::kOutOfOrderSequenceNumber);
+  cluster().isolate(old);
+  ASSERT_TRUE(cluster().wait([&] { return !at(old).replica().leased(); }));
+  ASSERT_EQ(at(old).role(), raft::Role::kLeader) << "it hears of the end of its lease first";
+  EXPECT_EQ(refused(old, {.producer = kProducer, .sequence = 5}), ErrorCode::kNotLeaderOrFollower);
+}
+
 TEST_F(ReplicaClusterTest, WatchersHearOfTheEndOfLeadership) {
   make();
   appended({});
@@ -280,6 +296,93 @@ TEST_F(ReplicaClusterTest, ALeaderThatIsNotConfirmedServesNoReader) {
   ASSERT_TRUE(cluster().wait([&] { return at(heir).is_leader(); }));
   EXPECT_EQ(read(heir, Offset{0})->next_offset, Offset{2});
   EXPECT_FALSE(at(heir).leader_refusal().has_value());
+}
+
+// Goal: of two leaders, of which one does not know that it is deposed, one at most answers readers
+// (E08). Method: the leader is cut off from the others, all the time or until it is heard again; at
+// each step nobody may answer who knows of less than anybody has shown.
+TEST_F(ReplicaClusterTest, ALeaderThatIsCutOffAnswersNoReaderOnceAnotherMayLead) {
+  for (const int cut_off_ms : {100, 900, 1050, 5000}) {
+    make();
+    appended({.count = 2});
+    expect_level();
+    const Node old = lead();
+    EXPECT_FALSE(at(old).leader_refusal().has_value());
+    EXPECT_FALSE(at(old).reader_refusal().has_value());
+    cluster().isolate(old);
+    const common::Instant began = cluster().world.clock().now();
+    Offset shown{2};
+    bool refused_in_time = false;
+    std::size_t answered = 0;
+    while (cluster().world.clock().now() < began + std::chrono::seconds(4)) {
+      cluster().world.run_for(std::chrono::milliseconds(1));
+      const common::Duration passed = cluster().world.clock().now() - began;
+      if (passed >= std::chrono::milliseconds(cut_off_ms)) cluster().heal();
+      for (Node node = 0; node < 3; ++node) {
+        if (at(node).leader_refusal().has_value()) continue;
+        ++answered;
+        EXPECT_GE(at(node).bounds().high_watermark, shown) << node << " after " << passed.count();
+        shown = std::max(shown, at(node).bounds().high_watermark);
+        if (answered % 50 == 0) begin(node, {.text = "more"});
+      }
+      const bool leads = at(old).role() == raft::Role::kLeader;
+      refused_in_time |= leads && at(old).leader_refusal().has_value();
+    }
+    EXPECT_EQ(refused_in_time, cut_off_ms > 800) << cut_off_ms;
+    EXPECT_GT(answered, 2000u) << cut_off_ms;
+    EXPECT_GT(shown, Offset{2}) << cut_off_ms;
+  }
+}
+
+// Goal: the time is read when a reader asks. Method: nothing of the leader's process runs for a
+// while, and then a reader is the first to come.
+TEST_F(ReplicaClusterTest, ALeaderThatStoodStillAnswersNoReader) {
+  make();
+  appended({.count = 2});
+  expect_level();
+  const Node old = lead();
+  cluster().pause(old, std::chrono::seconds(10));
+  cluster().world.run_for(std::chrono::milliseconds(400));
+  EXPECT_FALSE(at(old).leader_refusal().has_value()) << "nobody else can lead yet";
+  cluster().world.run_for(std::chrono::milliseconds(400));
+  ASSERT_TRUE(at(old).is_leader()) << "as far as it knows";
+  EXPECT_EQ(at(old).leader_refusal()->code, ErrorCode::kNotLeaderOrFollower);
+  EXPECT_EQ(at(old).reader_refusal()->code, ErrorCode::kNotLeaderOrFollower);
+  cluster().world.run_for(std::chrono::seconds(12));
+  ASSERT_FALSE(at(old).is_leader());
+  EXPECT_FALSE(at(old).reader_refusal().has_value()) << "it follows, and promises less";
+  EXPECT_FALSE(at(lead()).leader_refusal().has_value());
+}
+
+// Goal: a leader that handed over answers nobody before it hears of its heir, or leads again.
+// Method: the message to the heir gets lost, and is found after a while.
+TEST_F(ReplicaClusterTest, AHandoverEndsTheLease) {
+  make();
+  appended({.count = 2});
+  expect_level();
+  const Node old = lead();
+  const Node heir = follower();
+  const Term term = at(old).term();
+  std::optional<raft::Message> found;
+  cluster().on_message = [&](raft::Message& message, std::vector<Bytes>&) {
+    if (!std::holds_alternative<raft::TimeoutNow>(message.body)) return true;
+    found = message;
+    return false;
+  };
+  ASSERT_EQ(at(old).transfer(cluster().id(heir)), raft::Refusal::kNone);
+  EXPECT_TRUE(found.has_value());
+  EXPECT_TRUE(at(old).leader_refusal().has_value());
+  cluster().world.run_for(std::chrono::milliseconds(500));
+  EXPECT_TRUE(at(old).is_leader());
+  EXPECT_TRUE(at(old).leader_refusal().has_value());
+  ASSERT_TRUE(cluster().wait([&] { return at(old).is_leader() && at(old).term() > term; },
+                             std::chrono::seconds(3)))
+      << "nobody else wants to";
+  EXPECT_FALSE(at(lead()).leader_refusal().has_value());
+  // Too late.
+  at(heir).step(*found, {}, cluster().world.clock().now());
+  cluster().world.run_for(std::chrono::seconds(1));
+  EXPECT_EQ(lead(), old);
 }
 
 // Goal: leadership moves without a pause that anybody notices. Method: hand over under load, and

@@ -22,6 +22,7 @@ constexpr std::uint8_t kVersion = 1;
 constexpr std::uint8_t kOldestReader = 1;
 constexpr std::uint8_t kUnclean = 1;
 constexpr std::uint8_t kRelaxed = 2;
+constexpr std::uint8_t kRetired = 4;
 constexpr std::size_t kChecksumBytes = 4;
 constexpr std::size_t kReplicaBytes = 4 + 16;
 
@@ -100,8 +101,9 @@ common::Bytes encode(const StoredState& state) {
   writer.put(hard.vote);
   writer.put(hard.loss_term.value());
   writer.put(hard.incarnation);
-  writer.put(
-      static_cast<std::uint8_t>((hard.unclean ? kUnclean : 0) | (state.relaxed ? kRelaxed : 0)));
+  writer.put(static_cast<std::uint8_t>((hard.unclean ? kUnclean : 0) |
+                                       (state.relaxed ? kRelaxed : 0) |
+                                       (state.retired ? kRetired : 0)));
   writer.put(hard.config.id.term.value());
   writer.put(hard.config.id.version);
   writer.put(hard.config.voters);
@@ -133,6 +135,7 @@ common::Result<StoredState> decode_state(ByteView bytes) {
   const auto flags = reader.get<std::uint8_t>();
   hard.unclean = (flags & kUnclean) != 0;
   state.relaxed = (flags & kRelaxed) != 0;
+  state.retired = (flags & kRetired) != 0;
   hard.config.id.term = raft::Term{reader.get<std::int32_t>()};
   hard.config.id.version = reader.get<std::int64_t>();
   hard.config.voters = reader.replicas();

@@ -15,6 +15,8 @@ struct StoredState {
   /// Flush was relaxed when this was written: a process that dies may take a part of the log with
   /// it that was acknowledged.
   bool relaxed = false;
+  /// The replica went away from here (retirement.h).
+  bool retired = false;
   bool operator==(const StoredState&) const = default;
 };
 

@@ -39,6 +39,9 @@ TEST(HardStateCodec, KeepsEverything) {
   StoredState relaxed;
   relaxed.relaxed = true;
   EXPECT_EQ(*decode_state(encode(relaxed)), relaxed);
+  StoredState retired;
+  retired.retired = true;
+  EXPECT_EQ(*decode_state(encode(retired)), retired);
 }
 
 // The largest one fits where it is to be kept.

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "broker/replica/retirement.h"
 #include "broker/replica/testing/cluster_fixture.h"
 
 namespace millrace::replica {
@@ -161,6 +162,100 @@ TEST_F(ReplicaClusterTest, ALearnerInTheGapOfALostDiskIsNoExcuse) {
   }));
   ASSERT_TRUE(cluster().wait([&] { return at(leader).in_sync().size() == 3; }));
   EXPECT_EQ(refused(leader, {.text = "whole"}), ErrorCode::kNone);
+  expect_level();
+}
+
+// Goal: a replica that was taken away and comes back to its directory does not vote a second time
+// for what it had been part of. Found by the simulator, seed 100888016: two leaders in one term.
+// Method: a voter that is cut off misses a change of leader, and that another one is taken away;
+// then only these two are there.
+TEST_F(ReplicaClusterTest, AReplicaThatHadGoneRemembersWhatItSaid) {
+  make({.nodes = 4});
+  appended({});
+  ASSERT_EQ(at(lead()).transfer(cluster().id(0)), raft::Refusal::kNone);
+  ASSERT_TRUE(cluster().wait([&] { return cluster().leader() == Node{0}; }));
+  cluster().world.run_for(std::chrono::seconds(1));
+  cluster().isolate(2);
+  for (const raft::Change change : {raft::Change::kAddLearner, raft::Change::kPromote}) {
+    ASSERT_TRUE(cluster().wait(
+        [&] { return at(0).reconfigure(change, cluster().id(3)) == raft::Refusal::kNone; }));
+  }
+  ASSERT_TRUE(
+      cluster().wait([&] { return at(0).transfer(cluster().id(3)) == raft::Refusal::kNone; }));
+  ASSERT_TRUE(cluster().wait([&] { return cluster().leader() == Node{3}; }));
+  ASSERT_TRUE(cluster().wait([&] {
+    return at(3).reconfigure(raft::Change::kRemove, cluster().id(1)) == raft::Refusal::kNone;
+  }));
+  const Offset kept = appended({.text = "kept"});
+  cluster().world.run_for(std::chrono::seconds(1));
+
+  const auto term = at(1).term();
+  at(1).close(ErrorCode::kNotLeaderOrFollower);
+  ASSERT_TRUE(retire(at(1).log()));
+  EXPECT_TRUE(is_retired(at(1).log()));
+  cluster().world.run_for(std::chrono::seconds(1));
+  cluster().kill(1);
+  cluster().kill(0);
+  cluster().kill(3);
+  cluster().start(1);
+  EXPECT_EQ(at(1).bounds().log_end, Offset{0});
+  EXPECT_GE(at(1).term(), term);
+  cluster().heal();
+  cluster().world.run_for(std::chrono::seconds(10));
+  EXPECT_EQ(cluster().leader(), std::nullopt);
+
+  cluster().start(0);
+  cluster().start(3);
+  const Node leader = lead();
+  EXPECT_THAT(lines_of(cluster().read_all(leader)), Contains(HasSubstr("kept")));
+  for (const raft::Change change : {raft::Change::kAddLearner, raft::Change::kPromote}) {
+    ASSERT_TRUE(cluster().wait(
+        [&] { return at(leader).reconfigure(change, cluster().id(1)) == raft::Refusal::kNone; }));
+  }
+  EXPECT_FALSE(is_retired(at(1).log()));
+  EXPECT_GT(appended({.text = "whole"}), kept);
+  expect_level();
+}
+
+// Goal: nor does such a replica say a word that a loss of power takes back, if it comes back before
+// what it keeps is on the disk. Method: its disk stands still; it is asked once more for the vote
+// that it has given, and answers when the disk goes on.
+TEST_F(ReplicaClusterTest, AReplicaThatComesBackAtOnceSaysNothingEarly) {
+  make();
+  appended({});
+  const Node back = follower();
+  ASSERT_FALSE(at(back).group()->hard_state().vote.is_none());
+  const raft::HardState before = at(back).group()->hard_state();
+  cluster().isolate(back);
+  cluster().disk(back).slow_down(std::chrono::minutes(1));
+  int answers = 0;
+  cluster().on_message = [&](const raft::Message& message, const std::vector<Bytes>&) {
+    const auto* reply = std::get_if<raft::VoteReply>(&message.body);
+    if (message.from != cluster().id(back) || reply == nullptr || !reply->granted) return true;
+    EXPECT_TRUE(reply->unclean);
+    ++answers;
+    return true;
+  };
+  cluster().retire_and_return(back);
+  EXPECT_EQ(at(back).term(), before.term);
+  EXPECT_TRUE(at(back).group()->unclean());
+  const raft::Message request{
+      .from = before.vote,
+      .to = cluster().id(back),
+      .term = before.term,
+      .config_id = before.config.id,
+      .config = before.config,
+      .body = raft::VoteRequest{raft::Ballot::kReal, before.term, {before.term, Offset{1}}}};
+  at(back).step(request, {}, cluster().world.clock().now());
+  EXPECT_EQ(answers, 0) << "the state is not on the disk";
+  EXPECT_TRUE(cluster().wait([&] { return answers == 1; }, std::chrono::minutes(5)));
+  cluster().crash(back, env::testing::Survival::kNothing);
+  cluster().disk(back).slow_down({});
+  cluster().start(back);
+  EXPECT_EQ(at(back).group()->hard_state().vote, before.vote);
+  EXPECT_TRUE(at(back).group()->unclean());
+  EXPECT_EQ(at(back).bounds().log_end, Offset{0});
+  cluster().heal();
   expect_level();
 }
 

@@ -145,13 +145,27 @@ std::optional<common::Error> Partition::append_refusal(Acks acks) const {
   return std::nullopt;
 }
 
+common::Error Partition::not_sure() const {
+  return {ErrorCode::kNotLeaderOrFollower,
+          fmt::format("This broker leads {}, but has not heard from enough of its voters for too "
+                      "long: another one may lead by now",
+                      name_)};
+}
+
 std::optional<common::Error> Partition::leader_refusal() const {
   if (auto why = out_of_service()) return why;
   if (!replica_.leads()) return not_leader();
-  if (replica_.confirmed()) return std::nullopt;
-  return common::Error{
-      ErrorCode::kOffsetNotAvailable,
-      fmt::format("The new leader of {} does not know yet what is committed", name_)};
+  if (!replica_.confirmed()) {
+    return common::Error{
+        ErrorCode::kOffsetNotAvailable,
+        fmt::format("The new leader of {} does not know yet what is committed", name_)};
+  }
+  return reader_refusal();
+}
+
+std::optional<common::Error> Partition::reader_refusal() const {
+  if (!replica_.leads() || replica_.leased()) return std::nullopt;
+  return not_sure();
 }
 
 raft::Role Partition::role() const {
@@ -201,6 +215,11 @@ void Partition::append(Bytes batch, AppendOptions options, Reply<AppendOutcome> 
                                view.producer_id(), name_)}));
     }
     if (judged.action == model::ProducerVerdict::Action::kRefuse) {
+      // What another leader has taken from it since is not known here.
+      if (!replica_.leased()) {
+        refused_at_ = clock_.now();
+        return done(refused(not_sure()));
+      }
       return done(refused(std::move(*judged.error)));
     }
   }

@@ -75,7 +75,8 @@ storage::LogSettings log_settings(const model::TopicSettings& settings);
 ///
 /// Any replica of a group can be asked anything. Producers are served by the leader, which refuses
 /// when it is not (kNotLeaderOrFollower). Readers are served by any replica up to what it knows to
-/// be committed, but not by a leader that is not confirmed: it may know less than was shown before.
+/// be committed, but not by a leader that is not confirmed, or has no lease: it may know less than
+/// was shown before.
 class Partition {
  public:
   /// Reads back what the log holds of this replica and takes its place in the group. The only
@@ -101,9 +102,13 @@ class Partition {
   std::optional<common::Error> refusal(std::size_t batch_bytes) const;
 
   /// Why this replica does not answer what only a leader can that knows all that is committed, such
-  /// as where the log ends: kNotLeaderOrFollower, or kOffsetNotAvailable until it is confirmed.
-  /// nullopt: it answers.
+  /// as where the log ends: kNotLeaderOrFollower, also from a leader that may be deposed and not
+  /// know it; or kOffsetNotAvailable until it is confirmed. nullopt: it answers.
   std::optional<common::Error> leader_refusal() const;
+  /// Why a reader is not given what this replica knows to be committed: it leads, and may be
+  /// deposed and not know it. nullopt: it is; from one that follows it expects no more. To be asked
+  /// after the reader has asked.
+  std::optional<common::Error> reader_refusal() const;
 
   Bounds bounds() const;
   /// The end of what a reader of this isolation sees.
@@ -112,7 +117,7 @@ class Partition {
   /// Batches from `from` on, up to what the isolation may see (none, if that is all there is).
   /// kOffsetOutOfRange: outside [log_start, log_end]. kOffsetNotAvailable: behind what a replica
   /// that is not the leader may show; the leader may have it. kNotLeaderOrFollower: a leader that
-  /// is not confirmed yet.
+  /// is not confirmed yet. Who reads for others asks reader_refusal() too.
   void read(Offset from, Isolation isolation, std::size_t bytes_max, bool at_least_one_batch,
             Reply<Result<storage::ReadResult>> done);
 
@@ -171,7 +176,7 @@ class Partition {
   /// None: unknown.
   raft::ReplicaId leader() const;
   Term term() const;
-  /// It leads, and knows all that was ever committed.
+  /// It leads, as far as it knows, and knows all that was committed before it did.
   bool is_leader() const { return replica_.confirmed(); }
   /// For a leader: the voters that are caught up. Empty otherwise.
   std::vector<raft::ReplicaId> in_sync() const { return replica_.in_sync(); }
@@ -216,6 +221,7 @@ class Partition {
   std::optional<common::Error> append_refusal(Acks acks) const;
   std::optional<common::Error> out_of_service() const;
   common::Error not_leader() const;
+  common::Error not_sure() const;
   void append_accepted(Bytes batch, AppendOptions options, common::Timestamp append_time,
                        Reply<AppendOutcome> done);
   void answer_duplicate(const model::ProducedBatch& original, AppendOptions options,

@@ -22,6 +22,28 @@ class ReplicaRepairTest : public ReplicaClusterTest {
     return fmt::format("topics/{}/{}/{:020}.log", fmt::format("orders.{}", cluster().key().topic),
                        0, 0);
   }
+  void append_many(int count) {
+    for (int i = 0; i < count; ++i) appended({.text = fmt::format("r{}", i), .padding = 3000});
+  }
+  /// A bit of the first segment flips while the broker is down.
+  void rot(Node node, std::uint64_t at) {
+    cluster().stop(node);
+    cluster().disk(node).flip_bit(first_segment(), at);
+    cluster().start(node);
+    ASSERT_TRUE(cluster().wait_until_level());
+  }
+  /// The highest incarnation that a broker has told anybody; from now on.
+  std::shared_ptr<std::uint32_t> incarnation_told(Node node) {
+    auto told = std::make_shared<std::uint32_t>(0);
+    cluster().on_message = [this, node, told](const raft::Message& message,
+                                              const std::vector<Bytes>&) {
+      const auto* reply = std::get_if<raft::AppendReply>(&message.body);
+      if (reply != nullptr && message.from == cluster().id(node))
+        *told = std::max(*told, reply->incarnation);
+      return true;
+    };
+    return told;
+  }
   /// Reads until damage is found, or the end.
   void meet_damage(Node node) {
     for (Offset from{0}; from < at(node).bounds().high_watermark;) {
@@ -179,6 +201,167 @@ TEST_F(ReplicaRepairTest, DamageMetByACutIsRepaired) {
       cluster().wait([&] { return at(bad).group() != nullptr && !at(bad).group()->unclean(); }));
   expect_level_logs();
   EXPECT_EQ(cluster().read_all(bad).size(), 40u);
+}
+
+// Goal: a leader epoch that rotted, which no checksum covers, is damage like any other. Method: a
+// bit of it flips in the log of a follower, and in that of the leader.
+TEST_F(ReplicaRepairTest, ARottenLeaderEpochIsRepaired) {
+  constexpr std::uint64_t kLastEpochByte = 15;
+  make();
+  append_many(40);
+  expect_level();
+  for (const Node bad : {follower(), lead()}) {
+    rot(bad, kLastEpochByte);
+    meet_damage(bad);
+    ASSERT_TRUE(at(bad).log().damage().has_value());
+    ASSERT_TRUE(cluster().wait([&] { return at(bad).replica().repairs() > 0; }));
+    expect_level_logs();
+  }
+}
+
+// Goal: no loss of power takes back what a repaired replica has told. Method: its disk stands still
+// from the message on that has it repaired, then the power goes; without the third broker nothing
+// is committed unless the leader goes on counting on what it says.
+TEST_F(ReplicaRepairTest, ARepairIsToldWhenItIsDurable) {
+  make();
+  append_many(40);
+  expect_level();
+  const Node bad = follower();
+  const Node leader = lead();
+  const Node other = third();
+  rot(bad, 5000);
+  const auto told = incarnation_told(bad);
+  cluster().on_message = [this, bad, look = std::move(cluster().on_message)](
+                             raft::Message& message, std::vector<Bytes>& data) mutable {
+    if (message.to == cluster().id(bad) && at(bad).group() == nullptr)
+      cluster().disk(bad).slow_down(std::chrono::hours(1));
+    return look(message, data);
+  };
+  meet_damage(bad);
+  ASSERT_TRUE(cluster().wait([&] { return at(bad).replica().repairs() > 0; }));
+  cluster().world.run_for(std::chrono::milliseconds(500));
+  EXPECT_EQ(*told, 0u) << "a loss of power takes it back";
+  cluster().on_message = {};
+  cluster().crash(bad, env::testing::Survival::kNothing);
+  cluster().disk(bad).slow_down({});
+  cluster().isolate(other);
+  cluster().start(bad);
+  const auto outcome = cluster().append(leader, testing::batch({.text = "on two"}), {});
+  ASSERT_TRUE(outcome.has_value());
+  EXPECT_FALSE(outcome->error.has_value());
+  cluster().heal();
+  meet_damage(bad);
+  ASSERT_TRUE(cluster().wait([&] { return at(bad).replica().repairs() > 0; }));
+  expect_level_logs();
+}
+
+// Goal: a voter set counts as known to a replica when it is on its disk (condition 1 of
+// arXiv 2102.11960), also if damage and repair come in between. Method: the disk stands still from
+// the message on that brings the set.
+TEST_F(ReplicaRepairTest, ARepairedReplicaKnowsAVoterSetWhenItIsDurable) {
+  make({.nodes = 4});
+  cluster().kill(3);  // nobody has spoken to it
+  append_many(40);
+  expect_level();
+  const Node leader = lead();
+  const Node bad = (leader + 1) % 3;
+  const Node other = (leader + 2) % 3;
+  cluster().stop(bad);
+  cluster().start(bad);
+  ASSERT_TRUE(cluster().wait_until_level());
+  // The damage comes while it is being read.
+  cluster().disk(bad).slow_down(std::chrono::milliseconds(50));
+  at(bad).read(Offset{0}, Isolation::kReadUncommitted, 1, true, [](auto) {});
+  ASSERT_TRUE(cluster().wait([&] { return cluster().disk(bad).pending() == 1; }));
+  cluster().disk(bad).flip_bit(first_segment(), 700);
+  cluster().isolate(other);
+  const raft::ConfigId before = at(leader).group()->config().id;
+  cluster().on_message = [&](const raft::Message& message, const std::vector<Bytes>&) {
+    if (message.to == cluster().id(bad) && message.config_id > before)
+      cluster().disk(bad).slow_down(std::chrono::hours(1));
+    return true;
+  };
+  ASSERT_EQ(at(leader).reconfigure(raft::Change::kAddLearner, cluster().id(3)),
+            raft::Refusal::kNone);
+  ASSERT_TRUE(cluster().wait([&] { return at(bad).replica().repairs() > 0; }));
+  cluster().world.run_for(std::chrono::milliseconds(500));
+  const raft::Progress* const progress =
+      at(leader).group() == nullptr ? nullptr : at(leader).group()->progress(cluster().id(bad));
+  ASSERT_NE(progress, nullptr);
+  EXPECT_EQ(progress->config_known, before) << "a loss of power takes it back";
+  cluster().on_message = {};
+  cluster().crash(bad, env::testing::Survival::kNothing);
+  cluster().disk(bad).slow_down({});
+  cluster().start(bad);
+  EXPECT_EQ(at(bad).group()->config().id, before);
+  cluster().heal();
+  cluster().start(3);
+  ASSERT_TRUE(cluster().wait_until_level());
+}
+
+// Goal: a log that was compacted behind where it has to be cut back, as an unclean election lost
+// something committed, comes again as a whole. Method: two of three write and compact; the third,
+// which was away, goes on alone by an operator's word.
+TEST_F(ReplicaRepairTest, ACutInFrontOfWhatWasCompactedIsRepaired) {
+  ClusterOptions options;
+  options.settings.compact = true;
+  options.settings.delete_old = false;
+  options.settings.segment_bytes = 2000;
+  options.settings.min_cleanable_dirty_ratio = 0;
+  options.settings.file_delete_delay_ms = 0;
+  make(std::move(options));
+  appended({.text = "first", .key = "often"});
+  expect_level();
+  const Node bad = lead();
+  const Node left = follower();
+  const Node other = third();
+  cluster().isolate(left);
+  for (int i = 0; i < 60; ++i)
+    appended({.text = fmt::format("v{}", i), .key = "often", .padding = 100});
+  bool checkpointed = false;
+  cluster().store(bad).checkpoint([&](auto) { checkpointed = true; });
+  ASSERT_TRUE(cluster().wait([&] { return checkpointed; }));
+  cluster().store(bad).compact();
+  ASSERT_TRUE(cluster().wait([&] { return at(bad).log().compacted_to() > Offset{30}; }));
+  cluster().stop(bad);
+  cluster().stop(other);
+  cluster().heal();
+  cluster().world.run_for(std::chrono::seconds(10));
+  ASSERT_EQ(at(left).recover_alone(), raft::Refusal::kNone);
+  EXPECT_EQ(lead(), left);
+  EXPECT_EQ(appended({.text = "alone", .key = "often"}), Offset{1});
+  cluster().start_all();
+  ASSERT_TRUE(cluster().wait([&] { return at(bad).replica().repairs() > 0; }));
+  EXPECT_THAT(cluster().notes(bad), Contains(HasSubstr("and was compacted up to")));
+  expect_level_logs();
+  EXPECT_EQ(at(bad).bounds().log_end, Offset{2});
+}
+
+// Goal: a replica goes by its topic's settings also where it was damaged when it was opened.
+// Method: three have to be in sync; the one that was repaired leads, and another one is away.
+TEST_F(ReplicaRepairTest, SettingsAreInForceAfterARepair) {
+  ClusterOptions options;
+  options.settings.min_insync_replicas = 3;
+  make(std::move(options));
+  append_many(40);
+  expect_level();
+  const Node bad = follower();
+  appended({.producer = testing::kProducer, .text = "last"});
+  cluster().stop(bad);
+  cluster().disk(bad).truncate(first_segment(), 100);
+  cluster().start(bad);
+  ASSERT_EQ(at(bad).group(), nullptr);
+  ASSERT_TRUE(cluster().wait([&] { return at(bad).replica().repairs() > 0; }));
+  ASSERT_TRUE(
+      cluster().wait([&] { return at(bad).group() != nullptr && !at(bad).group()->unclean(); }));
+  expect_level_logs();
+  ASSERT_TRUE(cluster().wait(
+      [&] { return at(lead()).transfer(cluster().id(bad)) == raft::Refusal::kNone; }));
+  ASSERT_TRUE(cluster().wait([&] { return cluster().leader() == bad; }));
+  appended({.text = "on three"});
+  cluster().crash((bad + 1) % 3);
+  ASSERT_TRUE(cluster().wait([&] { return at(bad).replica().in_sync().size() == 2; }));
+  EXPECT_EQ(refused(bad, {.text = "on two"}), ErrorCode::kNotEnoughReplicas);
 }
 
 // Goal: those who only read find another leader. Method: the leader meets damage, and nobody

@@ -85,10 +85,13 @@ Result<raft::Start> Replica::read_back(const Beginning& beginning) {
   relaxed_ = stored.relaxed;
   relaxed_durable_ = stored.relaxed;
   const bool died_relaxed = stored.relaxed && !beginning.after_clean_stop;
+  // What retirement wrote may not be on the disk yet: it is written once more, in front of the
+  // first word.
+  const bool lost = log_.lost_suffix() || died_relaxed || stored.retired;
   raft::Start start{.hard = std::move(stored.hard),
                     .log = std::move(*outline),
                     .commit = commit,
-                    .lost_suffix = !blank && (log_.lost_suffix() || died_relaxed)};
+                    .lost_suffix = !blank && lost};
   if (!raft::Group::is_sound(start))
     return Error{ErrorCode::kCorruptLog,
                  fmt::format("the state of {} is none of a replica", name_)};
@@ -163,6 +166,8 @@ storage::ProducersAt Replica::kept_producers() {
 
 void Replica::begin(const model::TopicSettings& settings) {
   if (!group_.has_value()) {
+    // For the group that begins when it is repaired.
+    set_settings(settings);
     note("replica-out-of-service", refusal_->detail);
     return on_news_({.out = true});
   }
@@ -193,6 +198,10 @@ bool Replica::leads() const {
 
 bool Replica::confirmed() const {
   return leads() && (group_->confirmed() || !others_known_);
+}
+
+bool Replica::leased() const {
+  return leads() && (!others_known_ || group_->leased(now()));
 }
 
 bool Replica::enough_in_sync() const {

@@ -86,8 +86,10 @@ class Replica final : private Ticker::Client {
   bool leads() const;
   /// It leads, and append() may be called.
   bool accepts_appends() const;
-  /// It leads, and knows all that was ever committed.
+  /// It leads, and knows all that was ever committed by others before it did.
   bool confirmed() const;
+  /// It leads, and at this moment nobody else can (raft::Group::leased). Reads the clock.
+  bool leased() const;
   /// For a leader: so many are in sync that a write can be acknowledged.
   bool enough_in_sync() const;
   std::vector<raft::ReplicaId> in_sync() const;

@@ -1,6 +1,4 @@
 // Carrying out what a group wants done: raft::Ready in its order, on the log and towards the peers.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -15,9 +13,6 @@
 
 namespace millrace::replica {
 namespace {
-
-using common::Error;
-using model::ErrorCode;
 
 // No log gets there.
 constexpr Offset kOffsetMax{std::int64_t{1} << 60};
@@ -208,14 +203,9 @@ std::optional<storage::TermStart> Replica::start_in_front(Offset offset) const {
   return starts.front();
 }
 
+/// Where an unclean election lost something committed that was compacted here, the log takes the
+/// cut for damage: all of it comes again.
 void Replica::cut_log(Offset to, Reply<Result<void>> durable) {
-  if (to < log_.compacted_to()) {
-    // An unclean election lost something committed that was compacted here.
-    durable(Error{ErrorCode::kCorruptLog,
-                  fmt::format("{} is to be cut back to {}, and was compacted up to {}", name_, to,
-                              log_.compacted_to())});
-    return;
-  }
   if (!model::mutated(model::Mutation::kKeepProducersOnCut)) producers_.cut(to);
   cut_to_ = std::min(cut_to_.value_or(to), to);
   if (to > log_.start_offset()) return log_.truncate(to, std::move(durable));

@@ -93,21 +93,28 @@ void Replica::ask_to_be_repaired() {
 }
 
 /// True: this replica takes part again. What it acknowledged may be gone, and the state says so
-/// before the log is touched: a crash in between leaves a damaged log that is repaired again.
+/// before the log is touched: a crash in between leaves a damaged log that is repaired again. The
+/// group begins as one that lost the end of its log, and so says nothing before its higher
+/// incarnation is on the disk, with all that the group that was had decided last: a loss of power
+/// must not take back what others count on.
 bool Replica::repair(const raft::Message& message) {
   std::optional<raft::HardState> hard = state_for_repair(message);
   if (!hard.has_value()) return false;
-  hard->unclean = true;
-  ++hard->incarnation;
   // What the log still has to say to the group that was, it says to nobody.
   self_ = std::make_shared<Replica*>(this);
   join_log();
   relaxed_ = flush_ == model::FlushMode::kRelaxed;
   relaxed_durable_ = false;
   ++flush_changes_;
-  put_state(*hard, kNoTicket);
+  group_.emplace(
+      host_.self, raft::GroupSettings{}, host_.raft, host_.random,
+      raft::Start{.hard = *std::move(hard), .log = {}, .commit = {}, .lost_suffix = true});
+  put_state(group_->hard_state(), kNoTicket);
   log_.reset(Offset{0}, std::nullopt, {}, [](Result<void>) {});
-  if (log_.damage().has_value()) return false;  // the store takes nothing any more
+  if (log_.damage().has_value()) {  // the store takes nothing any more
+    group_.reset();
+    return false;
+  }
 
   refusal_.reset();
   last_words_ = {};
@@ -115,8 +122,6 @@ bool Replica::repair(const raft::Message& message) {
   ticket_told_ = 0;
   ticket_written_ = 0;
   CHECK(producers_.reset({}, Offset{0}).ok());
-  group_.emplace(host_.self, raft::GroupSettings{}, host_.raft, host_.random,
-                 raft::Start{.hard = *std::move(hard), .log = {}, .commit = {}});
   ++repairs_;
   note("replica-repaired");
   on_news_({.cut = Offset{0}});

@@ -20,6 +20,7 @@
 #include "broker/server/logging.h"
 #include "broker/server/metrics.h"
 #include "broker/server/node.h"
+#include "broker/server/outside_file.h"
 #include "broker/server/version.h"
 
 namespace millrace::server {
@@ -108,6 +109,7 @@ class RealBroker final : public Broker {
     // First of the doors: whoever watches the process sees what it waits for.
     TRY(open_http());
     TRY(take([this](auto reply) { node_->recover(std::move(reply)); }));
+    watch_outside();
     TRY(open_doors());
     TRY(take([this](auto reply) { node_->serve(grpc_->endpoint(), std::move(reply)); }));
     phase_ = Phase::kReady;
@@ -122,8 +124,13 @@ class RealBroker final : public Broker {
   }
 
   std::string ready_line() const override {
-    return fmt::format("ready kafka={} grpc={} http={}", node_->kafka_endpoint().text(),
-                       grpc_->endpoint().text(), http_->endpoint().text());
+    std::string line = fmt::format("ready kafka={} grpc={} http={}", node_->kafka_endpoint().text(),
+                                   grpc_->endpoint().text(), http_->endpoint().text());
+    for (std::size_t i = 0; i < node_->outside_endpoints().size(); ++i) {
+      line += fmt::format(" outside.{}={}", node_->outside().listeners[i].name,
+                          node_->outside_endpoints()[i].text());
+    }
+    return line;
   }
 
   void interrupt() override;
@@ -138,6 +145,7 @@ class RealBroker final : public Broker {
   void make_node();
   Result<void> open_stores();
   Result<void> open_http();
+  void watch_outside();
   Result<void> open_doors();
   std::vector<MetricSource> metric_sources() const;
   std::string not_ready();
@@ -151,6 +159,7 @@ class RealBroker final : public Broker {
   ProcessHost host_;
   std::vector<ShardThread> threads_;
   std::unique_ptr<Node> node_;
+  std::unique_ptr<OutsideWatch> outside_;
   std::unique_ptr<grpc::Server> grpc_;
   std::unique_ptr<http::Server> http_;
   std::atomic<Phase> phase_{Phase::kStarting};
@@ -166,6 +175,8 @@ Result<void> RealBroker::open_directory() {
     return Error{ErrorCode::kInvalidConfig,
                  "say where the data is: millrace --data DIR (see millrace --help)"};
   }
+  TRY(model::check_outside(model::resolve_outside_settings({.from_start = start_config_.get()}),
+                           settings_));
   TRY_ASSIGN(data_, env::DataDirectory::open(settings_.data_dir, [](std::string_view notice) {
                log_warning(fmt::format("event=disk-notice detail=\"{}\"", notice));
              }));
@@ -259,6 +270,28 @@ Result<void> RealBroker::open_http() {
   return common::ok();
 }
 
+/// What the file says already is told with the first registration.
+void RealBroker::watch_outside() {
+  const model::OutsideSettings& outside = node_->outside();
+  if (outside.listeners.empty()) {
+    if (!outside.addresses.empty())
+      log_warning(
+          "event=setting_unused name=kafka.outside.addresses detail=\"set "
+          "kafka.outside.listen to the listeners that it has the addresses of\"");
+    return;
+  }
+  OutsideFile::Parts parts{.path = outside.addresses,
+                           .listeners = {},
+                           .self = directory_.node,
+                           .log = log_info,
+                           .warn = log_warning};
+  for (const model::OutsideListener& listener : outside.listeners)
+    parts.listeners.push_back(listener.name);
+  outside_ = std::make_unique<OutsideWatch>(
+      OutsideFile(std::move(parts)),
+      [this](model::OutsideAddresses addresses) { node_->set_outside(std::move(addresses)); });
+}
+
 Result<void> RealBroker::open_doors() {
   TRY_ASSIGN(grpc_, grpc::Server::start({settings_.grpc_listen.host, settings_.grpc_listen.port},
                                         node_->shards()));
@@ -296,6 +329,7 @@ void RealBroker::stop() {
   if (stopped_) return;
   stopped_ = true;
   phase_ = Phase::kStopping;
+  outside_.reset();
   // While everything is still served. What nobody could take is no error.
   if (started_) (void)wait_for([this](auto reply) { node_->hand_over(std::move(reply)); });
   if (grpc_ != nullptr) grpc_->stop();

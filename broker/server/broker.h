@@ -23,7 +23,8 @@ class Broker {
   virtual common::Result<void> open() = 0;
   /// open() gives up waiting for others: kShuttingDown. From any thread.
   virtual void interrupt() = 0;
-  /// "ready kafka=HOST:PORT grpc=HOST:PORT http=HOST:PORT": scripts wait for it.
+  /// "ready kafka=HOST:PORT grpc=HOST:PORT http=HOST:PORT": scripts wait for it. Each listener of
+  /// kafka.outside.listen adds outside.NAME=HOST:PORT.
   virtual std::string ready_line() const = 0;
   /// Gives leaderships away, answers what is under way, writes everything behind, so that the next
   /// start has nothing to replay. Blocking. After open(), whatever became of it.

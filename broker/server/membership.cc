@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "broker/metadata/endpoints.h"
 #include "broker/service/everywhere.h"
 #include "broker/service/leaders.h"
 #include "broker/service/permits.h"
@@ -23,7 +24,6 @@ using model::ErrorCode;
 
 /// How often the metadata and the replicas are looked at for what the others should know.
 constexpr auto kLookInterval = std::chrono::milliseconds(150);
-constexpr const char* kEndpointName = "internal";
 /// Between two questions where the leader of the metadata log is; longer than an answer takes.
 constexpr auto kHintInterval = std::chrono::seconds(1);
 
@@ -112,10 +112,11 @@ Result<Standing> standing_of(env::Disk& disk, const std::string& path, const Dir
                              "on the others",
                              path)};
   }
-  // Two that are late, or one that is lost, must not be taken for the end of a broker.
-  if (settings.heartbeat_interval_ms * 3 > settings.election_timeout_ms) {
+  // Two that are late must not be taken for the end of a broker; and a leader's lease rests on what
+  // the others have heard, which is up to two intervals old when it comes back (raft::reliable).
+  if (settings.heartbeat_interval_ms * 4 > settings.election_timeout_ms) {
     return Error{ErrorCode::kInvalidConfig,
-                 fmt::format("raft.heartbeat.interval.ms is {}: it must be at most a third of "
+                 fmt::format("raft.heartbeat.interval.ms is {}: it must be at most a quarter of "
                              "raft.election.timeout.ms, which is {}",
                              settings.heartbeat_interval_ms, settings.election_timeout_ms)};
   }
@@ -289,10 +290,8 @@ void Membership::look_for_brokers() {
   std::map<BrokerId, env::Endpoint> wanted;
   for (const auto& [id, broker] : first().image().brokers()) {
     if (id == who_.node) continue;
-    for (const metadata::Endpoint& endpoint : broker.endpoints) {
-      if (endpoint.name == kEndpointName)
-        wanted[id] = {endpoint.host, static_cast<std::uint16_t>(endpoint.port)};
-    }
+    if (const auto* door = metadata::endpoint_named(broker, metadata::kInternalEndpoint))
+      wanted[id] = {door->host, static_cast<std::uint16_t>(door->port)};
   }
   for (const auto& [id, endpoint] : hints_) wanted[id] = endpoint;
   if (wanted == sought_) return;

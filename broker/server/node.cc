@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "broker/metadata/machine_cluster.h"
 #include "broker/server/node_steps.h"
 
 namespace millrace::server {
@@ -17,8 +16,6 @@ using common::Result;
 using model::ErrorCode;
 using Level = NodeHost::Level;
 
-/// Between two attempts at what others have to agree to.
-constexpr common::Duration kTryAgain = std::chrono::milliseconds(100);
 constexpr model::PartitionKey kMetadataKey{model::kMetadataTopicId, model::PartitionIndex{0}};
 
 storage::CompactionOptions compaction_options(const model::BrokerSettings& settings,
@@ -35,29 +32,6 @@ storage::CompactionOptions compaction_options(const model::BrokerSettings& setti
   return options;
 }
 
-/// The address to tell clients: the configured one, or where we listen. An address that stands for
-/// all interfaces is left out of it: then each client is told the address it came to.
-env::Endpoint advertised(const model::ListenAddress& configured, const env::Endpoint& listening) {
-  const std::uint16_t port = configured.port == 0 ? listening.port : configured.port;
-  if (!configured.host.empty()) return {configured.host, port};
-  const bool any = listening.host.empty() || listening.host == "0.0.0.0" || listening.host == "::";
-  return {any ? "" : listening.host, port};
-}
-
-/// Whether it makes no sense to ask the cluster once more.
-bool is_final(const Error& error) {
-  switch (error.code) {
-    case ErrorCode::kInvalidRegistration:
-    case ErrorCode::kDuplicateBrokerRegistration:
-    case ErrorCode::kUnsupportedVersion:
-    case ErrorCode::kCorruptLog:
-    case ErrorCode::kShuttingDown:
-      return true;
-    default:
-      return false;
-  }
-}
-
 }  // namespace
 
 Node::Node(Parts parts)
@@ -65,6 +39,7 @@ Node::Node(Parts parts)
       start_config_(std::move(parts.start_config)),
       settings_(model::resolve_broker_settings({.from_start = start_config_.get()})),
       cluster_settings_(model::resolve_cluster_settings({.from_start = start_config_.get()})),
+      outside_(model::resolve_outside_settings({.from_start = start_config_.get()})),
       memory_(parts.memory),
       random_(parts.random),
       version_(std::move(parts.version)),
@@ -181,29 +156,6 @@ void Node::make_membership(metadata::Standing standing) {
                         .waits = [&host = host_](std::string_view why) { host.waits(why); }});
 }
 
-// ---- What others have to agree to
-
-/// attempt(reply) until it succeeds, or cannot succeed any more, or this broker stops. Alone: once.
-template <typename Attempt>
-void Node::insist(Attempt attempt, Done done) {
-  if (membership_ == nullptr) return attempt(std::move(done));
-  waiting_ = std::move(done);
-  try_again(std::move(attempt), ++waits_);
-}
-
-template <typename Attempt>
-void Node::try_again(Attempt attempt, std::uint64_t wait) {
-  attempt([this, attempt, wait](Result<void> outcome) mutable {
-    if (wait != waits_ || !waiting_) return;
-    if (outcome.ok() || is_final(outcome.error()))
-      return std::exchange(waiting_, {})(std::move(outcome));
-    host_.waits(fmt::format("the cluster does not answer: {}", outcome.error().detail));
-    first().loop().after(kTryAgain, [this, attempt = std::move(attempt), wait]() mutable {
-      if (wait == waits_ && waiting_) try_again(std::move(attempt), wait);
-    });
-  });
-}
-
 // ---- Start
 
 void Node::recover(Done done) {
@@ -284,140 +236,6 @@ void Node::catch_up(Done done) {
   };
   insist([this](Done reply) { writer_->catch_up(std::move(reply)); },
          and_then(std::move(done), caught_up));
-}
-
-void Node::listen(Done done) {
-  kafka_endpoint_ = {settings_.kafka_listen.host, settings_.kafka_listen.port};
-  on_first([this, done = std::move(done)]() mutable {
-    listen_from(0, kafka::limits_from(settings_, memory_.total_bytes, seats_.size()),
-                std::make_shared<kafka::ConnectionCount>(), std::move(done));
-  });
-}
-
-// The first shard finds out the port; the others then share it.
-void Node::listen_from(std::size_t index, kafka::Limits limits,
-                       std::shared_ptr<kafka::ConnectionCount> connections, Done done) {
-  if (index == seats_.size()) {
-    return on_first([done = std::move(done)]() mutable { done(common::ok()); });
-  }
-  seats_[index].world.loop.post(
-      [this, index, limits, connections, done = std::move(done)]() mutable {
-        const auto failed = [&](const Error& error) {
-          on_first([done = std::move(done), error]() mutable { done(error); });
-        };
-        Seat& seat = seats_[index];
-        if (seat.closing) return failed(model::error(ErrorCode::kShuttingDown));
-        seat.kafka = std::make_unique<kafka::Server>(kafka::Server::Parts{
-            *seat.shard, seat.world.transport, limits, connections, log_at(Level::kWarning)});
-        auto listening = seat.kafka->listen(kafka_endpoint_);
-        if (!listening.ok()) return failed(listening.error());
-        kafka_endpoint_ = *listening;
-        listen_from(index + 1, limits, std::move(connections), std::move(done));
-      });
-}
-
-void Node::serve(const env::Endpoint& grpc, Done done) {
-  on_first([this, grpc, done = std::move(done)]() mutable {
-    auto open = [this](Done reply) { serve_kafka(std::move(reply)); };
-    auto raise = [this, open](Done reply) { raise_level(and_then(std::move(reply), open)); };
-    auto join = [this, raise](Done reply) {
-      insist([this](Done registered) { register_broker(std::move(registered)); },
-             and_then(std::move(reply), raise));
-    };
-    tell_identity(grpc, and_then(std::move(done), join));
-  });
-}
-
-void Node::tell_identity(const env::Endpoint& grpc, Done done) {
-  auto told = std::make_shared<service::Identity>(first().identity());
-  told->kafka_advertised = advertised(settings_.kafka_advertised, kafka_endpoint_);
-  told->grpc_advertised = advertised(settings_.grpc_advertised, grpc);
-  if (membership_ != nullptr) {
-    // Clients hear of this broker from others too, who cannot tell by which address they came.
-    for (env::Endpoint* const endpoint : {&told->kafka_advertised, &told->grpc_advertised})
-      if (endpoint->host.empty()) endpoint->host = membership_->endpoint().host;
-  }
-  const std::shared_ptr<const service::Identity> identity = std::move(told);
-  on_all(
-      [identity](Seat& seat, Done reply) {
-        seat.shard->set_identity(identity);
-        reply(common::ok());
-      },
-      std::move(done));
-}
-
-metadata::Broker Node::registration() {
-  const service::Identity& identity = first().identity();
-  metadata::Broker broker{.id = directory_.node,
-                          .directory = directory_.directory_id,
-                          .endpoints = {},
-                          .rack = settings_.rack};
-  broker.shards = static_cast<std::int32_t>(seats_.size());
-  broker.endpoints = {{"kafka", identity.kafka_advertised.host, identity.kafka_advertised.port},
-                      {"grpc", identity.grpc_advertised.host, identity.grpc_advertised.port}};
-  if (membership_ != nullptr) {
-    const env::Endpoint& internal = membership_->endpoint();
-    broker.endpoints.push_back({"internal", internal.host, internal.port});
-    broker.incarnation = membership_->incarnation();
-  }
-  if (membership_ != nullptr || first().image().feature_level() > 0)
-    broker.level_max = metadata::kFeatureLevelMax;
-  return broker;
-}
-
-// Another process of this broker's id, on another disk, would not have let this one get so far: the
-// others talk to one of the two only.
-void Node::register_broker(Done done) {
-  service::MetadataWriter::decide_on<metadata::NoOutcome>(
-      first(),
-      [broker = registration()](const metadata::Image& image) {
-        return metadata::decide(image, metadata::RegisterBroker{broker});
-      },
-      [done = std::move(done)](Result<metadata::NoOutcome> registered) mutable {
-        if (!registered.ok()) return done(std::move(registered).error());
-        done(common::ok());
-      });
-}
-
-/// A cluster works at the level of clusters as soon as all its brokers can; a broker that was alone
-/// did not.
-void Node::raise_level(Done done) {
-  if (membership_ == nullptr || first().image().feature_level() >= metadata::kClusterLevel)
-    return done(common::ok());
-  const auto raise = [this](Done reply) {
-    service::MetadataWriter::decide_on<metadata::NoOutcome>(
-        first(),
-        [](const metadata::Image& image) {
-          return metadata::decide(image, metadata::SetFeatureLevel{std::max(
-                                             image.feature_level(), metadata::kClusterLevel)});
-        },
-        [this, reply = std::move(reply)](Result<metadata::NoOutcome> raised) mutable {
-          if (raised.ok()) return reply(common::ok());
-          if (raised.error().code != ErrorCode::kFeatureUpdateFailed)
-            return reply(std::move(raised).error());
-          // An older broker is in the cluster: nothing moves until it was replaced.
-          host_.log(Level::kWarning,
-                    fmt::format("event=feature-level detail=\"{}\"", raised.error().detail));
-          reply(common::ok());
-        });
-  };
-  insist(raise, std::move(done));
-}
-
-void Node::serve_kafka(Done done) {
-  std::vector<kafka::Server*> servers;
-  for (const Seat& seat : seats_) servers.push_back(seat.kafka.get());
-  on_all(
-      [servers](Seat& seat, Done reply) {
-        if (seat.closing) return reply(model::error(ErrorCode::kShuttingDown));
-        seat.kafka->set_peers(servers);
-        seat.kafka->serve();
-        reply(common::ok());
-      },
-      and_then(std::move(done), [this](Done reply) {
-        if (membership_ != nullptr) membership_->served();
-        reply(common::ok());
-      }));
 }
 
 }  // namespace millrace::server

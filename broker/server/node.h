@@ -17,6 +17,7 @@
 #include "broker/env/transport.h"
 #include "broker/kafka/server.h"
 #include "broker/model/cluster_settings.h"
+#include "broker/model/outside_listeners.h"
 #include "broker/server/directory.h"
 #include "broker/server/membership.h"
 #include "broker/server/memory_plan.h"
@@ -64,7 +65,8 @@ class Node {
     /// As many as the directory says.
     std::vector<ShardWorld> shards;
     Directory directory;
-    /// Broker settings from file, environment and flags, by name; already checked.
+    /// Broker settings from file, environment and flags, by name; already checked, each for itself
+    /// and by check_outside().
     std::shared_ptr<const model::ConfigMap> start_config;
     MemoryPlan memory;
     common::Random random;
@@ -86,10 +88,15 @@ class Node {
   /// Becomes one of its cluster, reads the metadata and opens the partitions; answers when the
   /// metadata is the newest.
   void recover(common::Reply<common::Result<void>> done);
-  /// Opens the Kafka door. Nothing is read from it yet.
+  /// Opens the Kafka doors: that of kafka.listen, and those of kafka.outside.listen. Nothing is
+  /// read from them yet.
   void listen(common::Reply<common::Result<void>> done);
   /// Tells the cluster where this broker is and begins to answer. `grpc`: where the gRPC door is.
   void serve(const env::Endpoint& grpc, common::Reply<common::Result<void>> done);
+  /// Where clients find this broker by its listeners for clients outside; on one that is not named
+  /// it has no address (yet). The others are told in serve(), and from then on at each change, as
+  /// soon as the cluster takes it. From any thread, after assemble().
+  void set_outside(model::OutsideAddresses addresses);
   /// Gives every leadership to other brokers that can take it, for a moment at most. Clients are
   /// still served, and find their way to the new leaders. After serve(), before stop(), or never.
   void hand_over(common::Reply<common::Result<void>> done);
@@ -106,6 +113,9 @@ class Node {
   /// nullptr before listen().
   kafka::Server* kafka(std::uint32_t shard) const { return seats_[shard].kafka.get(); }
   const env::Endpoint& kafka_endpoint() const { return kafka_endpoint_; }
+  const model::OutsideSettings& outside() const { return outside_; }
+  /// Where its listeners are, in their order.
+  const std::vector<env::Endpoint>& outside_endpoints() const { return outside_endpoints_; }
   /// nullptr: this broker is alone, or before assemble(). Its parts are used on the first shard's
   /// loop.
   Membership* membership() const { return membership_.get(); }
@@ -132,20 +142,25 @@ class Node {
   storage::StoreOptions store_options() const;
   void make_membership(metadata::Standing standing);
 
-  // ---- node.cc: start
   template <typename Attempt>
   void insist(Attempt attempt, Done done);
   template <typename Attempt>
   void try_again(Attempt attempt, std::uint64_t wait);
+
+  // ---- node.cc: start
   void begin(const replica::Beginning& beginning, Done done);
   std::optional<model::BrokerId> another_broker();
   void open_partitions(Done done);
   void catch_up(Done done);
+
+  // ---- node_doors.cc
   void listen_from(std::size_t seat, kafka::Limits limits,
                    std::shared_ptr<kafka::ConnectionCount> connections, Done done);
   void tell_identity(const env::Endpoint& grpc, Done done);
+  common::Result<void> listen_at(kafka::Server& server);
   metadata::Broker registration();
   void register_broker(Done done);
+  void tell_outside();
   void raise_level(Done done);
   void serve_kafka(Done done);
 
@@ -162,6 +177,7 @@ class Node {
   const std::shared_ptr<const model::ConfigMap> start_config_;
   const model::BrokerSettings settings_;
   const model::ClusterSettings cluster_settings_;
+  const model::OutsideSettings outside_;
   const MemoryPlan memory_;
   common::Random random_;
   const std::string version_;
@@ -174,6 +190,10 @@ class Node {
   Done waiting_;
   std::uint64_t waits_ = 0;
   env::Endpoint kafka_endpoint_;
+  std::vector<env::Endpoint> outside_endpoints_;
+  model::OutsideAddresses outside_addresses_;
+  bool registered_ = false;
+  bool telling_outside_ = false;
 };
 
 }  // namespace millrace::server

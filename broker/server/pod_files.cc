@@ -1,11 +1,14 @@
 #include "broker/server/pod_files.h"
 
+#include <algorithm>
+#include <array>
 #include <fstream>
-#include <iterator>
 #include <string_view>
 
 namespace millrace::server {
 namespace {
+
+constexpr std::size_t kTextBytesMax = std::size_t{64} << 10;
 
 std::string value_of(const model::ConfigMap& config, std::string_view name) {
   const auto found = config.find(name);
@@ -14,14 +17,27 @@ std::string value_of(const model::ConfigMap& config, std::string_view name) {
 
 }  // namespace
 
-std::optional<std::string> read_text(const std::string& path) {
+std::optional<std::string> read_up_to(const std::string& path, std::size_t bytes_max) {
   std::ifstream in(path);
   if (!in) return std::nullopt;
-  const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  std::string text;
+  std::array<char, 4096> buffer;
+  while (text.size() < bytes_max && in.good()) {
+    const std::size_t wanted = std::min(buffer.size(), bytes_max - text.size());
+    in.read(buffer.data(), static_cast<std::streamsize>(wanted));
+    text.append(buffer.data(), static_cast<std::size_t>(in.gcount()));
+  }
+  if (in.bad()) return std::nullopt;  // a folder, say
+  return text;
+}
+
+std::optional<std::string> read_text(const std::string& path) {
+  const auto text = read_up_to(path, kTextBytesMax);
+  if (!text) return std::nullopt;
   constexpr const char* kSpace = " \t\r\n";
-  const std::size_t first = text.find_first_not_of(kSpace);
+  const std::size_t first = text->find_first_not_of(kSpace);
   if (first == std::string::npos) return "";
-  return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
+  return text->substr(first, text->find_last_not_of(kSpace) - first + 1);
 }
 
 std::optional<std::string> take_rack(model::ConfigMap& config) {

@@ -26,6 +26,18 @@ TEST_F(PodFiles, TextIsReadWithoutTheSpaceAroundIt) {
   EXPECT_EQ(read_text(path()), "zone-a");
 }
 
+// The standard library throws where a folder is read by iterators, and nobody caught it.
+TEST_F(PodFiles, AFolderIsNoText) {
+  EXPECT_EQ(read_text(folder_.path()), std::nullopt);
+  EXPECT_EQ(read_up_to(folder_.path(), 10), std::nullopt);
+}
+
+TEST_F(PodFiles, NoMoreIsReadThanIsWanted) {
+  write(std::string(10'000, 'a') + "\n");
+  EXPECT_EQ(read_up_to(path(), 5), "aaaaa");
+  EXPECT_EQ(read_up_to(path(), 20'000)->size(), 10'001U);
+}
+
 TEST_F(PodFiles, TheRackComesFromTheFileUnlessItIsGiven) {
   write("zone-a\n");
   model::ConfigMap config = {{"broker.rack.file", path()}};

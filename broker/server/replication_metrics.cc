@@ -268,6 +268,9 @@ void add_replication(Exposition& out, std::uint32_t shard, const ReplicationCoun
             static_cast<double>(counts.replicas), labels);
   out.gauge("millrace_partitions_led", "Partitions that this broker leads.",
             static_cast<double>(counts.led), labels);
+  out.counter("millrace_elections_started_total",
+              "Times that a replica of this broker asked others for their votes.",
+              static_cast<double>(counts.counters.elections_started), labels);
   out.counter("millrace_leader_changes_total",
               "Times that a replica of this broker began to lead; the sum over all brokers is the "
               "number of leader changes.",

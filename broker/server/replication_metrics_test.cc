@@ -13,6 +13,7 @@ using ::testing::Not;
 
 ReplicationCounts shard_counts() {
   ReplicationCounts counts;
+  counts.counters.elections_started = 6;
   counts.counters.elections_won = 4;
   counts.counters.catch_up_bytes = 1000;
   counts.changes.promotions = 2;
@@ -42,6 +43,7 @@ TEST(ReplicationMetrics, AShardOfABrokerThatIsAloneHasNoMesh) {
   Exposition out;
   add_replication(out, 1, shard_counts());
   const std::string text = out.text();
+  EXPECT_THAT(text, HasSubstr("millrace_elections_started_total{shard=\"1\"} 6"));
   EXPECT_THAT(text, HasSubstr("millrace_leader_changes_total{shard=\"1\"} 4"));
   EXPECT_THAT(text, HasSubstr("millrace_partitions_led{shard=\"1\"} 3"));
   EXPECT_THAT(text, HasSubstr("millrace_catch_up_bytes_total{shard=\"1\"} 1000"));

@@ -96,7 +96,7 @@ TEST_F(StandingTest, HeartbeatsComeOftenEnough) {
   };
   ASSERT_FALSE(look().ok());
   EXPECT_EQ(look().error().code, model::ErrorCode::kInvalidConfig);
-  start["raft.election.timeout.ms"] = "1200";
+  start["raft.election.timeout.ms"] = "1600";
   EXPECT_TRUE(look().ok());
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "broker/replica/retirement.h"
 #include "broker/service/elections.h"
 #include "broker/service/group_report.h"
 #include "broker/service/groups.h"
@@ -124,6 +125,7 @@ TEST(BrokersTest, AnotherReplicaTakesOver) {
   const std::size_t next = *brokers.leader(key);
   EXPECT_NE(next, 0u);
   ASSERT_TRUE(agree(brokers, key, BrokerId{static_cast<std::int32_t>(next)}));
+  EXPECT_GE(brokers.shard(next).owner(key).replicas().counters().elections_started, 1u);
   EXPECT_THAT(values_in(brokers.fetch_one(next, key)), SizeIs(20));
   EXPECT_EQ(brokers.produce_one(next, key).appended.base_offset, Offset{20});
   EXPECT_THAT(known(brokers, next, key).in_sync, SizeIs(2));
@@ -384,6 +386,29 @@ TEST(BrokersTest, AReaderIsSentToTheNearestReplica) {
   EXPECT_EQ(brokers.fetch_one(0, key, Offset{99}, true).code, ErrorCode::kOffsetOutOfRange);
 }
 
+// A reader that comes by a listener for clients outside could not go to a replica without an
+// address there.
+TEST(BrokersTest, AReaderIsSentWhereItsListenerHasAnAddress) {
+  Brokers brokers({.brokers = 3, .racks = {"a", "b", "b"}});
+  brokers.create_topic("orders", 1, kAll);
+  const PartitionKey key = brokers.key("orders", 0);
+  brokers.produce_surely(key, {.values = {"x"}});
+  ASSERT_TRUE(in_sync(brokers, key, 3));
+  const auto nearer = [&](const std::string& listener) {
+    FetchCommand command{.items = {}, .from_followers = true, .rack = "b", .listener = listener};
+    command.items.push_back({.target = {key.topic, "", key.index}, .from = {}});
+    const auto outcomes = brokers.wait<std::vector<FetchOutcome>>(
+        [&](auto reply) { fetch(brokers.shard(0), std::move(command), std::move(reply)); });
+    return outcomes.front().nearer;
+  };
+  EXPECT_EQ(nearer("kafka"), BrokerId{1});
+  EXPECT_EQ(nearer("office"), BrokerId{-1});
+  metadata::RegisterBroker told{.broker = brokers.shard(0).image().brokers().at(BrokerId{2})};
+  told.broker.endpoints.push_back({"office", "two.example", 31002});
+  brokers.change(told);
+  EXPECT_TRUE(brokers.until([&] { return nearer("office") == BrokerId{2}; }));
+}
+
 // Goal: a fetch that waits at a leader hears of it when that leads no more. Method: hand over while
 // it waits.
 TEST(BrokersTest, AWaitingFetchEndsWithTheLeadership) {
@@ -451,6 +476,14 @@ metadata::ReplicaSet replica_set(Brokers& brokers, std::vector<std::size_t> want
   return set;
 }
 
+/// All that is left of a replica that went is what it must not forget.
+void expect_retired(Brokers& brokers, std::size_t broker, const PartitionKey& key) {
+  const storage::Log* const left = brokers.shard(broker).owner(key).store().find(key);
+  ASSERT_NE(left, nullptr);
+  EXPECT_TRUE(replica::is_retired(*left));
+  EXPECT_EQ(left->end_offset(), Offset{0});
+}
+
 // Goal: a move ends where it should, loses nothing, and what is left behind goes, once a committed
 // record says that it is over. Method: the leader leaves as well.
 TEST(BrokersTest, APartitionMovesToOtherBrokers) {
@@ -466,7 +499,7 @@ TEST(BrokersTest, APartitionMovesToOtherBrokers) {
   // At once, or once the leader has said that they are no members.
   for (const std::size_t gone : {0u, 1u}) {
     ASSERT_TRUE(brokers.until([&] { return brokers.replica(gone, key) == nullptr; }));
-    EXPECT_EQ(brokers.shard(gone).owner(key).store().find(key), nullptr) << "its log went too";
+    expect_retired(brokers, gone, key);
   }
   brokers.produce_surely(key);
   EXPECT_THAT(values_in(brokers.fetch_one(*brokers.leader(key), key)), SizeIs(21));
@@ -490,7 +523,7 @@ TEST(BrokersTest, ACancelledMoveIsTakenBack) {
   EXPECT_NE(brokers.replica(3, key), nullptr) << "it votes, so it stays";
   ASSERT_TRUE(voters_are(brokers, key, {0, 1, 2}));
   ASSERT_TRUE(brokers.until([&] { return brokers.replica(3, key) == nullptr; }));
-  EXPECT_EQ(brokers.shard(3).owner(key).store().find(key), nullptr);
+  expect_retired(brokers, 3, key);
   EXPECT_THAT(values_in(brokers.fetch_one(*brokers.leader(key), key)), SizeIs(1));
 }
 
@@ -509,7 +542,34 @@ TEST(BrokersTest, ABrokerThatMissedAMoveLetsGo) {
   brokers.start(2);
   EXPECT_NE(brokers.replica(2, key), nullptr) << "its group may still need it";
   ASSERT_TRUE(brokers.until([&] { return brokers.replica(2, key) == nullptr; }));
-  EXPECT_EQ(brokers.shard(2).owner(key).store().find(key), nullptr);
+  expect_retired(brokers, 2, key);
+}
+
+// Goal: a partition can come back to where it was, and what replicas leave behind goes with the
+// topic.
+TEST(BrokersTest, AReplicaComesBackToWhereItWas) {
+  Brokers brokers({.brokers = 4});
+  brokers.create_topic("orders", 1, kAll);
+  const PartitionKey key = brokers.key("orders", 0);
+  for (const std::vector<std::size_t>& target :
+       {std::vector<std::size_t>{0, 1, 3}, std::vector<std::size_t>{0, 1, 2}}) {
+    for (int i = 0; i < 5; ++i) brokers.produce_surely(key);
+    brokers.move(key, target);
+    ASSERT_TRUE(voters_are(brokers, key, target));
+    brokers.commit({metadata::MoveCompleted{key, replica_set(brokers, target)}});
+    const std::size_t gone = 5 - target.back();
+    ASSERT_TRUE(brokers.until([&] { return brokers.replica(gone, key) == nullptr; }));
+    expect_retired(brokers, gone, key);
+  }
+  ASSERT_TRUE(in_sync(brokers, key, 3));
+  brokers.world.run_for(seconds(1));
+  brokers.crash(3);
+  brokers.start(3);
+  ASSERT_TRUE(brokers.until([&] { return brokers.shard(3).image().assignment(key) != nullptr; }));
+  expect_retired(brokers, 3, key);
+  brokers.commit({metadata::TopicDeleted{key.topic}});
+  ASSERT_TRUE(
+      brokers.until([&] { return brokers.shard(3).owner(key).store().find(key) == nullptr; }));
 }
 
 // ---- Groups

@@ -9,8 +9,10 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "broker/metadata/endpoints.h"
 #include "broker/metadata/image.h"
 #include "broker/service/leaders.h"
 #include "broker/service/shard.h"
@@ -39,6 +41,11 @@ struct BrokerReport {
   std::int32_t replicas = 0;
   std::int32_t behind = 0;
   std::optional<metadata::Permit> permit;
+
+  /// nullptr: it registered none of this name (broker/metadata/endpoints.h).
+  const metadata::Endpoint* endpoint(std::string_view name) const {
+    return registered ? metadata::endpoint_named(*registered, name) : nullptr;
+  }
 };
 
 struct PartitionReport {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "broker/metadata/endpoints.h"
 #include "broker/service/nearest_replica.h"
 
 namespace millrace::service {
@@ -10,19 +11,30 @@ namespace {
 
 using model::ErrorCode;
 
+/// Where a reader is, and by which listener it comes.
+struct ReaderPlace {
+  std::string rack;
+  std::string listener;
+};
+
+bool can_send_to(const metadata::Broker& broker, const ReaderPlace& reader) {
+  return reader.listener.empty() || metadata::endpoint_named(broker, reader.listener) != nullptr;
+}
+
 /// What a leader tells a reader in a rack; nullopt: to stay.
 std::optional<model::BrokerId> nearer_replica(Shard& owner, const replica::Partition& leader,
-                                              const std::string& rack, model::Offset from) {
-  if (rack.empty() || !leader.is_leader()) return std::nullopt;
+                                              const ReaderPlace& reader, model::Offset from) {
+  if (reader.rack.empty() || !leader.is_leader()) return std::nullopt;
   const auto& brokers = owner.image().brokers();
   std::vector<ReadableReplica> followers;
   for (const raft::ReplicaId& id : leader.in_sync()) {
     const raft::Progress* const progress = leader.group()->progress(id);
     const auto broker = brokers.find(id.node);
     if (progress == nullptr || broker == brokers.end() || !owner.alive(id.node)) continue;
+    if (!can_send_to(broker->second, reader)) continue;
     followers.push_back({id.node, broker->second.rack, progress->acked.offset});
   }
-  return nearest_replica(rack, owner.settings().rack, from, followers);
+  return nearest_replica(reader.rack, owner.settings().rack, from, followers);
 }
 
 /// One item on the shard that owns its partition.
@@ -41,7 +53,7 @@ class ShardRead : public std::enable_shared_from_this<ShardRead> {
   struct Manner {
     replica::Isolation isolation;
     bool from_followers;
-    std::string rack;
+    ReaderPlace reader;
   };
   ShardRead(Shard& owner, std::vector<Reading> readings, Manner manner, std::size_t budget,
             common::Function<void(std::vector<Reading>)> done)
@@ -69,10 +81,11 @@ class ShardRead : public std::enable_shared_from_this<ShardRead> {
                            : leader_of(owner_, reading.key, reading.item.leader_epoch);
     if (!found.ok()) return fail(i, found.error());
     replica::Partition* const partition = *found;
+    if (const auto why = partition->reader_refusal()) return fail(i, *why);
     partition->note_fetch(now_);
     outcome.bounds = partition->bounds();
     if (diverges(*partition, reading)) return finished_one();
-    if (const auto nearer = nearer_replica(owner_, *partition, manner_.rack, reading.item.from)) {
+    if (const auto nearer = nearer_replica(owner_, *partition, manner_.reader, reading.item.from)) {
       outcome.nearer = *nearer;
       return finished_one();
     }
@@ -202,7 +215,7 @@ class FetchOperation final : public FetchHandle,
   ShardRead::Manner manner() const {
     return {.isolation = command_.isolation,
             .from_followers = command_.from_followers,
-            .rack = command_.rack};
+            .reader = {command_.rack, command_.listener}};
   }
 
   /// Reads the items at these positions anew, each on its shard; then decides.

@@ -25,6 +25,9 @@ struct FetchCommand {
   bool from_followers = false;
   /// Where the reader is: a leader sends it to a nearer replica, if there is one (KIP-392).
   std::string rack;
+  /// The listener that it comes by: it is sent to brokers that have an address there only. Empty:
+  /// to any.
+  std::string listener;
   /// Answers once this many bytes are there...
   std::size_t bytes_min = 1;
   /// ... with at most this many (the first batch found comes whole all the same) ...

@@ -31,6 +31,7 @@ constexpr std::size_t kRecordFrameBytes = 32;
 constexpr std::uint64_t kRewriteBytesMin = 1 << 20;
 constexpr std::uint64_t kRewriteFactor = 3;
 constexpr auto kTickMin = std::chrono::milliseconds(1);
+constexpr common::Duration kLoadAgainMax = std::chrono::seconds(30);
 
 model::NewRecord as_new(const coordinator::EncodedRecords& records, std::size_t i,
                         common::Timestamp now) {
@@ -58,7 +59,10 @@ std::string GroupCoordinator::name() const {
 std::optional<Status> GroupCoordinator::refusal() const {
   switch (state_) {
     case State::kServing:
-      return std::nullopt;
+      // Another one may have committed more by now, and nobody is to hear of less again.
+      if (partition_.replica().leased()) return std::nullopt;
+      return Status{ErrorCode::kNotCoordinator,
+                    fmt::format("This broker does not know whether it still leads {}", name())};
     case State::kLoading:
       return Status{ErrorCode::kCoordinatorLoadInProgress,
                     fmt::format("The groups of {} are being read", name())};
@@ -131,6 +135,8 @@ void GroupCoordinator::loaded() {
     shared_.note(fmt::format("event=group-record-skipped partition={} detail=\"{}\"", name(), one));
   ++shared_.counters().loads;
   shared_.counters().records_skipped += report_.skipped;
+  load_again_ = kLoadAgainMin;
+  failure_.clear();
   machine_->loaded(now());
   turn();
   topics_changed();
@@ -140,10 +146,18 @@ void GroupCoordinator::fail(const Error& error) {
   state_ = State::kFailed;
   machine_.reset();
   ++shared_.counters().loads_failed;
-  shared_.note(
-      fmt::format("event=group-load-failed partition={} detail=\"{}\" action=\"its groups "
-                  "are not served; other partitions are not concerned\"",
-                  name(), error.detail));
+  if (std::exchange(failure_, error.detail) != error.detail) {
+    shared_.note(
+        fmt::format("event=group-load-failed partition={} detail=\"{}\" action=\"its groups "
+                    "are not served, and it is tried again; other partitions are not concerned\"",
+                    name(), error.detail));
+  }
+  // A disk that failed once may answer the next time.
+  loop_.after(load_again_, [weak = weak_from_this(), life = life_] {
+    const auto self = weak.lock();
+    if (self != nullptr && self->life_ == life && self->failed()) self->load();
+  });
+  load_again_ = std::min(2 * load_again_, kLoadAgainMax);
 }
 
 // ---- Effects

@@ -39,6 +39,7 @@ Outcome failed_outcome(coordinator::Status status) {
 }
 
 /// States: loading -> serving (the log is read), failed (it cannot be read: nothing is served);
+/// failed -> loading (after a while it is tried again);
 /// serving -> loading (an append was refused after its records were applied: what was applied is
 /// thrown away); any -> closed. Shard thread only; the partition outlives close().
 class GroupCoordinator : public std::enable_shared_from_this<GroupCoordinator> {
@@ -142,6 +143,10 @@ class GroupCoordinator : public std::enable_shared_from_this<GroupCoordinator> {
   std::uint64_t log_bytes_ = 0;   // appended since the last rewrite, or read at the start
   std::uint64_t live_bytes_ = 0;  // what the last rewrite came to
   bool rewriting_ = false;
+
+  static constexpr common::Duration kLoadAgainMin = std::chrono::seconds(1);
+  common::Duration load_again_ = kLoadAgainMin;
+  std::string failure_;  // as it was told of
 };
 
 template <typename Outcome, typename Input>

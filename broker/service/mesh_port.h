@@ -31,6 +31,9 @@ class MeshPort final : public cluster::MeshHandler {
     shard_.replicas().broker_changed(transition);
     shard_.announcer().look_soon();
   }
+  void on_word(model::BrokerId node, const raft::Word& word) override {
+    shard_.replicas().heard_word(node, word);
+  }
   void on_reconnect(model::BrokerId node) override { shard_.replicas().reconnected(node); }
   void on_leadership(const model::PartitionKey& group,
                      const cluster::Leadership& leadership) override {

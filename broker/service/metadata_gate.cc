@@ -36,9 +36,10 @@ bool MetadataGate::leads() {
 }
 
 void MetadataGate::judge(metadata::Proposal proposal, common::Reply<ProposalAnswer> done) {
-  // Who was paused, or hears nobody, may lead no more and not know it. What the asker has seen of
-  // its successor is enough to tell.
-  if (!leads() || proposal.term > log_.replica().term())
+  // Who was paused, or hears nobody, may lead no more and not know it: then what it knows is no
+  // answer to what is asked, and what it appends is nothing to wait for. What the asker has seen of
+  // its successor is enough to tell, too.
+  if (!leads() || unsure() || proposal.term > log_.replica().term())
     return done({.verdict = Verdict::kNotLeader});
   const Verdict verdict = gate_.judge(proposal, {log_end(), first_.clock().now()});
   if (verdict != Verdict::kYes || proposal.batch.empty())

@@ -37,6 +37,8 @@ class MetadataGate {
                const MetadataGateSettings& settings);
 
   bool leads();
+  /// It does not lead, or may be deposed and not know it, or not know all that is committed.
+  bool unsure() const { return log_.replica().leader_refusal().has_value(); }
   /// A proposal of any broker, this one included; answered at once, or once its batch is committed.
   void judge(metadata::Proposal proposal, common::Reply<metadata::ProposalAnswer> done);
   /// After every application.

@@ -29,9 +29,9 @@ void find_offset(Shard& owner, const model::PartitionKey& key, const OffsetQuery
   const auto leader = leader_of(owner, key, query.leader_epoch);
   if (!leader.ok()) return done(no_offset(leader.error()));
   replica::Partition* const partition = *leader;
+  if (const auto why = partition->leader_refusal()) return done(no_offset(*why));
   const replica::Bounds bounds = partition->bounds();
   if (query.at == kLatest) {
-    if (const auto why = partition->leader_refusal()) return done(no_offset(*why));
     return done(
         {.offset = partition->readable_end(isolation), .leader_epoch = bounds.leader_epoch});
   }

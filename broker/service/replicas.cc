@@ -17,11 +17,16 @@ std::size_t bytes_of(const std::vector<common::Bytes>& data) {
   return bytes;
 }
 
+raft::Settings with_contacts(raft::Settings settings, const raft::Contacts& contacts) {
+  settings.contacts = &contacts;
+  return settings;
+}
+
 }  // namespace
 
 Replicas::Replicas(Parts parts)
     : loop_(parts.loop),
-      raft_(parts.raft),
+      raft_(with_contacts(parts.raft, contacts_)),
       on_role_(std::move(parts.on_role)),
       ticker_(parts.loop),
       catch_up_(parts.loop, {}),
@@ -116,6 +121,8 @@ void Replicas::for_all(Call call) {
 /// Groups that do not have the broker now may have it later.
 void Replicas::broker_changed(const cluster::Transition& transition) {
   const model::BrokerId node = transition.node;
+  contacts_.trust(node, transition.trust);
+  if (transition.sign != cluster::Sign::kAlive) contacts_.forget_word(node);
   switch (transition.sign) {
     case cluster::Sign::kSuspect:
       suspected_.insert(node);
@@ -126,6 +133,14 @@ void Replicas::broker_changed(const cluster::Transition& transition) {
     case cluster::Sign::kRestarted:
       return for_all([node](replica::Partition& replica) { replica.restarted(node); });
   }
+}
+
+/// Leaders that have no promise yet for what the other broker says now ask for it.
+void Replicas::heard_word(model::BrokerId node, const raft::Word& word) {
+  const raft::Word* const before = contacts_.word(node);
+  const bool news = word.trust != (before == nullptr ? raft::Trust::kNone : before->trust);
+  contacts_.hear(node, word);
+  if (news) for_all([node](replica::Partition& replica) { replica.alive(node); });
 }
 
 void Replicas::reconnected(model::BrokerId node) {
@@ -159,6 +174,7 @@ bool Replicas::has_room(const PartitionKey& key, const raft::ReplicaId& to) cons
 }
 
 void Replicas::leadership(const PartitionKey& key, const raft::RoleChange& change) {
+  if (change.role == raft::Role::kCandidate) ++counters_.elections_started;
   roles_.push_back({key, change});
   if (std::exchange(telling_soon_, true)) return;
   loop_.post(lifeline_.guard([this] {

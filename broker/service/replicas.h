@@ -24,6 +24,8 @@ namespace millrace::service {
 
 /// Counted since the start, for metrics.
 struct ReplicaCounters {
+  /// Times that a replica of this shard asked others for their votes in a new term.
+  std::uint64_t elections_started = 0;
   /// Times that a replica of this shard began to lead.
   std::uint64_t elections_won = 0;
   /// Times that one that led ended to.
@@ -81,6 +83,7 @@ class Replicas final : private replica::Peers {
   void deliver(const model::PartitionKey& key, const raft::Message& message,
                const std::vector<common::Bytes>& data);
   void broker_changed(const cluster::Transition& transition);
+  void heard_word(model::BrokerId node, const raft::Word& word);
   void reconnected(model::BrokerId node);
   void heard_of_term(const model::PartitionKey& key, model::Term term);
   /// What this shard's leaders together may send in a second to replicas that are new; 0: no limit.
@@ -106,6 +109,7 @@ class Replicas final : private replica::Peers {
   void drop_news_of(const model::PartitionKey& key);
 
   env::Loop& loop_;
+  raft::Contacts contacts_;
   const raft::Settings raft_;
   OnRole on_role_;
   Neighbours* neighbours_ = nullptr;

@@ -5,6 +5,7 @@
 
 #include "broker/model/cluster_settings.h"
 #include "broker/model/mutation.h"
+#include "broker/replica/retirement.h"
 #include "broker/service/announcer.h"
 #include "broker/service/append_waits.h"
 #include "broker/service/assignments.h"
@@ -182,7 +183,7 @@ void Shard::open_partition(const metadata::Topic& topic, model::PartitionIndex i
   const raft::ReplicaId self = self_replica();
   if (!names(assignment, self)) return;
   if (const storage::Log* const log = store_->find(key);
-      image_may_be_old_ && (log == nullptr || log->state().empty()))
+      image_may_be_old_ && (log == nullptr || log->state().empty() || replica::is_retired(*log)))
     return;
   const raft::VoterSet first = first_voters(image_, assignment, self);
   open_replica(topic, key, first);
@@ -225,7 +226,8 @@ void Shard::open_partitions() {
   for (storage::Log* log : store_->logs()) {
     // One that is not named any more may still be a voter of its group, which then needs it.
     const model::PartitionKey key = log->key();
-    if (image_.assignment(key) == nullptr || partition(key) != nullptr || log->state().empty())
+    if (image_.assignment(key) == nullptr || partition(key) != nullptr || log->state().empty() ||
+        replica::is_retired(*log))
       continue;
     open_replica(*image_.topic(key.topic), key, {});
     departures_->watch(key);
@@ -256,8 +258,22 @@ void Shard::set_aside_unknown() {
     const model::PartitionKey key = log->key();
     const bool known = key.topic == model::kMetadataTopicId || partition(key) != nullptr ||
                        image_.removing().contains(key.topic);
+    if (known) continue;
+    if (replica::is_retired(*log)) {
+      if (image_.topic(key.topic) == nullptr) forget_retired(key.topic);
+      continue;
+    }
     // Nothing is deleted without a committed record that says so: what nobody knows is set aside.
-    if (!known) store_->quarantine(key, [](common::Result<void>) {});
+    store_->quarantine(key, [](common::Result<void>) {});
+  }
+}
+
+/// Nobody will speak in the name of a deleted topic's replicas again.
+void Shard::forget_retired(const model::TopicId& topic) {
+  for (storage::Log* const log : store_->logs()) {
+    const model::PartitionKey key = log->key();
+    if (key.topic == topic && partition(key) == nullptr && replica::is_retired(*log))
+      store_->remove(key, [](common::Result<void>) {});
   }
 }
 
@@ -273,12 +289,14 @@ void Shard::let_go(const model::PartitionKey& key, ErrorCode reason) {
 void Shard::retire_partition(const model::PartitionKey& key) {
   if (partition(key) == nullptr) return;
   let_go(key, ErrorCode::kNotLeaderOrFollower);
-  if (store_->find(key) != nullptr) store_->remove(key, [](common::Result<void>) {});
+  storage::Log* const log = store_->find(key);
+  if (log != nullptr && !replica::retire(*log)) store_->remove(key, [](common::Result<void>) {});
 }
 
 void Shard::close_partitions(const metadata::Topic& topic) {
   for (std::int32_t i = 0; i < topic.partition_count(); ++i)
     let_go({topic.id, model::PartitionIndex{i}}, ErrorCode::kUnknownTopicOrPartition);
+  forget_retired(topic.id);
   if (neighbours_ != nullptr) neighbours_->forget_topic(topic.id, topic.partition_count());
 }
 

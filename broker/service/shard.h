@@ -157,7 +157,7 @@ class Shard {
   /// all of them.
   void set_aside_unknown();
   /// The replica is no more one of its partition, says a committed record or the group itself: it
-  /// goes, with its log.
+  /// goes, with its records; what it has said in its group stays (replica/retirement.h).
   void retire_partition(const model::PartitionKey& key);
   /// Removes what this shard still holds of a deleted topic; answers when that is durable.
   void remove_logs(const model::TopicId& topic, common::Reply<common::Result<void>> done);
@@ -183,6 +183,7 @@ class Shard {
                     const raft::VoterSet& first);
   void close_partitions(const metadata::Topic& topic);
   void let_go(const model::PartitionKey& key, model::ErrorCode reason);
+  void forget_retired(const model::TopicId& topic);
   void partitions_changed(const metadata::Record& record);
   void assignment_changed(const model::PartitionKey& key);
   void role_changed(const model::PartitionKey& key, const raft::RoleChange& change);

@@ -1,9 +1,9 @@
 #include "broker/service/whereabouts.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "broker/cluster/fields.h"
+#include "broker/metadata/endpoints.h"
 #include "broker/service/calls.h"
 #include "broker/service/neighbours.h"
 
@@ -18,7 +18,6 @@ using model::ErrorCode;
 
 constexpr std::uint8_t kVersion = 1;
 constexpr auto kAnswerMax = std::chrono::seconds(1);
-constexpr const char* kEndpointName = "internal";
 
 Result<Endpoint> known_endpoint(Shard& first, model::BrokerId wanted) {
   const auto said = first.neighbours()->introduction(wanted);
@@ -26,9 +25,9 @@ Result<Endpoint> known_endpoint(Shard& first, model::BrokerId wanted) {
   const auto& brokers = first.image().brokers();
   const auto registered = brokers.find(wanted);
   if (registered == brokers.end()) return model::error(ErrorCode::kBrokerIdNotRegistered);
-  const auto& endpoints = registered->second.endpoints;
-  const auto found = std::ranges::find(endpoints, kEndpointName, &metadata::Endpoint::name);
-  if (found == endpoints.end()) return model::error(ErrorCode::kBrokerIdNotRegistered);
+  const auto* const found =
+      metadata::endpoint_named(registered->second, metadata::kInternalEndpoint);
+  if (found == nullptr) return model::error(ErrorCode::kBrokerIdNotRegistered);
   return Endpoint{found->host, static_cast<std::uint16_t>(found->port)};
 }
 

@@ -234,10 +234,12 @@ void ColdReader::got_window(std::shared_ptr<Load> load, Result<std::size_t> got)
                                                         load->path, start + *got, load->until)});
   }
   const std::size_t length = expected - skip;
-  auto run = verify_batches(load->buffer.view().subspan(skip, length), {.segment = load->segment,
-                                                                        .position = load->position,
-                                                                        .expected = load->expected,
-                                                                        .path = load->path});
+  auto run = verify_batches(load->buffer.view().subspan(skip, length),
+                            {.segment = load->segment,
+                             .position = load->position,
+                             .expected = load->expected,
+                             .path = load->path,
+                             .terms = load->log->term_starts()});
   if (!run.ok()) return finish(load, std::move(run).error());
   if (run->end <= load->offset) {
     // The wanted batch does not lie in the window as a whole: begin at the first one that does not.
@@ -291,34 +293,36 @@ void ColdReader::load_index(PartitionLog& log, Offset segment_base, Loaded done)
   if (waiters.size() > 1) return;
   log.pin();
   struct Job {
-    Segment segment;
-    std::string folder;
+    SegmentFile file;
+    std::vector<TermStart> terms;
     bool active = false;
-    std::uint64_t until = 0;
     std::uint32_t interval = 0;
     Result<SegmentIndex> index = SegmentIndex();
   };
   auto job = std::make_shared<Job>();
-  job->segment = log.segment_of(segment_base);
-  job->folder = log.folder();
+  const Segment& segment = log.segment_of(segment_base);
   job->active = log.active().base == segment_base;
-  job->until = job->active ? log.index_from() : job->segment.size;
-  job->until = std::min(job->until, log.written_bytes(job->segment));
+  job->terms = log.term_starts();
+  job->file = {
+      .folder = log.folder(),
+      .segment = segment,
+      .until = std::min(job->active ? log.index_from() : segment.size, log.written_bytes(segment)),
+      .terms = job->terms};
   job->interval = shard_.options.index_interval_bytes;
   const auto run = [&disk = shard_.disk, job]() -> Result<SegmentIndex> {
-    const std::string path = job->folder + "/" + index_name(job->segment);
+    const Segment& read = job->file.segment;
+    const std::string path = job->file.folder + "/" + index_name(read);
     if (!job->active) {
       const Result<Bytes> bytes = env::read_file(disk, path);
       if (bytes.ok()) {
-        if (auto index = SegmentIndex::decode(*bytes, job->segment)) return std::move(*index);
+        if (auto index = SegmentIndex::decode(*bytes, read)) return std::move(*index);
       }
     }
-    TRY_ASSIGN(SegmentIndex index,
-               build_index(disk, job->folder, job->segment, job->until, job->interval));
+    TRY_ASSIGN(SegmentIndex index, build_index(disk, job->file, job->interval));
     if (!job->active) {
       const auto file =
           disk.open(path, {.create = true, .caching = env::OpenOptions::Caching::kYes});
-      const auto encoded = index.encode(job->segment);
+      const auto encoded = index.encode(read);
       // Best effort: the next reader builds it again.
       if (file.ok() && (*file)->write_now(0, encoded).ok())
         (void)(*file)->resize(encoded.size()).ok();
@@ -328,7 +332,7 @@ void ColdReader::load_index(PartitionLog& log, Offset segment_base, Loaded done)
   shard_.disk.offload([job, run] { job->index = run(); },
                       lifeline_.guard([this, job, &log, segment_base, cuts = log.cuts()] {
                         Result<void> result;
-                        if (cuts != log.cuts() || !log.holds(job->segment)) {
+                        if (cuts != log.cuts() || !log.holds(job->file.segment)) {
                           // Cut, compacted or removed meanwhile: whoever waits for it looks again.
                         } else if (!job->index.ok()) {
                           result = job->index.error();

@@ -29,7 +29,10 @@ void CompactionJob::prepare() {
 
 Result<std::optional<ByteView>> CompactionJob::next_run(const Segment& source) {
   if (!scan_.has_value()) {
-    TRY_ASSIGN(scan_, SegmentScan::open(disk_, task_.folder, source, source.size, {}));
+    TRY_ASSIGN(scan_, SegmentScan::open(disk_, {.folder = task_.folder,
+                                                .segment = source,
+                                                .until = source.size,
+                                                .terms = task_.terms}));
   }
   TRY_ASSIGN(const auto run, scan_->next_run());
   if (!run.has_value()) scan_.reset();

@@ -23,6 +23,8 @@ struct CompactionTask {
   std::string folder;
   /// Sealed segments, from the front of the log, one after the other.
   std::vector<Segment> sources;
+  /// Of the log.
+  std::vector<TermStart> terms;
   /// In front of this each key is there once already.
   Offset dirty_from;
   CompactionLimits limits;

@@ -149,6 +149,7 @@ void Compactor::begin(const Choice& choice) {
   CompactionTask task{
       .folder = log.folder(),
       .sources = {sources, sources + static_cast<std::ptrdiff_t>(choice.plan.segments)},
+      .terms = log.term_starts(),
       .dirty_from = std::max(log.compacted_to(), log.segments().front().base),
       .limits = choice.limits,
       .now = shard_.loop.clock().wall(),

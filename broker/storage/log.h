@@ -120,7 +120,8 @@ class Log {
   virtual std::uint64_t size_bytes() const = 0;
 
   /// Appends whole batches with offset and term already set: the first base offset is end_offset(),
-  /// dense from there, CRCs checked by the caller. The answer comes when they are durable.
+  /// dense from there; the term is that of the newest of term_starts(), if there are any; CRCs
+  /// checked by the caller. The answer comes when they are durable.
   /// kNoSpace: refused before anything was changed; try again when there is room. Any disk error
   /// after that ends the process.
   virtual void append(Bytes batches, Reply<Result<void>> durable) = 0;
@@ -149,11 +150,11 @@ class Log {
   /// are removed later. Moving it back is not an error and does nothing.
   virtual void delete_before(Offset offset, Reply<Result<void>> durable) = 0;
 
-  /// Cuts the log's end back to `offset`, a batch boundary (Raft: a conflicting suffix), and not in
-  /// front of what CompactionLimits::up_to said. Terms that start at or behind `offset` go too,
-  /// also where that is end_offset(). The answer comes when it is durable. Requires that
-  /// take_recovered_producers() was called. If the place cannot be found in a file (which is read
-  /// through, with every check) nothing is cut, and that is damage().
+  /// Cuts the log's end back to `offset`, a batch boundary (Raft: a conflicting suffix). Terms that
+  /// start at or behind `offset` go too, also where that is end_offset(). The answer comes when it
+  /// is durable. Requires that take_recovered_producers() was called. If the place cannot be found
+  /// in a file (which is read through, with every check), or compaction was behind it, nothing is
+  /// cut, and that is damage().
   virtual void truncate(Offset offset, Reply<Result<void>> durable) = 0;
 
   /// Empties the log: it then begins and ends at `at`, with this one term start (at or in front of
@@ -200,8 +201,9 @@ class Log {
   /// Without this function a log is not compacted. It is asked at the begin of each compaction.
   using LimitsSource = common::Function<CompactionLimits()>;
   virtual void on_compaction(LimitsSource limits) = 0;
-  /// In front of this records may be gone, and truncate() goes no further back; 0: it was never
-  /// compacted. It never moves back but with reset().
+  /// In front of this records may be gone that are followed by newer ones of their keys: a log that
+  /// is cut back to somewhere in front of this is none that ever was. 0: it was never compacted. It
+  /// never moves back but with reset().
   virtual Offset compacted_to() const = 0;
 
   /// Answers the offset behind which retention removes nothing (Raft: the commit offset). Without

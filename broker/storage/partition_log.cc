@@ -74,6 +74,8 @@ void PartitionLog::append(Bytes batches, Reply<Result<void>> durable) {
 void PartitionLog::append_batch(const BatchView& batch) {
   CHECK(batch.base_offset() == end_, "{} [{}] ends at {}, a batch begins at {}", *topic_,
         key_.index, end_, batch.base_offset());
+  CHECK(terms_.empty() || terms_.back().term == batch.leader_epoch(),
+        "a batch of term {} in term {}", batch.leader_epoch(), terms_.back().term);
   roll_if_due(batch.size());
   EntryHeader entry{
       .type = EntryType::kAppended, .log = number_, .offset = end_, .term = batch.leader_epoch()};
@@ -261,13 +263,11 @@ void PartitionLog::remove_segment_files(const Segment& segment) {
 
 void PartitionLog::truncate(Offset offset, Reply<Result<void>> durable) {
   CHECK(start_ <= offset && offset <= end_, "{} is outside [{}, {}]", offset, start_, end_);
-  CHECK(offset >= compacted_to_, "{} is in front of {}, where compaction was", offset,
-        compacted_to_);
   CHECK(recovered_ == nullptr || recovered_->producers.at <= offset,
         "the producers at {} were not taken", recovered_->producers.at);
   if (shard_.refusal().has_value()) return durable(*shard_.refusal());
   if (offset == end_) return truncate_terms(std::move(durable));
-  Result<std::uint64_t> stream = stream_of(offset);
+  Result<std::uint64_t> stream = place_of_cut(offset);
   if (!stream.ok()) {
     // Whatever the reason: the cut was decided and is not made, so this log is not what its owner
     // takes it for, and nobody asks again.
@@ -320,6 +320,19 @@ void PartitionLog::truncate_terms(Reply<Result<void>> durable) {
   complete(std::move(durable));
 }
 
+// What was in front of there may have been taken away by records behind, which would go.
+Result<std::uint64_t> PartitionLog::place_of_cut(Offset offset) const {
+  Offset compacted = compacted_to_;
+  // A run that is not at its end has put some of its segments in place already.
+  for (const Segment& segment : segments_) {
+    if (segment.compacted()) compacted = std::max(compacted, segment.end);
+  }
+  if (offset >= compacted) return stream_of(offset);
+  return Error{ErrorCode::kCorruptLog,
+               fmt::format("{} [{}] is to be cut back to {}, and was compacted up to {}", *topic_,
+                           key_.index, offset, compacted)};
+}
+
 Result<std::uint64_t> PartitionLog::stream_of(Offset offset) const {
   if (!tail_.empty() && tail_.start() <= offset) {
     const auto stream = tail_.stream_of(offset);
@@ -329,9 +342,12 @@ Result<std::uint64_t> PartitionLog::stream_of(Offset offset) const {
   const Segment& segment = segment_of(offset);
   if (segment.base == offset) return segment.stream;
   // What is not in memory is in the file.
-  const std::uint64_t until = written_bytes(segment);
-  TRY_ASSIGN(const std::uint64_t position,
-             locate_now(shard_.disk, folder(), segment, until, offset));
+  TRY_ASSIGN(const std::uint64_t position, locate_now(shard_.disk,
+                                                      {.folder = folder(),
+                                                       .segment = segment,
+                                                       .until = written_bytes(segment),
+                                                       .terms = terms_},
+                                                      offset));
   return segment.stream + position;
 }
 

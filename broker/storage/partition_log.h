@@ -297,6 +297,7 @@ class PartitionLog final : public Log, public JournalClient {
   ProducerSearch producer_search() const;
   std::string damaged_at_start(const ProducersInFiles::Damage& damage);
   IndexEntry place_of(Offset at) const;
+  Result<std::uint64_t> place_of_cut(Offset offset) const;
   Result<std::uint64_t> stream_of(Offset offset) const;
   void add_term(TermStart start);
   void prune_terms();

@@ -113,7 +113,7 @@ void PartitionLog::forget_recovered(const CutPlace& place) {
 
 ProducerSearch PartitionLog::producer_search() const {
   const CutPlace& to = recovered_->files_to;
-  ProducerSearch search{.folder = folder(), .segments = {}, .until = to.position};
+  ProducerSearch search{.folder = folder(), .segments = {}, .terms = terms_, .until = to.position};
   search.from = std::max(recovered_->producers.at, start_);
   const auto last = std::ranges::find_if(
       segments_, [&](const Segment& segment) { return segment.base == to.segment_base; });

@@ -109,8 +109,9 @@ Result<ProducersInFiles> find_producers(env::Disk& disk, const ProducerSearch& s
     const bool first = &segment == &search.segments.front();
     const std::uint64_t until = last ? search.until : segment.size;
     if (until == 0) continue;
-    auto scan = SegmentScan::open(disk, search.folder, segment, until,
-                                  first ? first_place(disk, search, until) : IndexEntry{});
+    auto scan = SegmentScan::open(
+        disk, {.folder = search.folder, .segment = segment, .until = until, .terms = search.terms},
+        first ? first_place(disk, search, until) : IndexEntry{});
     if (!scan.ok() && scan.error().code != ErrorCode::kCorruptLog) return std::move(scan).error();
     if (!scan.ok()) {
       damage = ProducersInFiles::Damage{

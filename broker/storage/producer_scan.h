@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,8 @@ namespace millrace::storage {
 struct ProducerSearch {
   std::string folder;
   std::vector<Segment> segments;
+  /// Of the log; they outlive the search.
+  std::span<const TermStart> terms;
   std::uint64_t until = 0;
   model::Offset from;
   /// Of a batch in front of `from` or there, in the first segment. Where it is 0 and the segment

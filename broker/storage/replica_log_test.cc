@@ -25,10 +25,12 @@ class ReplicaLogTest : public ::testing::Test {
   // One batch of a producer.
   void append_of(model::ProducerId producer, std::int32_t count = 2,
                  std::size_t value_bytes = 100) {
+    const auto& terms = log().term_starts();
     const Bytes batch =
         testing::make_batch(machine.random, {.base = log().end_offset(),
                                              .count = count,
                                              .value_bytes = value_bytes,
+                                             .term = terms.empty() ? Term{0} : terms.back().term,
                                              .producer = producer,
                                              .sequence = producer.value() < 0 ? -1 : 0});
     ASSERT_TRUE(
@@ -122,7 +124,7 @@ TEST_F(ReplicaLogTest, ChangesOfOneTurnShareARoundAndAreAnsweredInOrder) {
       order.push_back(number);
     };
   };
-  const Bytes batch = testing::make_batch(machine.random, {.base = Offset{1}});
+  const Bytes batch = testing::make_batch(machine.random, {.base = Offset{1}, .term = Term{5}});
   log().put_state(Bytes::copy_of("term 5"), note(1));
   log().truncate(Offset{0}, note(2));
   log().reset(Offset{1}, TermStart{.term = Term{4}, .offset = Offset{1}}, {}, note(3));

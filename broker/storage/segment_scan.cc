@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "broker/storage/epoch_check.h"
+
 namespace millrace::storage {
 namespace {
 
@@ -26,11 +28,17 @@ bool belongs(const BatchView& batch, Offset expected, const Segment& segment) {
          batch.next_offset() <= segment.end;
 }
 
+std::string wrong_epoch(const BatchView& batch) {
+  return fmt::format("the batch at offset {} says that it is of term {}, which wrote nothing there",
+                     batch.base_offset(), batch.leader_epoch());
+}
+
 // In front of an error `run` is right.
 Result<void> verify_into(VerifiedRun& run, ByteView bytes, const RunPlace& place) {
   const std::string& path = place.path;
   CHECK(place.position <= place.segment.size);
   const std::uint64_t segment_left = place.segment.size - place.position;
+  EpochCheck epochs(place.terms, run.end);
   while (run.bytes < bytes.size()) {
     const ByteView rest = bytes.subspan(run.bytes);
     const std::uint64_t at = place.position + run.bytes;
@@ -55,6 +63,7 @@ Result<void> verify_into(VerifiedRun& run, ByteView bytes, const RunPlace& place
       return damaged(
           path, at,
           fmt::format("the batch at offset {} has a wrong checksum", batch->base_offset()));
+    if (!epochs.passes(*batch)) return damaged(path, at, wrong_epoch(*batch));
     run.bytes += size;
     run.end = batch->next_offset();
   }
@@ -69,21 +78,20 @@ Result<VerifiedRun> verify_batches(ByteView bytes, const RunPlace& place) {
   return run;
 }
 
-Result<SegmentScan> SegmentScan::open(env::Disk& disk, const std::string& folder,
-                                      const Segment& segment, std::uint64_t until,
-                                      IndexEntry from) {
+Result<SegmentScan> SegmentScan::open(env::Disk& disk, const SegmentFile& file, IndexEntry from) {
   SegmentScan scan;
-  scan.path_ = folder + "/" + segment_name(segment);
-  auto file = disk.open(scan.path_, {});
-  if (!file.ok()) {
-    if (file.error().code != ErrorCode::kNotFound) return std::move(file).error();
+  scan.path_ = file.folder + "/" + segment_name(file.segment);
+  auto opened = disk.open(scan.path_, {});
+  if (!opened.ok()) {
+    if (opened.error().code != ErrorCode::kNotFound) return std::move(opened).error();
     return {ErrorCode::kCorruptLog, fmt::format("{} is missing", scan.path_)};
   }
-  scan.file_ = std::move(file).value();
-  scan.until_ = until;
-  scan.segment_ = segment;
+  scan.file_ = std::move(opened).value();
+  scan.until_ = file.until;
+  scan.segment_ = file.segment;
+  scan.terms_ = file.terms;
   scan.position_ = from.position;
-  scan.expected_ = segment.base + from.relative_offset;
+  scan.expected_ = file.segment.base + from.relative_offset;
   scan.buffer_ = Bytes::allocate(kScanBytes, common::kDiskAlignment);
   return scan;
 }
@@ -100,9 +108,12 @@ Result<std::optional<ByteView>> SegmentScan::next_run() {
     const bool short_file = there < std::min<std::uint64_t>(wanted, until_ - start);
     const ByteView bytes = buffer_.view().subspan(skip, there - std::min(skip, there));
     VerifiedRun run{.bytes = 0, .end = expected_};
-    const Result<void> verified = verify_into(
-        run, bytes,
-        {.segment = segment_, .position = position_, .expected = expected_, .path = path_});
+    const Result<void> verified = verify_into(run, bytes,
+                                              {.segment = segment_,
+                                               .position = position_,
+                                               .expected = expected_,
+                                               .path = path_,
+                                               .terms = terms_});
     if (run.bytes == 0) {
       TRY(verified);
       if (short_file)
@@ -121,9 +132,9 @@ Result<std::optional<ByteView>> SegmentScan::next_run() {
   }
 }
 
-Result<SegmentIndex> build_index(env::Disk& disk, const std::string& folder, const Segment& segment,
-                                 std::uint64_t until, std::uint32_t interval_bytes) {
-  TRY_ASSIGN(SegmentScan scan, SegmentScan::open(disk, folder, segment, until, {}));
+Result<SegmentIndex> build_index(env::Disk& disk, const SegmentFile& file,
+                                 std::uint32_t interval_bytes) {
+  TRY_ASSIGN(SegmentScan scan, SegmentScan::open(disk, file));
   SegmentIndex index;
   common::Timestamp max_timestamp{-1};
   for (;;) {
@@ -132,7 +143,7 @@ Result<SegmentIndex> build_index(env::Disk& disk, const std::string& folder, con
     for (std::size_t at = 0; at < run->size();) {
       const Result<BatchView> batch = BatchView::parse(run->subspan(at));
       CHECK(batch.ok());
-      index.add(scan.run_position() + at, batch->base_offset(), segment.base, max_timestamp,
+      index.add(scan.run_position() + at, batch->base_offset(), file.segment.base, max_timestamp,
                 interval_bytes);
       max_timestamp = std::max(max_timestamp, batch->max_timestamp());
       at += batch->size();
@@ -140,14 +151,13 @@ Result<SegmentIndex> build_index(env::Disk& disk, const std::string& folder, con
   }
 }
 
-Result<std::uint64_t> locate_now(env::Disk& disk, const std::string& folder, const Segment& segment,
-                                 std::uint64_t until, Offset offset) {
-  TRY_ASSIGN(SegmentScan scan, SegmentScan::open(disk, folder, segment, until, {}));
+Result<std::uint64_t> locate_now(env::Disk& disk, const SegmentFile& file, Offset offset) {
+  TRY_ASSIGN(SegmentScan scan, SegmentScan::open(disk, file));
   for (;;) {
     TRY_ASSIGN(const auto run, scan.next_run());
     if (!run.has_value()) {
       return {ErrorCode::kCorruptLog,
-              fmt::format("no batch begins with offset {} in {}", offset, folder)};
+              fmt::format("no batch begins with offset {} in {}", offset, file.folder)};
     }
     for (std::size_t at = 0; at < run->size();) {
       const Result<BatchView> batch = BatchView::parse(run->subspan(at));

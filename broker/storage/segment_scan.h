@@ -4,11 +4,13 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "broker/env/disk.h"
 #include "broker/model/batch.h"
 #include "broker/storage/index.h"
+#include "broker/storage/log.h"
 #include "broker/storage/segment.h"
 
 namespace millrace::storage {
@@ -33,21 +35,31 @@ struct RunPlace {
   /// Offset that the first batch begins with; in a compacted segment: or a higher one.
   model::Offset expected;
   const std::string& path;
+  /// Of the log, for the batches' leader epochs, which no checksum covers.
+  std::span<const TermStart> terms = {};
 };
 
-/// Checks whole batches from the front of `bytes`: form, checksum, and that they begin with
-/// `place.expected` and join; in a compacted segment: that their offsets grow and stay inside. The
-/// last one may be torn by the end of the bytes, not by the end of the segment. kCorruptLog names
-/// the place.
+/// Checks whole batches from the front of `bytes`: form, checksum, that they are of the terms that
+/// wrote them, and that they begin with `place.expected` and join; in a compacted segment: that
+/// their offsets grow and stay inside. The last one may be torn by the end of the bytes, not by the
+/// end of the segment. kCorruptLog names the place.
 Result<VerifiedRun> verify_batches(common::ByteView bytes, const RunPlace& place);
+
+/// A segment on the disk, to be read through.
+struct SegmentFile {
+  std::string folder;
+  Segment segment;
+  /// So many bytes of it are there, and only batches that lie wholly in them are looked at.
+  std::uint64_t until = 0;
+  /// As in RunPlace; they outlive the reading.
+  std::span<const TermStart> terms;
+};
 
 /// Walks a segment from a known batch on, blocking. For jobs of the I/O pool, recovery and rare
 /// searches.
 class SegmentScan {
  public:
-  /// Reads the batches that lie wholly in the first `until` bytes of `segment`.
-  static Result<SegmentScan> open(env::Disk& disk, const std::string& folder,
-                                  const Segment& segment, std::uint64_t until, IndexEntry from);
+  static Result<SegmentScan> open(env::Disk& disk, const SegmentFile& file, IndexEntry from = {});
   /// The next run of whole batches; nullopt at the end. Valid until the next call. Batches in front
   /// of damage are given out; kCorruptLog: it is right at next_position().
   Result<std::optional<common::ByteView>> next_run();
@@ -63,6 +75,7 @@ class SegmentScan {
   std::unique_ptr<env::File> file_;
   std::string path_;
   Segment segment_;
+  std::span<const TermStart> terms_;
   std::uint64_t until_ = 0;
   std::uint64_t position_ = 0;
   std::uint64_t run_position_ = 0;
@@ -71,12 +84,11 @@ class SegmentScan {
 };
 
 /// Builds a segment's index from its file; blocking.
-Result<SegmentIndex> build_index(env::Disk& disk, const std::string& folder, const Segment& segment,
-                                 std::uint64_t until, std::uint32_t interval_bytes);
+Result<SegmentIndex> build_index(env::Disk& disk, const SegmentFile& file,
+                                 std::uint32_t interval_bytes);
 
-/// Position of the batch that begins with this offset, within the first `until` bytes; blocking.
-/// kCorruptLog: damage, or none begins there.
-Result<std::uint64_t> locate_now(env::Disk& disk, const std::string& folder, const Segment& segment,
-                                 std::uint64_t until, model::Offset offset);
+/// Position of the batch that begins with this offset; blocking. kCorruptLog: damage, or none
+/// begins there.
+Result<std::uint64_t> locate_now(env::Disk& disk, const SegmentFile& file, model::Offset offset);
 
 }  // namespace millrace::storage

@@ -277,8 +277,8 @@ void TopicReconciler::note(Memory& memory, Item& item, const plan::Action& actio
 void TopicReconciler::report(Pass& pass, Memory& memory, std::vector<Item>& items) {
   std::vector<Item*> changed;
   for (Item& item : items) {
-    tools_.metrics.stands(Kind::kTopic, item.key,
-                          standing_of(item.plan.status, item.plan.findings));
+    // What the metrics say of it can be read in its status too.
+    if (!item.plan.status_changed) stands(item);
     for (const plan::Event& event : item.plan.events) {
       if (!event.warning && items.size() > settings_.crowd) continue;
       tools_.metrics.event(plan::code(event.reason));
@@ -297,6 +297,7 @@ void TopicReconciler::report(Pass& pass, Memory& memory, std::vector<Item>& item
                                          kube::PatchKind::kMerge, kube::Part::kStatus);
     if (answer.ok()) {
       tools_.metrics.status_written(Kind::kTopic);
+      stands(item);
       written[i].wrote(tools_.world, kube::kTopics, *answer, tools_.clock.now());
     } else if (answer.error().cause != kube::Cause::kNotFound) {
       item.failed = true;
@@ -304,6 +305,10 @@ void TopicReconciler::report(Pass& pass, Memory& memory, std::vector<Item>& item
   });
   for (Expectations& one : written) memory.expectations.absorb(std::move(one));
   pass.stopped = !tools_.may_act();
+}
+
+void TopicReconciler::stands(const Item& item) {
+  tools_.metrics.stands(Kind::kTopic, item.key, standing_of(item.plan.status, item.plan.findings));
 }
 
 void TopicReconciler::settle(Pass& pass, Memory& memory, const std::vector<Item>& items) {

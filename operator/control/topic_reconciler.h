@@ -107,6 +107,7 @@ class TopicReconciler {
   void create(Pass& pass, Memory& memory, const std::vector<Item*>& items, std::size_t round);
   void note(Memory& memory, Item& item, const plan::Action& action, const Done& done);
   void report(Pass& pass, Memory& memory, std::vector<Item>& items);
+  void stands(const Item& item);
   void settle(Pass& pass, Memory& memory, const std::vector<Item>& items);
   bool is_going(Pass& pass);
   common::Duration until_next(const Memory& memory) const;

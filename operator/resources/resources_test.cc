@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "broker/model/broker_settings.h"
+#include "broker/model/outside_listeners.h"
 #include "operator/resources/cluster.h"
 #include "operator/resources/fields.h"
 #include "operator/resources/manifests.h"
@@ -42,6 +43,36 @@ TEST(Settings, ReservedOnesExist) {
     EXPECT_TRUE(!ours || is_reserved_setting(key.name)) << key.name;
   }
   EXPECT_FALSE(is_reserved_setting("min.insync.replicas"));
+}
+
+// Goal: brokers understand what they are told of listeners outside, and where these are. Method:
+// give what we write to the brokers' own readers.
+TEST(Settings, OutsideListenersAreUnderstoodByBrokers) {
+  const ManifestRequest request =
+      request_of({{"listeners",
+                   {{{"name", "plain"}, {"port", 9092}},
+                    {{"name", "nodes"}, {"port", 9095}, {"type", "nodeport"}},
+                    {{"name", "cloud"}, {"port", 9096}, {"type", "loadbalancer"}}}}});
+  model::ConfigMap config;
+  const Json set = stateful_set(request);
+  for (const Json& variable : at(set, "spec", "template", "spec")["containers"][0]["env"]) {
+    const std::string name = variable["name"];
+    if (name == "MILLRACE_KAFKA_OUTSIDE_LISTEN") config["kafka.outside.listen"] = variable["value"];
+    if (name == "MILLRACE_KAFKA_OUTSIDE_ADDRESSES")
+      config["kafka.outside.addresses"] = variable["value"];
+  }
+  const model::BrokerLayers layers{.from_start = &config};
+  const model::OutsideSettings outside = model::resolve_outside_settings(layers);
+  EXPECT_EQ(outside.listeners, (std::vector<model::OutsideListener>{{"nodes", {"0.0.0.0", 9095}},
+                                                                    {"cloud", {"0.0.0.0", 9096}}}));
+  EXPECT_TRUE(model::check_outside(outside, model::resolve_broker_settings(layers)).ok());
+  const Json map = outside_map(request, {{"nodes", {{0, "10.0.0.1:31000"}, {1, "[fd00::2]:31001"}}},
+                                         {"cloud", {{1, "b1.example.com:9096"}}}});
+  const auto lines =
+      model::read_outside_addresses(std::string(map["data"]["addresses"]), model::BrokerId{1});
+  EXPECT_EQ(lines.problem, "");
+  EXPECT_EQ(lines.addresses, (model::OutsideAddresses{{"nodes", {"fd00::2", 31001}},
+                                                      {"cloud", {"b1.example.com", 9096}}}));
 }
 
 TEST(Settings, RunTimeOnesAreInNoFileAndNoRevision) {

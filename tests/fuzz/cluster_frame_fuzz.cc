@@ -91,8 +91,9 @@ class Reader final : public FrameSink {
       case FrameType::kTurnedAway:
         return check_again(body, decode_turned_away, [](const TurnedAway& v) { return encode(v); });
       case FrameType::kHeartbeat:
-        return check_again(body, decode_heartbeat,
-                           [](const Heartbeat& v) { return encode(v, kVersionMax); });
+        return check_again(
+            body, [](ByteView bytes) { return decode_heartbeat(bytes, kVersionMax); },
+            [](const Heartbeat& v) { return encode(v, kVersionMax); });
       case FrameType::kLeaders:
         return check_again(body, decode_leaders,
                            [](const Leaders& v) { return encode(v.entries, kVersionMax); });

@@ -365,9 +365,13 @@ def nodeport():
     patch("mrc", CLUSTER, {"spec": {"listeners": listeners}})
     until("the listener is there", lambda: settled() and get("service", f"{CLUSTER}-0-outside", SPACE), ROLL_SECONDS)
     address = f"{NODE_NETWORK}1:{FIRST_NODE_PORT - 1}"
-    listed = until("it answers", lambda: in_node("kcat", "-b", address, "-L", "-t", "inside", "-m", "10"), 60)
-    for name, one in pods().items():
-        assert f"{NODE_NETWORK}{one['spec']['nodeName'][-1]}:{FIRST_NODE_PORT + int(name[-1])}" in listed, (name, listed)
+    addresses = [f"{NODE_NETWORK}{one['spec']['nodeName'][-1]}:{FIRST_NODE_PORT + int(name[-1])}" for name, one in pods().items()]
+
+    def all_told():
+        listed = in_node("kcat", "-b", address, "-L", "-t", "inside", "-m", "10")
+        return all(one in listed for one in addresses)
+    # The kubelet takes up to a minute to bring what the operator wrote to pods that run.
+    until("every broker's address is told", all_told, 180)
     in_node("kcat", "-b", address, "-P", "-t", "inside", given="by node port\n")
     assert "by node port" in in_node("kcat", "-b", address, "-C", "-t", "inside", "-o", "beginning", "-e", "-q")
     load_goes_on("listener added")

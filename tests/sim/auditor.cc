@@ -72,15 +72,19 @@ void Auditor::ask_start(const Target& target, const PartitionKey& key) {
   client_.call(client_.leader(target.topic, target.partition), request, kTimeout,
                [this, target, key](const Result<wire::ListOffsetsResponse>& answer) {
                  if (!answer.ok() || answer->topics.empty() ||
-                     answer->topics.front().partitions.front().error_code != 0) {
-                   client_.loop().after(client_.pause(),
-                                        [this, target, key] { ask_start(target, key); });
-                   return;
-                 }
+                     answer->topics.front().partitions.front().error_code != 0)
+                   return ask_start_again(target, key);
                  const Offset start{answer->topics.front().partitions.front().offset};
                  starts_[key] = start;
                  fetcher_.assign(target, start);
                });
+}
+
+/// Another one may lead it by now.
+void Auditor::ask_start_again(const Target& target, const PartitionKey& key) {
+  client_.loop().after(client_.pause(), [this, target, key] {
+    client_.refresh([this, target, key](bool) { ask_start(target, key); });
+  });
 }
 
 void Auditor::close_if_done() {

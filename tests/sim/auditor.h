@@ -30,6 +30,7 @@ class Auditor final : public Actor {
  private:
   void look();
   void ask_start(const Target& target, const PartitionKey& key);
+  void ask_start_again(const Target& target, const PartitionKey& key);
   void look_again();
   void close_if_done();
   void close();

@@ -9,6 +9,7 @@
 #include "tests/sim/workload/consumer_member.h"
 #include "tests/sim/workload/group_watcher.h"
 #include "tests/sim/workload/reader.h"
+#include "tests/sim/workload/surveyor.h"
 
 namespace millrace::sim {
 
@@ -72,6 +73,9 @@ void Crowd::add_groups() {
   }
   watch(kClassicGroup, scenario_.classic_members);
   watch(kConsumerGroup, scenario_.consumer_members);
+  add(std::make_unique<Surveyor>(
+      new_client("surveyor"), parts_.history,
+      std::vector<std::string>{scenario_.busy.name, scenario_.trimmed.name}));
 }
 
 void Crowd::watch(const char* group, std::size_t members) {

@@ -204,21 +204,13 @@ Offset History::high_watermark_seen(const PartitionKey& partition) {
   return partitions_[partition].high_watermark;
 }
 
-Offset History::high_watermark_seen_by(const PartitionKey& key, ReaderId reader) {
-  Partition& partition = partitions_[key];
-  return leaders_ == Leaders::kOne ? partition.high_watermark : partition.told[reader];
-}
-
-void History::saw_high_watermark(const PartitionKey& key, ReaderId reader, Offset seen_before,
-                                 Offset now) {
-  Partition& partition = partitions_[key];
-  Offset& told = partition.told[reader];
-  told = std::max(told, now);
+void History::saw_high_watermark(const PartitionKey& key, Offset seen_before, Offset now) {
   if (now < seen_before) {
     trace_.fail(
         fmt::format("{}: the high watermark was {}, and later {}", name_of(key), seen_before, now));
   }
-  partition.high_watermark = std::max(partition.high_watermark, now);
+  Offset& highest = partitions_[key].high_watermark;
+  highest = std::max(highest, now);
 }
 
 void History::trim_asked(const PartitionKey& key, Offset offset) {

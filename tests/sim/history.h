@@ -27,9 +27,6 @@ enum class WriterId : std::uint32_t {};
 /// Names one batch, however often it is sent.
 enum class WriteId : std::uint32_t {};
 
-/// Names one reader.
-enum class ReaderId : std::uint32_t {};
-
 /// What a writer asked for.
 enum class Promise : std::uint8_t {
   kNone,         // acks=0 or 1: a record may be there or not
@@ -49,14 +46,13 @@ struct ReadRecord {
 ///   before it was sent;
 /// - a record is on the partition that it was sent to (E23), was sent at all, and was not refused;
 /// - no more copies than were sent, and one where the producer is idempotent (E22), in its order;
-/// - the high watermark never goes back for who saw it (E08).
+/// - whoever asks a leader is told of no lower high watermark than anybody was told, or had
+///   acknowledged, before he asked (E08).
 /// And at the end, from a complete reading of each partition: nothing acknowledged is missing
 /// (E01, E02, E24).
 class History {
  public:
-  /// Where a partition never has but one broker that could lead it, nobody is told less than was
-  /// told to anybody. Where leaders change, one that does not know yet that it is deposed may tell
-  /// less than its successor; only who has heard of that one does not listen any more.
+  /// Whether a partition never has but one broker that could lead it.
   enum class Leaders : std::uint8_t { kOne, kSeveral };
   explicit History(Trace& trace, Leaders leaders = Leaders::kOne)
       : trace_(trace), leaders_(leaders) {}
@@ -81,14 +77,11 @@ class History {
 
   void read(const PartitionKey& partition, Offset offset, std::string_view value);
 
-  /// By anybody.
+  /// The highest that anybody was told of. To be taken when a request leaves, and handed in with
+  /// its answer; or less, if a replica may answer that is behind.
   Offset high_watermark_seen(const PartitionKey& partition);
-  /// To be taken when a request leaves, and handed in with its answer.
-  Offset high_watermark_seen_by(const PartitionKey& partition, ReaderId reader);
-  void saw_high_watermark(const PartitionKey& partition, ReaderId reader, Offset seen_before,
-                          Offset now);
+  void saw_high_watermark(const PartitionKey& partition, Offset seen_before, Offset now);
   Leaders leaders() const { return leaders_; }
-  ReaderId new_reader() { return ReaderId{++readers_}; }
 
   /// Somebody asked that records before `offset` go.
   void trim_asked(const PartitionKey& partition, Offset offset);
@@ -140,7 +133,6 @@ class History {
     std::map<WriterId, Lane> lanes;
     Offset acknowledged_end;
     Offset high_watermark;
-    std::map<ReaderId, Offset> told;  // the high watermark
     Offset trim_asked;
     Offset trimmed;
   };
@@ -157,7 +149,6 @@ class History {
 
   Trace& trace_;
   const Leaders leaders_;
-  std::uint32_t readers_ = 0;
   std::vector<Writer> writers_;
   std::vector<Write> writes_;
   std::map<PartitionKey, Partition> partitions_;

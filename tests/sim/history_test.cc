@@ -29,7 +29,6 @@ class HistoryTest : public ::testing::Test {
   common::ManualClock clock_;
   Trace trace_{clock_, false};
   History history_{trace_};
-  const ReaderId reader_ = history_.new_reader();
   const PartitionKey key_{model::TopicId{{1}}, model::PartitionIndex{0}};
 };
 
@@ -134,29 +133,29 @@ TEST_F(HistoryTest, AHoleIsSeen) {
 }
 
 TEST_F(HistoryTest, TheHighWatermarkStaysUp) {
-  history_.saw_high_watermark(key_, reader_, Offset{0}, Offset{7});
-  const Offset seen = history_.high_watermark_seen_by(key_, reader_);
-  history_.saw_high_watermark(key_, reader_, seen, Offset{6});
+  history_.saw_high_watermark(key_, Offset{0}, Offset{7});
+  history_.saw_high_watermark(key_, history_.high_watermark_seen(key_), Offset{6});
   EXPECT_THAT(trace_.failure(), HasSubstr("the high watermark was 7, and later 6"));
 }
 
 TEST_F(HistoryTest, AnAnswerThatWasUnderWayMaySayLess) {
-  const Offset seen = history_.high_watermark_seen_by(key_, reader_);
-  history_.saw_high_watermark(key_, reader_, seen, Offset{7});
-  history_.saw_high_watermark(key_, reader_, seen, Offset{6});
+  const Offset seen = history_.high_watermark_seen(key_);
+  history_.saw_high_watermark(key_, seen, Offset{7});
+  history_.saw_high_watermark(key_, seen, Offset{6});
   EXPECT_THAT(trace_.failure(), IsEmpty());
 }
 
-TEST_F(HistoryTest, ADeposedLeaderMayTellOthersLess) {
+// A record whose writer heard that it is stored is there for whoever asks after that.
+TEST_F(HistoryTest, ADeposedLeaderDoesNotKnowWhatItsSuccessorAcknowledged) {
   History several(trace_, History::Leaders::kSeveral);
-  const ReaderId informed = several.new_reader();
-  const ReaderId late = several.new_reader();
-  several.saw_high_watermark(key_, informed, Offset{0}, Offset{7});
-  several.saw_high_watermark(key_, late, several.high_watermark_seen_by(key_, late), Offset{6});
+  const WriteId written = several.begin(several.new_writer(Promise::kAtLeastOnce), key_, 7);
+  several.sent(written);
+  const Offset before = several.high_watermark_seen(key_);
+  several.acknowledged(written, Offset{0});
+  several.saw_high_watermark(key_, before, Offset{0});
   EXPECT_THAT(trace_.failure(), IsEmpty());
-  several.saw_high_watermark(key_, informed, several.high_watermark_seen_by(key_, informed),
-                             Offset{6});
-  EXPECT_THAT(trace_.failure(), HasSubstr("the high watermark was 7, and later 6"));
+  several.saw_high_watermark(key_, several.high_watermark_seen(key_), Offset{0});
+  EXPECT_THAT(trace_.failure(), HasSubstr("the high watermark was 7, and later 0"));
 }
 
 TEST_F(HistoryTest, ALogsStartMovesWhenItIsAskedTo) {

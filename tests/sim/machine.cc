@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "broker/server/directory.h"
-#include "common/endian.h"
 
 namespace millrace::sim {
 
@@ -17,6 +16,10 @@ namespace {
 
 constexpr std::uint16_t kKafkaPort = 9092;
 constexpr std::uint16_t kInternalPort = 9093;
+constexpr std::uint16_t kOutsidePort = 9095;
+constexpr const char* kOutsideListener = "outside";
+/// How long after its start a broker may learn where clients outside find it.
+constexpr std::int64_t kAddressUnknownMsMax = 2000;
 constexpr common::Duration kStopMax = std::chrono::seconds(60);
 
 /// What is left of a process.
@@ -50,19 +53,6 @@ std::vector<std::string> segments_on(env::Disk& disk) {
   return segments;
 }
 
-/// Whether this byte of a segment is of a batch's leader epoch: bytes 12 to 15, in no checksum of
-/// the format. Only the log's term starts could tell that they have rotted, and nobody asks them.
-bool is_leader_epoch(common::ByteView segment, std::uint64_t at) {
-  constexpr std::size_t kLengthAt = 8;
-  constexpr std::size_t kEpochAt = 12;
-  constexpr std::size_t kEpochEnd = 16;
-  for (std::uint64_t batch = 0; batch + kEpochEnd <= segment.size() && batch <= at;) {
-    if (at >= batch + kEpochAt && at < batch + kEpochEnd) return true;
-    batch += kEpochAt + common::load_big<std::uint32_t>(segment.data() + batch + kLengthAt);
-  }
-  return false;
-}
-
 /// Of one that was killed no destructor runs, here as in the world: it stays as it was.
 void bury(Remains remains) {
   static auto* const graves = new std::vector<Remains>;
@@ -93,7 +83,11 @@ Machine::Machine(Place place, MachineOptions options)
   config["data.dir"] = "/data";
   config["node.id"] = std::to_string(options_.node);
   config["kafka.listen"] = fmt::format("0.0.0.0:{}", kKafkaPort);
-  config["kafka.advertised"] = endpoint().text();
+  config["kafka.advertised"] = fmt::format("{}:{}", name_, kKafkaPort);
+  if (options_.outside) {
+    config["kafka.outside.listen"] = fmt::format("{}://0.0.0.0:{}", kOutsideListener, kOutsidePort);
+    config["kafka.outside.addresses"] = "/told-by-the-machine";
+  }
   if (options_.first_voters > 1) {
     std::string& voters = config["metadata.voters"];
     for (std::uint32_t i = 0; i < options_.first_voters; ++i)
@@ -109,7 +103,7 @@ Machine::~Machine() {
 }
 
 env::Endpoint Machine::endpoint() const {
-  return {name_, kKafkaPort};
+  return {name_, options_.outside ? kOutsidePort : kKafkaPort};
 }
 
 service::Loggers& Machine::loggers() {
@@ -165,6 +159,7 @@ Result<void> Machine::open() {
                                                              .host = *this});
   for (std::uint32_t i = 0; i < options_.shards; ++i) TRY(node_->open_store(i));
   TRY(node_->assemble());
+  if (options_.outside) tell_outside();
   std::uint64_t replayed = 0;
   for (service::Shard* shard : node_->shards())
     replayed += shard->store().recovery().entries_replayed;
@@ -177,6 +172,16 @@ Result<void> Machine::open() {
 
 void Machine::use_settings(model::ConfigMap settings) {
   config_ = std::make_shared<const model::ConfigMap>(std::move(settings));
+}
+
+/// At once, or later: who manages the machines finds it out as they start.
+void Machine::tell_outside() {
+  const auto tell = [this, process = process_] {
+    if (process != process_ || ended_ || node_ == nullptr) return;
+    node_->set_outside({{kOutsideListener, {name_, kOutsidePort}}});
+  };
+  if (random_.chance(1, 2)) return tell();
+  place_.agenda.after(std::chrono::milliseconds(random_.between(0, kAddressUnknownMsMax)), tell);
 }
 
 void Machine::start() {
@@ -259,7 +264,6 @@ void Machine::rot() {
   const auto content = disk_.content(path);
   if (content.size() == 0) return;
   const std::uint64_t at = random_.below(content.size());
-  if (is_leader_epoch(content, at)) return;
   place_.trace.say(name_, "a bit flips in {} at {}", path, at);
   disk_.flip_bit(path, at, static_cast<unsigned>(random_.below(8)));
   rotten_ = true;

@@ -26,6 +26,8 @@ struct MachineOptions {
   model::ConfigMap config;
   /// Machines by which the cluster begins; one: it stays alone.
   std::uint32_t first_voters = 1;
+  /// Clients come by a listener for clients outside.
+  bool outside = false;
   /// What the shards may take of memory, together.
   std::uint64_t memory_bytes = std::uint64_t{64} << 20;
 };
@@ -102,6 +104,7 @@ class Machine final : private server::NodeHost {
   void listen();
   void serve();
   void served();
+  void tell_outside();
   auto unless_it_ended(void (Machine::*next)());
   void could_not_start(const common::Error& error);
   void begin_to_stop();

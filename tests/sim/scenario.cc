@@ -113,6 +113,7 @@ Scenario draw_scenario(std::uint32_t brokers, common::Random& random) {
   scenario.stormy = seconds(random.between(4, random.between(6, 30)));
   if (random.chance(1, 4)) scenario.birth = draw_birth(random);
   scenario.finale = static_cast<Scenario::Finale>(random.below(3));
+  scenario.outside = random.chance(1, 4);
   return scenario;
 }
 
@@ -130,16 +131,18 @@ Scenario quiet_scenario(std::uint32_t brokers) {
   scenario.chaos.faults.clear();
   scenario.birth.faults.clear();
   scenario.finale = Scenario::Finale::kNone;
+  scenario.outside = false;
   return scenario;
 }
 
 std::string Scenario::text() const {
   return fmt::format(
       "{} brokers of {} shards, {} spares, {} + {} partitions, {} producers, {} readers, {} + {} "
-      "members, {} kinds of errands, {} kinds of faults for {} s, {} at birth",
+      "members, {} kinds of errands, {} kinds of faults for {} s, {} at birth{}",
       brokers, fmt::join(shards, " or "), spares, busy.partitions, trimmed.partitions,
       producers.size(), readers, classic_members, consumer_members, operators.errands.size(),
-      chaos.faults.size(), stormy / seconds(1), birth.faults.size());
+      chaos.faults.size(), stormy / seconds(1), birth.faults.size(),
+      outside ? ", clients outside" : "");
 }
 
 }  // namespace millrace::sim

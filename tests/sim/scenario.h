@@ -43,6 +43,8 @@ struct Scenario {
   /// At the end the power fails everywhere, or everything stops cleanly, and what was there must be
   /// there again.
   enum class Finale : std::uint8_t { kNone, kPowerFailure, kCleanStop } finale = Finale::kNone;
+  /// Clients come by a listener for clients outside, whose addresses brokers may learn late.
+  bool outside = false;
 
   std::string text() const;
 };

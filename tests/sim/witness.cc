@@ -79,7 +79,7 @@ void Witness::look_at(const Where& where, Sights& sights, replica::Partition& pa
   const std::uint64_t repairs = partition.replica().repairs();
   const bool first = seen.partition != &partition || seen.repairs != repairs;
   if (first) {
-    seen = Seen{.partition = &partition, .repairs = repairs};
+    seen = Seen{.partition = &partition, .group = &groups_[where.key], .repairs = repairs};
     seen.log = replica->log();
     seen.high_watermark = high_watermark;
     trace_.say(where.machine, "has {}-{} in term {}, log [{}, {}), committed to {}",
@@ -87,13 +87,14 @@ void Witness::look_at(const Where& where, Sights& sights, replica::Partition& pa
                replica->log_end(), high_watermark);
   }
   seen.look = sights.looks;
+  check_readers(where, *seen.group, partition);
   const bool same_log = seen.log.end() == replica->log_end() &&
                         seen.log.starts().size() == replica->log().starts().size() &&
                         seen.log.last() == replica->log().last();
   if (!first && same_log && seen.role == role && seen.config == replica->config().id &&
       seen.high_watermark == high_watermark)
     return;
-  Group& group = groups_[where.key];
+  Group& group = *seen.group;
   seen.role = role;
   if (replica->hard_state().loss_term != Term{0}) fail(where, "knows of an unclean election");
   if (role.role == raft::Role::kLeader) check_role(where, group, *replica);
@@ -101,6 +102,15 @@ void Witness::look_at(const Where& where, Sights& sights, replica::Partition& pa
     check_config(where, group, replica->config());
   if (!same_log) check_log(where, group, seen, partition);
   check_commit(where, group, seen, high_watermark);
+}
+
+/// Of what its successor has committed a deposed leader knows nothing.
+void Witness::check_readers(const Where& where, const Group& group,
+                            const replica::Partition& partition) {
+  const Offset high_watermark = partition.bounds().high_watermark;
+  if (high_watermark >= group.committed_end || partition.leader_refusal().has_value()) return;
+  fail(where, fmt::format("would tell readers of {} that it ends at {}, and {} is committed",
+                          partition.term(), high_watermark, group.committed_end));
 }
 
 void Witness::check_role(const Where& where, Group& group, const raft::Group& replica) {

@@ -24,7 +24,8 @@ using model::Term;
 /// - a term has one leader, and who leads the newest term has everything that is committed;
 /// - what is written in a term at an offset is the same wherever it is, and says its term;
 /// - what one replica knows to be committed is the same on all, and is never cut off;
-/// - the high watermark of a replica never falls while its process lives;
+/// - the high watermark of a replica never falls while its process lives, and who would answer
+///   readers as a leader knows all that is committed;
 /// - voter sets of one name are the same, and follow each other one voter at a time;
 /// - a partition never has fewer voters than it was made with (E05), but for those whose disks are
 ///   gone; and no election is unclean;
@@ -67,6 +68,7 @@ class Witness {
   /// A replica as it was at the last look.
   struct Seen {
     const replica::Partition* partition = nullptr;
+    Group* group = nullptr;
     std::uint64_t repairs = 0;  // each is a new beginning
     std::uint64_t look = 0;
     raft::RoleChange role{};
@@ -89,6 +91,7 @@ class Witness {
   };
 
   void look_at(const Where& where, Sights& sights, replica::Partition& partition);
+  void check_readers(const Where& where, const Group& group, const replica::Partition& partition);
   void check_role(const Where& where, Group& group, const raft::Group& replica);
   void check_config(const Where& where, Group& group, const raft::VoterSet& config);
   std::size_t gone_voters(const Group& group, const raft::VoterSet& config) const;

@@ -56,6 +56,7 @@ void World::make_machines() {
     options.shards = scenario_.shards[i % scenario_.shards.size()];
     options.config = scenario_.config;
     options.first_voters = scenario_.brokers;
+    options.outside = scenario_.outside;
     fleet_.add(std::make_unique<Machine>(Machine::Place{sim_, network_, agenda_, trace_},
                                          std::move(options)),
                i < scenario_.brokers ? Fleet::Duty::kMember : Fleet::Duty::kSpare);
@@ -109,10 +110,6 @@ bool World::make_topics() {
     const ErrorCode code = try_to_make_topics();
     if (code == ErrorCode::kNone) return true;
     if (code == ErrorCode::kBrokerNotAvailable) continue;
-    // A broker that led the metadata and stood still while others registered does not know yet that
-    // it leads no more, and answers for those that it knew.
-    const bool stood_still = !scenario_.birth.faults.empty();
-    if (stood_still && code == ErrorCode::kInvalidReplicationFactor) continue;
     trace_.fail(fmt::format("the topics cannot be made: {}", name_of(code)));
   }
   trace_.fail("the topics cannot be made");

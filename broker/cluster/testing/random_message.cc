@@ -48,6 +48,7 @@ raft::AppendReply append_reply(Random& random) {
                           .start_heard = model::Offset{number(random)},
                           .incarnation = count32(random),
                           .unclean = coin(random)};
+  if (coin(random)) reply.trust = raft::Trust{random.next()};
   if (coin(random)) return reply;
   raft::AppendReply::Mismatch mismatch;
   mismatch.prev = position(random);
@@ -82,8 +83,8 @@ struct Same {
     return false;
   }
   bool operator()(const raft::VoteRequest& a, const raft::VoteRequest& b) const {
-    return std::tie(a.ballot, a.candidate_term, a.last) ==
-           std::tie(b.ballot, b.candidate_term, b.last);
+    return std::tie(a.ballot, a.candidate_term, a.last, a.handed_over) ==
+           std::tie(b.ballot, b.candidate_term, b.last, b.handed_over);
   }
   bool operator()(const raft::VoteReply& a, const raft::VoteReply& b) const {
     return std::tie(a.ballot, a.candidate_term, a.granted, a.unclean) ==
@@ -99,8 +100,8 @@ struct Same {
     return std::tie(a.at, a.first, a.loss_term) == std::tie(b.at, b.first, b.loss_term);
   }
   bool operator()(const raft::AppendReply& a, const raft::AppendReply& b) const {
-    if (std::tie(a.acked, a.received, a.commit, a.start_heard, a.incarnation, a.unclean) !=
-        std::tie(b.acked, b.received, b.commit, b.start_heard, b.incarnation, b.unclean))
+    if (std::tie(a.acked, a.received, a.commit, a.start_heard, a.incarnation, a.unclean, a.trust) !=
+        std::tie(b.acked, b.received, b.commit, b.start_heard, b.incarnation, b.unclean, b.trust))
       return false;
     if (a.mismatch.has_value() != b.mismatch.has_value()) return false;
     if (!a.mismatch.has_value()) return true;
@@ -125,8 +126,8 @@ raft::Message random_message(Random& random) {
   if (random.chance(1, 4)) message.config = config(random);
   switch (random.below(6)) {
     case 0:
-      message.body =
-          raft::VoteRequest{ballot(random), model::Term{number32(random)}, position(random)};
+      message.body = raft::VoteRequest{ballot(random), model::Term{number32(random)},
+                                       position(random), coin(random)};
       break;
     case 1:
       message.body = raft::VoteReply{ballot(random), model::Term{number32(random)}, coin(random),

@@ -35,11 +35,13 @@ class Recorder final : public MeshHandler {
                std::vector<Bytes> data) override;
   void on_request(Request request, common::Reply<Result<Bytes>> reply) override;
   void on_transition(const Transition& transition) override;
+  void on_word(model::BrokerId node, const raft::Word& word) override { words[node] = word; }
   void on_reconnect(model::BrokerId node) override;
   void on_leadership(const model::PartitionKey& group, const Leadership& leadership) override;
 
   std::vector<Arrival> arrivals;
   std::vector<Transition> transitions;
+  std::map<model::BrokerId, raft::Word> words;  // the newest
   std::vector<model::BrokerId> reconnects;
   std::vector<LeaderEntry> news;
   /// The brokers that are alive by what was told.

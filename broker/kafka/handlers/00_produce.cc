@@ -74,7 +74,7 @@ void put_hint(Work& work, const service::ProduceOutcome& outcome, const Call<Req
               Response::Partition& answer) {
   if (outcome.code != ErrorCode::kNotLeaderOrFollower || call.version() < kHintsVersionMin) return;
   if (call.abandoned()) return;
-  if (!work.hints) work.hints.emplace(call.shard(), call.advertised());
+  if (!work.hints) work.hints.emplace(call.shard(), call.arrival());
   work.hints->put(outcome.leader, answer.current_leader);
 }
 

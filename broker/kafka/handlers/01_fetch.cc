@@ -173,7 +173,7 @@ void add_endpoints(const Call<Request>& call, Response& response) {
   for (const Response::Topic& topic : response.responses) {
     for (const Response::Partition& partition : topic.partitions) {
       if (partition.current_leader.leader_id < 0) continue;
-      if (!hints) hints.emplace(call.shard(), call.advertised());
+      if (!hints) hints.emplace(call.shard(), call.arrival());
       hints->name(model::BrokerId{partition.current_leader.leader_id});
     }
   }
@@ -237,6 +237,7 @@ void handle(Request request, Call<Request> call) {
     return call.answer(response);
   }
   service::FetchCommand command = command_of(request, context, *work, call.version());
+  command.listener = call.listener();
   service::Shard& shard = context.shard;
   const AnyCall::Place place = call.place();
   auto waiting = service::fetch(shard, std::move(command),

@@ -15,11 +15,13 @@ using Request = wire::MetadataRequest;
 using Response = wire::MetadataResponse;
 
 constexpr std::int16_t kLookupByIdVersionMin = 12;
+constexpr std::int16_t kListenerErrorVersionMin = 6;
 
 /// One request while topics are being created for it.
 struct Work {
   Call<Request> call;
   service::Shard& shard;
+  Arrival arrival;
   Response response;
   bool operations = false;
   std::size_t missing = 1;
@@ -62,12 +64,24 @@ void leave_out_offline(Response& response) {
   }
 }
 
+/// Clients of old versions do not know that a leader may have no address on their listener.
+void hide_listener_errors(Response& response) {
+  for (Response::Topic& topic : response.topics) {
+    for (Response::Partition& partition : topic.partitions) {
+      if (partition.error_code == kafka_number(ErrorCode::kListenerNotFound))
+        partition.error_code = kafka_number(ErrorCode::kLeaderNotAvailable);
+    }
+  }
+}
+
 void finished_one(const std::shared_ptr<Work>& work) {
   if (--work->missing > 0) return;
-  const bool old = work->call.version() == 0;
-  answer_with_leaders<Request>(work->shard, std::move(work->response), std::move(work->call),
-                               [old](Response& response) {
-                                 if (old) leave_out_offline(response);
+  const std::int16_t version = work->call.version();
+  answer_with_leaders<Request>(work->shard, work->arrival, std::move(work->response),
+                               std::move(work->call), [version](Response& response) {
+                                 if (version < kListenerErrorVersionMin)
+                                   hide_listener_errors(response);
+                                 if (version == 0) leave_out_offline(response);
                                });
 }
 
@@ -140,15 +154,15 @@ template <>
 void handle(Request request, Call<Request> call) {
   service::Shard& shard = call.shard();
   const std::int16_t version = call.version();
-  const env::Endpoint own_address = call.advertised();
+  const Arrival arrival = call.arrival();
   auto work = std::make_shared<Work>(
-      Work{std::move(call), shard, {}, request.include_topic_authorized_operations});
-  for (BrokerView& broker : broker_views(shard, own_address)) {
+      Work{std::move(call), shard, arrival, {}, request.include_topic_authorized_operations});
+  for (BrokerView& broker : broker_views(shard, arrival)) {
     work->response.brokers.push_back(
         {broker.id, std::move(broker.host), broker.port, std::move(broker.rack)});
   }
   work->response.cluster_id = shard.identity().cluster_id;
-  work->response.controller_id = controller_id(shard);
+  work->response.controller_id = controller_id(shard, arrival);
   if (request.include_cluster_authorized_operations) {
     work->response.cluster_authorized_operations = kClusterOperations;
   }

@@ -30,13 +30,16 @@ Status refusal(std::int8_t key_type) {
 }
 
 Response::Coordinator view(std::string key, CoordinatorHome home, const service::Shard& shard,
-                           const env::Endpoint& own_address) {
+                           const Arrival& arrival) {
   Response::Coordinator view;
-  const auto broker =
-      home.status.ok() ? broker_view(shard, own_address, home.broker) : std::nullopt;
-  if (home.status.ok() && !broker)
+  const auto broker = home.status.ok() ? broker_view(shard, arrival, home.broker) : std::nullopt;
+  if (home.status.ok() && !broker) {
     home.status = {ErrorCode::kCoordinatorNotAvailable,
-                   "The coordinator's broker is not heard now"};
+                   has_address(shard, arrival, home.broker)
+                       ? "The coordinator's broker is not heard now"
+                       : fmt::format("The coordinator's broker has no address on listener {}",
+                                     arrival.listener)};
+  }
   view.key = std::move(key);
   view.error_code = kafka_number(home.status.code);
   view.node_id = -1;
@@ -62,14 +65,14 @@ void flatten(Response::Coordinator from, Response& response) {
 struct Work {
   std::vector<std::string> keys;
   service::Shard& shard;
-  env::Endpoint own_address;
+  Arrival arrival;
 };
 
 void answer(Work& work, std::vector<CoordinatorHome> homes, Call<Request> call) {
   Response response;
   for (std::size_t i = 0; i < work.keys.size(); ++i) {
     response.coordinators.push_back(
-        view(std::move(work.keys[i]), std::move(homes[i]), work.shard, work.own_address));
+        view(std::move(work.keys[i]), std::move(homes[i]), work.shard, work.arrival));
   }
   if (call.version() < kKeysVersionMin) flatten(std::move(response.coordinators.front()), response);
   call.answer(response);
@@ -81,7 +84,7 @@ template <>
 void handle(Request request, Call<Request> call) {
   service::Shard& shard = call.shard();
   auto work =
-      std::make_unique<Work>(Work{std::move(request.coordinator_keys), shard, call.advertised()});
+      std::make_unique<Work>(Work{std::move(request.coordinator_keys), shard, call.arrival()});
   if (call.version() < kKeysVersionMin) work->keys = {std::move(request.key)};
   const std::vector<std::string> keys = work->keys;
   if (const Status refused = refusal(request.key_type); !refused.ok() || keys.empty())

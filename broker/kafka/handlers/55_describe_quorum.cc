@@ -47,10 +47,10 @@ void put(const service::Quorum& quorum, Response::PartitionResult& answer) {
   }
 }
 
-void add_nodes(const service::Quorum& quorum, const service::Shard& shard,
-               const env::Endpoint& own_address, Response& response) {
+void add_nodes(const service::Quorum& quorum, const service::Shard& shard, const Arrival& arrival,
+               Response& response) {
   for (const service::GroupMember& member : quorum.group.members) {
-    const auto broker = broker_view(shard, own_address, member.id.node);
+    const auto broker = broker_view(shard, arrival, member.id.node);
     if (!member.votes || !broker) continue;
     Response::Node& node = response.nodes.emplace_back();
     node.node_id = broker->id;
@@ -85,12 +85,12 @@ template <>
 void handle(Request request, Call<Request> call) {
   service::Shard& shard = call.shard();
   auto kept = std::make_unique<Request>(std::move(request));
-  const env::Endpoint own_address = call.advertised();
+  const Arrival arrival = call.arrival();
   service::describe_quorum(shard, [&shard, call = std::move(call), kept = std::move(kept),
-                                   own_address](common::Result<service::Quorum> quorum) mutable {
+                                   arrival](common::Result<service::Quorum> quorum) mutable {
     if (quorum.ok()) {
       Response response = respond(*kept, *quorum);
-      add_nodes(*quorum, shard, own_address, response);
+      add_nodes(*quorum, shard, arrival, response);
       return call.answer(response);
     }
     Response refused;

@@ -1,6 +1,7 @@
 // DescribeCluster (KIP-700): this listener is one of brokers; controllers have none of their own.
 #include "broker/kafka/handlers/answers.h"
 #include "broker/kafka/handlers/topic_view.h"
+#include "broker/metadata/endpoints.h"
 #include "broker/wire/messages/describe_cluster.h"
 
 namespace millrace::kafka {
@@ -10,18 +11,18 @@ constexpr std::int8_t kBrokers = 1;
 constexpr std::int8_t kControllers = 2;
 
 /// Brokers that are registered and not heard: what Kafka calls fenced.
-void add_silent(const service::Shard& shard, wire::DescribeClusterResponse& response) {
+void add_silent(const service::Shard& shard, const Arrival& arrival,
+                wire::DescribeClusterResponse& response) {
   for (const auto& [id, broker] : shard.image().brokers()) {
     if (shard.alive(id) || shard.neighbours() == nullptr) continue;
-    for (const metadata::Endpoint& endpoint : broker.endpoints) {
-      if (endpoint.name != "kafka") continue;
-      auto& silent = response.brokers.emplace_back();
-      silent.broker_id = id.value();
-      silent.host = endpoint.host;
-      silent.port = endpoint.port;
-      if (!broker.rack.empty()) silent.rack = broker.rack;
-      silent.is_fenced = true;
-    }
+    const auto* const door = metadata::endpoint_named(broker, arrival.listener);
+    if (door == nullptr) continue;
+    auto& silent = response.brokers.emplace_back();
+    silent.broker_id = id.value();
+    silent.host = door->host;
+    silent.port = door->port;
+    if (!broker.rack.empty()) silent.rack = broker.rack;
+    silent.is_fenced = true;
   }
 }
 
@@ -42,14 +43,15 @@ void handle(wire::DescribeClusterRequest request, Call<wire::DescribeClusterRequ
     return call.answer(response);
   }
   service::Shard& shard = call.shard();
+  const Arrival arrival = call.arrival();
   response.endpoint_type = kBrokers;
   response.cluster_id = shard.identity().cluster_id;
-  response.controller_id = controller_id(shard);
-  for (BrokerView& broker : broker_views(shard, call.advertised())) {
+  response.controller_id = controller_id(shard, arrival);
+  for (BrokerView& broker : broker_views(shard, arrival)) {
     response.brokers.push_back(
         {broker.id, std::move(broker.host), broker.port, std::move(broker.rack), false});
   }
-  if (request.include_fenced_brokers) add_silent(shard, response);
+  if (request.include_fenced_brokers) add_silent(shard, arrival, response);
   if (request.include_cluster_authorized_operations)
     response.cluster_authorized_operations = kClusterOperations;
   call.answer(response);

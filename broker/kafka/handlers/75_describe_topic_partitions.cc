@@ -101,7 +101,9 @@ void handle(Request request, Call<Request> call) {
   service::Shard& shard = call.shard();
   if (request.cursor.has_value() && request.cursor->partition_index < 0)
     return call.answer(refused(request));
-  answer_with_leaders<Request>(shard, page(shard, request), std::move(call), [](Response&) {});
+  Arrival arrival = call.arrival();
+  answer_with_leaders<Request>(shard, std::move(arrival), page(shard, request), std::move(call),
+                               [](Response&) {});
 }
 
 }  // namespace millrace::kafka

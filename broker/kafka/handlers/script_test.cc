@@ -17,8 +17,8 @@ TEST_P(Script, TellsWhatItTold) {
 
 INSTANTIATE_TEST_SUITE_P(, Script,
                          ::testing::Values("admin", "brokers", "cluster", "configs",
-                                           "consumer_groups", "groups", "offsets", "produce",
-                                           "producers", "read", "telemetry", "topics"),
+                                           "consumer_groups", "groups", "listeners", "offsets",
+                                           "produce", "producers", "read", "telemetry", "topics"),
                          [](const auto& script) { return std::string(script.param); });
 
 }  // namespace

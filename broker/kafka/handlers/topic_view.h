@@ -32,17 +32,21 @@ struct BrokerView {
 /// client that was told of this broker alone would have nobody else to ask.
 bool is_cut_off(const service::Shard& shard);
 
-/// The brokers of the cluster that serve Kafka clients, by id; this one is always among them, at
-/// `own_address`. Those that are not heard are left out, as Kafka leaves out fenced ones, unless
-/// this one is cut off.
-std::vector<BrokerView> broker_views(const service::Shard& shard, const env::Endpoint& own_address);
-/// nullopt: there is no such broker, or it is not heard.
-std::optional<BrokerView> broker_view(const service::Shard& shard, const env::Endpoint& own_address,
+/// The brokers of the cluster that a client can be sent to, by id: those with an address on its
+/// listener, as in Kafka. On the main one each broker has one, and this one is always among them.
+/// Those that are not heard are left out, as Kafka leaves out fenced ones, unless this one is cut
+/// off.
+std::vector<BrokerView> broker_views(const service::Shard& shard, const Arrival& arrival);
+/// nullopt: there is no such broker, it is not heard, or it has no address on that listener.
+std::optional<BrokerView> broker_view(const service::Shard& shard, const Arrival& arrival,
                                       model::BrokerId id);
+/// Whether a broker has an address on the listener, heard or not.
+bool has_address(const service::Shard& shard, const Arrival& arrival, model::BrokerId id);
 
 /// Whom clients take for the controller: who leads the metadata log. Any broker serves what Kafka's
-/// controller does, so this one stands in while nobody leads.
-std::int32_t controller_id(service::Shard& shard);
+/// controller does, so this one stands in while nobody leads, or where the client cannot be sent to
+/// who does; and where it cannot be sent here either, any broker that it can be sent to.
+std::int32_t controller_id(service::Shard& shard, const Arrival& arrival);
 
 /// All replicas of a partition: while it is moved, where it goes and where it was.
 std::vector<model::BrokerId> replicas_of(const metadata::PartitionAssignment& assignment);
@@ -63,24 +67,31 @@ Partition partition_view(const metadata::Topic& topic, std::int32_t index) {
 /// Whom clients should ask for a partition; -1: nobody leads it. If this broker is cut off, others
 /// lead by now: the one it knows of, or else another replica, which knows better. A client that is
 /// told of nobody would ask here again and again, because its other connections are idle.
-model::BrokerId leader_to_name(const service::Shard& shard, const service::KnownLeader& known,
+model::BrokerId leader_to_name(const service::Shard& shard, const Arrival& arrival,
+                               const service::KnownLeader& known,
                                const std::vector<std::int32_t>& replicas);
 
-/// What is known of a partition's leader and of the brokers of its replicas.
+/// What is known of a partition's leader and of the brokers of its replicas. As in Kafka, those
+/// without an address on the client's listener are offline to it, and may be in sync all the same;
+/// a leader without one is LISTENER_NOT_FOUND and not named.
 template <typename Partition>
-void put_leader(const service::Shard& shard, const service::KnownLeader& known, Partition& view) {
+void put_leader(const service::Shard& shard, const Arrival& arrival,
+                const service::KnownLeader& known, Partition& view) {
   for (const std::int32_t replica : view.replica_nodes) {
     const model::BrokerId broker{replica};
     const auto& in_sync = known.in_sync;
-    if (!shard.alive(broker)) {
-      view.offline_replicas.push_back(replica);
-    } else if (std::find(in_sync.begin(), in_sync.end(), broker) != in_sync.end()) {
+    const bool alive = shard.alive(broker);
+    if (!alive || !has_address(shard, arrival, broker)) view.offline_replicas.push_back(replica);
+    if (alive && std::find(in_sync.begin(), in_sync.end(), broker) != in_sync.end())
       view.isr_nodes.push_back(replica);
-    }
   }
   view.leader_epoch = known.epoch.value();
-  const model::BrokerId leader = leader_to_name(shard, known, view.replica_nodes);
+  const model::BrokerId leader = leader_to_name(shard, arrival, known, view.replica_nodes);
   if (leader == model::BrokerId{-1}) return;
+  if (!has_address(shard, arrival, leader)) {
+    view.error_code = kafka_number(ErrorCode::kListenerNotFound);
+    return;
+  }
   view.error_code = kafka_number(ErrorCode::kNone);
   view.leader_id = leader.value();
 }
@@ -88,32 +99,32 @@ void put_leader(const service::Shard& shard, const service::KnownLeader& known, 
 /// Finds out who leads the answer's partitions, fills that in, and answers; `finish` may change the
 /// answer before.
 template <typename Request, typename Finish>
-void answer_with_leaders(service::Shard& shard, typename Request::Response response,
-                         Call<Request> call, Finish finish) {
+void answer_with_leaders(service::Shard& shard, Arrival arrival,
+                         typename Request::Response response, Call<Request> call, Finish finish) {
   std::vector<model::PartitionKey> keys;
   for (const auto& topic : response.topics) {
     for (const auto& partition : topic.partitions)
       keys.push_back({topic.topic_id, model::PartitionIndex{partition.partition_index}});
   }
   auto kept = std::make_unique<typename Request::Response>(std::move(response));
-  service::known_leaders(shard, std::move(keys),
-                         [&shard, call = std::move(call), response = std::move(kept),
-                          finish](std::vector<service::KnownLeader> leaders) mutable {
-                           auto known = leaders.begin();
-                           for (auto& topic : response->topics) {
-                             for (auto& partition : topic.partitions)
-                               put_leader(shard, *known++, partition);
-                           }
-                           finish(*response);
-                           call.answer(*response);
-                         });
+  service::known_leaders(
+      shard, std::move(keys),
+      [&shard, arrival = std::move(arrival), call = std::move(call), response = std::move(kept),
+       finish](std::vector<service::KnownLeader> leaders) mutable {
+        auto known = leaders.begin();
+        for (auto& topic : response->topics) {
+          for (auto& partition : topic.partitions) put_leader(shard, arrival, *known++, partition);
+        }
+        finish(*response);
+        call.answer(*response);
+      });
 }
 
 /// Leaders that errors point to, and their addresses at the end of the answer (KIP-951).
 class LeaderHints {
  public:
-  LeaderHints(const service::Shard& shard, env::Endpoint own_address)
-      : shard_(shard), own_address_(std::move(own_address)) {}
+  LeaderHints(const service::Shard& shard, Arrival arrival)
+      : shard_(shard), arrival_(std::move(arrival)) {}
 
   template <typename Leader>
   void put(const service::LeaderHint& hint, Leader& leader) {
@@ -127,7 +138,7 @@ class LeaderHints {
   template <typename Response>
   void finish(Response& response) const {
     for (const model::BrokerId id : named_) {
-      auto broker = broker_view(shard_, own_address_, id);
+      auto broker = broker_view(shard_, arrival_, id);
       if (!broker) continue;
       response.node_endpoints.push_back(
           {broker->id, std::move(broker->host), broker->port, std::move(broker->rack)});
@@ -136,7 +147,7 @@ class LeaderHints {
 
  private:
   const service::Shard& shard_;
-  env::Endpoint own_address_;
+  Arrival arrival_;
   std::set<model::BrokerId> named_;
 };
 

@@ -91,7 +91,13 @@ std::string ScriptedClient::metadata(const Command& command, std::int16_t versio
     }
   }
   std::string out;
-  for (const auto& topic : client_->call(request, version).topics) {
+  const auto response = client_->call(request, version);
+  if (flag(command, "brokers")) {
+    out += fmt::format("controller={}\n", response.controller_id);
+    for (const auto& broker : response.brokers)
+      out += fmt::format("  broker {} at {}:{}\n", broker.node_id, broker.host, broker.port);
+  }
+  for (const auto& topic : response.topics) {
     out += fmt::format("{} {} partitions={}", topic.name.value_or("null"), shown(topic.error_code),
                        topic.partitions.size());
     if (version >= 10) out += topic.topic_id.is_zero() ? " id=none" : " id=some";

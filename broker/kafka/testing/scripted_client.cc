@@ -131,10 +131,26 @@ std::string ScriptedClient::restart(const Command& command) {
   return "ok\n";
 }
 
+void ScriptedClient::tell_outside(model::BrokerId broker, const Command& command) {
+  std::vector<metadata::Endpoint> endpoints;
+  for (std::string name : command.arguments) {
+    const auto address = cut(name, '=');
+    if (!address) continue;
+    const auto place = env::Endpoint::parse(*address);
+    CHECK(place.ok(), "'{}' is no address", *address);
+    endpoints.push_back({name, place->host, place->port});
+  }
+  broker_->tell_outside(broker, std::move(endpoints));
+}
+
 std::optional<std::string> ScriptedClient::set_cluster(const Command& command) {
   service::testing::FakeNeighbours& others = broker_->others();
   const auto broker = [&] { return model::BrokerId{parse<std::int32_t>(command.arguments.at(0))}; };
-  if (command.name == "enroll") {
+  if (command.name == "come") {
+    client_ = broker_->connect(0, command.arguments.at(0));
+  } else if (command.name == "outside") {
+    tell_outside(broker(), command);
+  } else if (command.name == "enroll") {
     broker_->enroll(broker(), command.value("rack").value_or(""));
   } else if (command.name == "alive") {
     others.alive_now.insert(broker());
@@ -200,7 +216,7 @@ std::int64_t ScriptedClient::number(const Command& command, std::string_view key
 
 bool ScriptedClient::flag(const Command& command, std::string_view word) {
   static const std::vector<std::string_view> kWords = {
-      "all", "create!", "leaders", "later", "none", "same-factor", "stable", "validate"};
+      "all", "brokers", "create!", "leaders", "later", "none", "same-factor", "stable", "validate"};
   return std::find(kWords.begin(), kWords.end(), word) != kWords.end() &&
          std::find(command.arguments.begin(), command.arguments.end(), word) !=
              command.arguments.end();

@@ -16,6 +16,9 @@
 //   enroll 1 rack=b
 //   alive 1
 //   leads orders:0 by=1 epoch=5 in-sync=1,2
+// Brokers (this one is 0) have listeners for clients outside, and one connects anew by one of them:
+//   outside 1 nodes=203.0.113.1:31001
+//   come nodes
 //
 // Members of groups: `as=NAME` speaks on a connection of that name, and the member id that it is
 // given is known by that name from then on:
@@ -73,6 +76,7 @@ class ScriptedClient {
   std::string restart(const Command& command);
   /// nullopt: the command is none of these.
   std::optional<std::string> set_cluster(const Command& command);
+  void tell_outside(model::BrokerId broker, const Command& command);
   std::vector<Target> targets(const Command& command) const;
   static std::int64_t number(const Command& command, std::string_view key, std::int64_t otherwise);
   static bool flag(const Command& command, std::string_view word);

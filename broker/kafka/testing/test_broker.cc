@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "broker/metadata/endpoints.h"
 #include "broker/metadata/machine_cluster.h"
 #include "common/endian.h"
 
@@ -141,6 +142,14 @@ void TestBroker::enroll(model::BrokerId id, const std::string& rack) {
   change(registration);
 }
 
+void TestBroker::tell_outside(model::BrokerId id, std::vector<metadata::Endpoint> endpoints) {
+  metadata::RegisterBroker registration{.broker = shard().image().brokers().at(id)};
+  const auto main = *metadata::endpoint_named(registration.broker, metadata::kKafkaEndpoint);
+  endpoints.insert(endpoints.begin(), main);
+  registration.broker.endpoints = std::move(endpoints);
+  change(registration);
+}
+
 TestBroker::~TestBroker() {
   stop();
 }
@@ -160,9 +169,9 @@ void TestBroker::stop() {
   disks_.clear();
 }
 
-Client TestBroker::connect(std::size_t shard) {
+Client TestBroker::connect(std::size_t shard, const std::string& listener) {
   auto [near, far] = make_wire(*loops_[shard]);
-  servers_[shard]->accept(std::move(near));
+  servers_[shard]->accept(std::move(near), listener);
   return Client(*this, std::move(far));
 }
 

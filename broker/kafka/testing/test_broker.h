@@ -118,7 +118,8 @@ class TestBroker {
   explicit TestBroker(TestBrokerOptions options = {});
   ~TestBroker();
 
-  Client connect(std::size_t shard = 0);
+  /// `listener`: the one that the client comes by.
+  Client connect(std::size_t shard = 0, const std::string& listener = std::string(kMainListener));
   env::testing::SimWorld& world() { return world_; }
   service::Shard& shard(std::size_t i = 0) { return *shards_[i]; }
   Server& server(std::size_t i = 0) { return *servers_[i]; }
@@ -129,6 +130,9 @@ class TestBroker {
   service::testing::FakeNeighbours& others() { return others_; }
   /// Another broker registers, at broker-ID.test:9092.
   void enroll(model::BrokerId id, const std::string& rack = "");
+  /// A registered broker, or this one (0), tells where clients outside find it, in place of what
+  /// it told before.
+  void tell_outside(model::BrokerId id, std::vector<metadata::Endpoint> endpoints);
   /// Ends everything in the order of a clean stop.
   void stop();
 

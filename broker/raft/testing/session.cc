@@ -74,6 +74,18 @@ Session::Session() {
   settings_.inflight_messages_max = 2;
 }
 
+void Session::Broker::trusts_anew(int other) {
+  trust[other] = Trust{++trusts};
+  contacts.trust(model::BrokerId{other}, trust[other]);
+}
+
+Session::Broker& Session::broker(int node) {
+  Broker& broker = brokers_[node];
+  broker.settings = settings_;
+  broker.settings.contacts = &broker.contacts;
+  return broker;
+}
+
 Shell* Session::find(const std::string& name) {
   const auto found = replicas_.find(name);
   return found == replicas_.end() ? nullptr : found->second.get();
@@ -126,15 +138,20 @@ std::string Session::add(const common::ScriptCommand& command) {
   GroupSettings group_settings;
   if (has(command, "relaxed")) group_settings.flush = FlushMode::kRelaxed;
   group_settings.min_insync = static_cast<std::uint32_t>(number(command, "insync", 1));
-  auto shell = std::make_unique<Shell>(parse_replica(name), group_settings, settings_, random_);
+  const ReplicaId id = parse_replica(name);
+  auto shell =
+      std::make_unique<Shell>(id, group_settings, broker(id.node.value()).settings, random_);
   shell->format(std::move(hard), make_log(command));
+  shell->was_away = true;
   replicas_[name] = std::move(shell);
   return start(command);
 }
 
 std::string Session::start(const common::ScriptCommand& command) {
   Shell* shell = find(command.arguments.at(0));
+  shell->was_away |= has(command, "away");
   shell->boot(now_, has(command, "lost"));
+  shell->was_away = false;
   return collect(*shell);
 }
 
@@ -298,10 +315,20 @@ std::string Session::on_replica(const common::ScriptCommand& command) {
     if (!shell->answer_fetch(second.empty() ? 100 : std::stoll(second), now_))
       text = "nothing to read\n";
   } else if (command.name == "suspect") {
+    Broker& here = broker(shell->id().node.value());
+    here.trust.erase(node().value());
+    here.contacts.trust(node(), Trust::kNone);
+    here.contacts.forget_word(node());
     shell->suspect(node(), now_);
   } else if (command.name == "alive") {
+    Broker& here = broker(shell->id().node.value());
+    if (here.trust.count(node().value()) == 0) here.trusts_anew(node().value());
     shell->alive(node(), now_);
   } else if (command.name == "restarted") {
+    Broker& here = broker(shell->id().node.value());
+    here.heard.erase(node().value());
+    here.contacts.forget_word(node());
+    here.trusts_anew(node().value());
     shell->restarted(node(), now_);
   } else if (command.name == "campaign") {
     shell->campaign(now_);
@@ -311,6 +338,8 @@ std::string Session::on_replica(const common::ScriptCommand& command) {
     text = to_text(shell->recover_alone(now_)) + '\n';
   } else if (command.name == "trim") {
     shell->trim(Offset{std::stoll(second)}, now_);
+  } else if (command.name == "lease") {
+    text = shell->group().leased(now_) ? "leased\n" : "no lease\n";
   } else if (command.name == "insync") {
     for (const ReplicaId& one : shell->group().in_sync(now_)) text += to_text(one) + ' ';
     text += shell->group().enough_in_sync(now_) ? "enough\n" : "too few\n";
@@ -318,6 +347,30 @@ std::string Session::on_replica(const common::ScriptCommand& command) {
     return "unknown command " + command.name + '\n';
   }
   return text + collect(*shell);
+}
+
+std::string Session::beat(const common::ScriptCommand& command) {
+  const std::string& way = command.arguments.at(0);
+  const int from = std::stoi(way);
+  const int to = std::stoi(way.substr(way.find("->") + 2));
+  Broker& sender = broker(from);
+  Broker& receiver = broker(to);
+  if (receiver.trust.count(from) == 0) receiver.trusts_anew(from);
+  receiver.heard[from] = now_;
+  const auto trusts = sender.trust.find(to);
+  const auto heard = sender.heard.find(to);
+  const bool says = trusts != sender.trust.end() && heard != sender.heard.end();
+  receiver.contacts.hear(model::BrokerId{from}, {.trust = says ? trusts->second : Trust::kNone,
+                                                 .heard = says ? heard->second : Instant{},
+                                                 .patience = settings_.election_timeout,
+                                                 .wordless = has(command, "wordless")});
+  std::string text;
+  for (auto& [name, shell] : replicas_) {
+    if (!shell->running() || shell->id().node.value() != to) continue;
+    shell->alive(model::BrokerId{from}, now_);
+    text += collect(*shell);
+  }
+  return text;
 }
 
 std::string Session::run(const common::ScriptCommand& command) {
@@ -331,6 +384,7 @@ std::string Session::run(const common::ScriptCommand& command) {
   if (command.name == "change") return change(command);
   if (command.name == "send") return inject(command);
   if (command.name == "show") return show(command);
+  if (command.name == "beat") return beat(command);
   return on_replica(command);
 }
 

@@ -17,7 +17,8 @@ namespace millrace::raft {
 ///   replica R [voters=R,R] [learners=R] [config=TERM.VERSION] [term=T] [vote=R] [log=T@O,T@O]
 ///           [start=O] [end=O] [relaxed] [insync=N]       adds one with this on its disk, not
 ///           started
-///   start R [lost]            crash R [keep]             with `keep`, what is not synced survives
+///   start R [lost] [away]     crash R [keep]             with `keep`, what is not synced survives;
+///                                                        `away`: for longer than a promise holds
 ///   deliver [R->R]            drop [R->R]                all messages that wait, or those of a way
 ///   settle                    delivers, syncs and reads until nothing moves; prints what it did
 ///   not
@@ -26,6 +27,9 @@ namespace millrace::raft {
 ///   propose R COUNT           read R [COUNT]             answers what R's group asked for
 ///   advance MS                lets time pass: deadlines are met in order
 ///   suspect R NODE            alive R NODE               restarted R NODE
+///   beat NODE->NODE [wordless]                           a heartbeat is heard the moment it is
+///                                                        sent; `wordless`: of an old version
+///   lease R                                              whether its leader may answer readers
 ///   transfer R TO             change R add|promote|demote|remove WHOM
 ///   recover R                 an operator gives up the others
 ///   trim R OFFSET             show [R]                   insync R
@@ -46,14 +50,27 @@ class Session {
   std::string show(const common::ScriptCommand& command);
   std::string crash(const common::ScriptCommand& command);
   std::string on_replica(const common::ScriptCommand& command);
+  std::string beat(const common::ScriptCommand& command);
   /// Prints and queues what the last call brought.
   std::string collect(Shell& shell);
   std::string state(const Shell& shell) const;
   Shell* find(const std::string& name);
 
+  /// What one broker knows of the others.
+  struct Broker {
+    Contacts contacts;
+    Settings settings;
+    std::map<int, Trust> trust;
+    std::map<int, Instant> heard;  // the newest heartbeat: when it was sent
+    std::uint64_t trusts = 0;
+    void trusts_anew(int other);
+  };
+  Broker& broker(int node);
+
   Settings settings_;
   common::Random random_{1};
   Instant now_{};
+  std::map<int, Broker> brokers_;
   std::map<std::string, std::unique_ptr<Shell>> replicas_;
   std::deque<Letter> waiting_;
   bool brief_ = false;

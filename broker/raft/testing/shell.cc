@@ -91,7 +91,8 @@ void Shell::boot(Instant now, bool lost_suffix) {
                                    Start{.hard = disk_hard_,
                                          .log = std::move(*outline),
                                          .commit = log_.start,
-                                         .lost_suffix = lost_suffix});
+                                         .lost_suffix = lost_suffix,
+                                         .may_have_promised = !was_away});
   group_->begin(now, ready_);
   absorb(nullptr);
 }

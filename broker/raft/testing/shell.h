@@ -85,6 +85,8 @@ class Shell {
   /// Makes up to `changes` of the oldest log changes durable; false: there were none.
   bool sync_log(std::size_t changes, Instant now);
   bool sync_hard(Instant now);
+  /// The process before the next one ended long ago.
+  bool was_away = false;
   /// Reads are brought up to date before they are answered; a caller need not.
   bool renews = true;
   /// Answers the oldest read with at most so many records.

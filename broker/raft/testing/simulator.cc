@@ -14,18 +14,7 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr Duration kHeartbeat = milliseconds(150);
-
 }  // namespace
-
-template <typename... Args>
-void Simulator::trace(const char* format, const Args&... args) {
-  if (!options_.trace) return;
-  fmt::print("{:>9.3f} ",
-             std::chrono::duration<double, std::milli>(now_.time_since_epoch()).count());
-  fmt::print(fmt::runtime(format), args...);
-  fmt::print("\n");
-}
 
 Simulator::Simulator(Options options) : options_(options), random_(options.seed) {
   draw_faults();
@@ -62,12 +51,14 @@ void Simulator::draw_faults() {
   faults_.starve_permille = maybe(50, 5, 40);
   faults_.split_permille = maybe(40, 2, 20);
   if (random_.chance(1, 3)) faults_.write_percent = 1;
+  faults_.odd_clocks = random_.chance(1, 2);
   if (random_.chance(1, 4)) {
     // Few voters, and a set that never rests.
     faults_.reconfigure_permille = 400;
     voter_count_ = static_cast<int>(random_.between(1, 3));
     node_count_ = 4;
   }
+  if (random_.chance(1, 4)) draw_lease_faults();
   settings_.election_timeout = milliseconds(300);
   settings_.election_spread = milliseconds(100);
   settings_.retry = milliseconds(60);
@@ -81,6 +72,25 @@ void Simulator::draw_faults() {
   settings_.inflight_messages_max = static_cast<std::uint32_t>(random_.between(1, 16));
 }
 
+/// One voter hears two that do not hear each other: what it says to one of them decides what the
+/// other may do.
+void Simulator::draw_lease_faults() {
+  const bool odd_clocks = faults_.odd_clocks;
+  faults_ = {};
+  faults_.odd_clocks = odd_clocks;
+  voter_count_ = 3;
+  node_count_ = 3;
+  faults_.slow_percent = static_cast<int>(random_.between(0, 30));
+  faults_.delay_us_max = static_cast<int>(random_.between(100, 2000));
+  faults_.sync_us_max = 300;
+  faults_.write_percent = 100;
+  faults_.pair_permille = static_cast<int>(random_.between(5, 20));
+  if (random_.chance(1, 2)) faults_.restart_permille = static_cast<int>(random_.between(10, 60));
+  if (random_.chance(1, 2)) faults_.campaign_permille = static_cast<int>(random_.between(50, 300));
+  if (random_.chance(1, 3)) faults_.transfer_permille = static_cast<int>(random_.between(5, 50));
+  if (random_.chance(1, 3)) faults_.pause_permille = static_cast<int>(random_.between(5, 20));
+}
+
 void Simulator::set_up() {
   oracle_ = std::make_unique<Oracle>(*this, group_settings_);
   HardState first;
@@ -88,7 +98,11 @@ void Simulator::set_up() {
   for (int i = 0; i < voter_count_; ++i) first.config.voters.push_back(replica_id(i));
   nodes_.resize(static_cast<std::size_t>(node_count_));
   for (int i = 0; i < node_count_; ++i) {
-    at(i).shell = std::make_unique<Shell>(replica_id(i), group_settings_, settings_, random_);
+    // Two of them differ by less than leases allow for.
+    if (faults_.odd_clocks) at(i).speed = random_.between(880, 1120);
+    at(i).settings = settings_;
+    at(i).settings.contacts = &at(i).contacts;
+    at(i).shell = std::make_unique<Shell>(replica_id(i), group_settings_, at(i).settings, random_);
     at(i).shell->renews = random_.chance(1, 2);
     if (i < voter_count_) at(i).shell->format(first, {});
     boot(i);
@@ -110,16 +124,17 @@ const Shell* Simulator::find(const ReplicaId& id) const {
 }
 
 void Simulator::push(Instant when, EventKind kind, int node, std::uint32_t letter) {
-  const std::uint64_t life =
-      kind == EventKind::kDeliver || kind == EventKind::kHeartbeat || kind == EventKind::kAct
-          ? 0
-          : at(node).life;
+  const std::uint64_t life = kind == EventKind::kDeliver || kind == EventKind::kHeartbeat ||
+                                     kind == EventKind::kHear || kind == EventKind::kAct
+                                 ? 0
+                                 : at(node).life;
   events_.push({when, ++sequence_, kind, node, life, letter});
 }
 
 void Simulator::handle(const Event& event) {
   Node& node = at(event.node);
-  const bool network = event.kind == EventKind::kDeliver || event.kind == EventKind::kHeartbeat;
+  const bool network = event.kind == EventKind::kDeliver || event.kind == EventKind::kHeartbeat ||
+                       event.kind == EventKind::kHear;
   if (event.kind == EventKind::kAct) return act();
   if (event.kind == EventKind::kBoot) {
     if (!node.shell->running()) boot(event.node);
@@ -138,22 +153,24 @@ void Simulator::handle(const Event& event) {
       return deliver(event);
     case EventKind::kHeartbeat:
       return heartbeat(event.node);
+    case EventKind::kHear:
+      return hear(event);
     case EventKind::kTick:
       if (node.tick_at != event.at && node.tick_at > now_) return;
       node.tick_at = Instant::max();
-      node.shell->tick(now_);
+      node.shell->tick(local(node));
       break;
     case EventKind::kSyncLog:
       node.log_syncing = false;
-      node.shell->sync_log(1 + random_.below(8), now_);
+      node.shell->sync_log(1 + random_.below(8), local(node));
       break;
     case EventKind::kSyncHard:
       node.hard_syncing = false;
-      node.shell->sync_hard(now_);
+      node.shell->sync_hard(local(node));
       break;
     case EventKind::kFetch:
       node.fetch_due = false;
-      node.shell->answer_fetch(random_.chance(1, 10) ? random_.between(0, 2) : 20, now_);
+      node.shell->answer_fetch(random_.chance(1, 10) ? random_.between(0, 2) : 20, local(node));
       break;
     case EventKind::kCrash:
       crash(event.node);
@@ -180,47 +197,14 @@ void Simulator::deliver(const Event& event) {
   if (letter.sender_life > known) see_new(event.node, from, letter.sender_life);
   trace("{}", to_text(letter.message));
   heard(event.node, from);
-  at(event.node).shell->step(letter, now_);
+  at(event.node).shell->step(letter, local(event.node));
   after(event.node);
 }
 
-/// What the layer of brokers tells the groups.
-void Simulator::heard(int node, int from) {
-  Node& self = at(node);
-  const auto index = static_cast<std::size_t>(from);
-  self.heard_at[index] = now_;
-  if (self.suspects[index]) {
-    self.suspects[index] = false;
-    trace("{} hears {} again", node, from);
-    self.shell->alive(model::BrokerId{from}, now_);
-    after(node);
-  }
-}
-
-void Simulator::see_new(int node, int other, std::uint64_t life) {
-  at(node).heard_life[static_cast<std::size_t>(other)] = life;
-  trace("{} sees that {} is new", node, other);
-  at(node).shell->restarted(model::BrokerId{other}, now_);
-  after(node);
-}
-
-void Simulator::heartbeat(int node) {
-  push(now_ + kHeartbeat, EventKind::kHeartbeat, node);
-  if (!up(node)) return;
-  Node& self = at(node);
-  for (int other = 0; other < node_count_; ++other) {
-    const auto index = static_cast<std::size_t>(other);
-    if (other == node) continue;
-    if (up(other) && linked(other, node) && at(other).paused_until <= now_) {
-      if (self.heard_life[index] != at(other).life) see_new(node, other, at(other).life);
-      heard(node, other);
-    } else if (!self.suspects[index] && now_ - self.heard_at[index] >= settings_.election_timeout) {
-      self.suspects[index] = true;
-      trace("{} suspects {}", node, other);
-      self.shell->suspect(model::BrokerId{other}, now_);
-      after(node);
-    }
-  }
+Duration Simulator::travel_time() {
+  if (random_.chance(static_cast<std::uint64_t>(faults_.slow_percent), 100))
+    return milliseconds(random_.between(1, 1000));
+  return microseconds(random_.between(50, faults_.delay_us_max));
 }
 
 void Simulator::send(Letter letter) {
@@ -234,9 +218,7 @@ void Simulator::send(Letter letter) {
   const int copies =
       random_.chance(static_cast<std::uint64_t>(faults_.repeat_percent), 100) ? 2 : 1;
   for (int i = 0; i < copies; ++i) {
-    Duration delay = microseconds(random_.between(50, faults_.delay_us_max));
-    if (random_.chance(static_cast<std::uint64_t>(faults_.slow_percent), 100))
-      delay = milliseconds(random_.between(1, 1000));
+    const Duration delay = travel_time();
     std::uint32_t slot = static_cast<std::uint32_t>(letters_.size());
     if (free_letters_.empty()) {
       letters_.push_back(letter);
@@ -278,7 +260,7 @@ void Simulator::after(int index) {
   const std::optional<Offset> trim_to = output.trim_to;
   output.clear();
   for (Letter& letter : letters) send(std::move(letter));
-  if (trim_to.has_value() && random_.chance(1, 2)) shell.trim(*trim_to, now_);
+  if (trim_to.has_value() && random_.chance(1, 2)) shell.trim(*trim_to, local(node));
   if (shell.fetching() && !node.fetch_due) {
     node.fetch_due = true;
     push(now_ + microseconds(random_.chance(1, 10) ? random_.between(1, 20'000) : 1),
@@ -295,8 +277,9 @@ void Simulator::after(int index) {
     push(now_ + microseconds(random_.between(50, faults_.sync_us_max)), EventKind::kSyncHard,
          index);
   }
-  const Instant deadline = shell.group().next_deadline();
-  if (deadline != kNever && (node.tick_at == Instant::max() || deadline < node.tick_at)) {
+  if (shell.group().next_deadline() == kNever) return;
+  const Instant deadline = when(node, shell.group().next_deadline());
+  if (node.tick_at == Instant::max() || deadline < node.tick_at) {
     node.tick_at = std::max(deadline, now_);
     push(node.tick_at, EventKind::kTick, index);
   }
@@ -320,12 +303,17 @@ void Simulator::boot(int index) {
   node.fetch_due = false;
   node.paused_until = Instant{};
   node.suspects = {};
-  node.heard_at.fill(now_);
+  node.contacts = {};
+  node.trust = {};
+  node.trusts = 0;
+  node.beat_at = local(node);
+  node.heard_at.fill(local(node));
+  node.heard_sent = {};
   for (int other = 0; other < node_count_; ++other)
     node.heard_life[static_cast<std::size_t>(other)] = at(other).life;
   trace("{} starts as {} with {}", index, to_text(node.shell->id()),
         to_text(node.shell->disk_hard()));
-  node.shell->boot(now_, node.relaxed_died);
+  node.shell->boot(local(node), node.relaxed_died);
   node.relaxed_died = false;
   after(index);
 }
@@ -362,7 +350,7 @@ void Simulator::wipe(int index) {
   gone_.push_back(std::move(node.shell));
   ++node.directory;
   node.shell = std::make_unique<Shell>(replica_id(index, node.directory), group_settings_,
-                                       settings_, random_);
+                                       node.settings, random_);
   node.relaxed_died = false;
   boot(index);
 }
@@ -388,8 +376,12 @@ void Simulator::act_client() {
   const int leader = pick_leader();
   if (leader < 0) return;
   Shell& shell = *at(leader).shell;
+  if (shell.group().confirmed()) {
+    ++led_;
+    leased_ += shell.group().leased(local(leader)) ? 1 : 0;
+  }
   if (random_.chance(static_cast<std::uint64_t>(faults_.write_percent), 100) &&
-      shell.propose(random_.between(1, 5), now_)) {
+      shell.propose(random_.between(1, 5), local(leader))) {
     trace("{} appends up to {}", leader, shell.log().end());
     after(leader);
   }
@@ -432,7 +424,39 @@ void Simulator::act_fault() {
     }
     trace("split {:b}", side % (1U << nodes_.size()));
   }
+  if (faults_.pair_permille > 0) return act_pair();
   if (random_.chance(1, 60)) cut_ = {};
+}
+
+/// Two of three do not hear each other, and perhaps one of them is not heard at all for a while;
+/// the third one dies and comes back.
+void Simulator::act_pair() {
+  const auto happens = [&](int permille) {
+    return random_.chance(static_cast<std::uint64_t>(permille), 1000);
+  };
+  const std::size_t third = third_;
+  const std::size_t one = (third + 1) % nodes_.size();
+  const std::size_t other = (third + 2) % nodes_.size();
+  if (happens(faults_.restart_permille) && up(static_cast<int>(third))) {
+    crash(static_cast<int>(third));
+    push(now_ + microseconds(random_.between(1, 30'000)), EventKind::kBoot,
+         static_cast<int>(third));
+    // One of the two may not hear so soon that it is another process.
+    if (random_.chance(1, 2)) cut_[third][random_.chance(1, 2) ? one : other] = true;
+  }
+  if (!happens(faults_.pair_permille)) return;
+  if (cut_[one][other] && random_.chance(2, 3)) {
+    // Whom the third one heard all the time does not know what happened meanwhile.
+    cut_[one][third] = !cut_[one][third];
+    return;
+  }
+  cut_ = {};
+  third_ = random_.below(nodes_.size());
+  if (random_.chance(1, 4)) return;
+  const std::size_t left = (third_ + 1) % nodes_.size();
+  const std::size_t right = (third_ + 2) % nodes_.size();
+  cut_[left][right] = true;
+  cut_[right][left] = true;
 }
 
 void Simulator::act_admin() {
@@ -442,23 +466,23 @@ void Simulator::act_admin() {
   const int leader = pick_leader();
   const int index = static_cast<int>(random_.below(static_cast<std::uint64_t>(node_count_)));
   if (happens(faults_.campaign_permille) && up(index) && at(index).paused_until <= now_) {
-    at(index).shell->campaign(now_);
+    at(index).shell->campaign(local(index));
     after(index);
     const int rival = static_cast<int>(random_.below(static_cast<std::uint64_t>(node_count_)));
     if (up(rival) && at(rival).paused_until <= now_) {
-      at(rival).shell->campaign(now_);
+      at(rival).shell->campaign(local(rival));
       after(rival);
     }
   }
   if (leader < 0) return;
   Shell& shell = *at(leader).shell;
   if (happens(faults_.transfer_permille)) {
-    const Refusal refused = shell.transfer(at(index).shell->id(), now_);
+    const Refusal refused = shell.transfer(at(index).shell->id(), local(leader));
     trace("{} hands over to {}: {}", leader, index, to_text(refused));
     after(leader);
   }
   if (happens(faults_.trim_permille)) {
-    shell.trim(Offset{random_.between(0, shell.group().commit().value())}, now_);
+    shell.trim(Offset{random_.between(0, shell.group().commit().value())}, local(leader));
     after(leader);
   }
   if (!happens(faults_.reconfigure_permille)) return;
@@ -478,7 +502,7 @@ void Simulator::act_admin() {
   std::erase(left.voters, replica);
   if ((change == Change::kDemote || change == Change::kRemove) && !survives(left, ReplicaId{}))
     return;
-  const Refusal refused = shell.reconfigure(change, replica, now_);
+  const Refusal refused = shell.reconfigure(change, replica, local(leader));
   trace("{} changes {} ({}): {}", leader, to_text(replica), static_cast<int>(change),
         to_text(refused));
   after(leader);
@@ -491,8 +515,22 @@ void Simulator::run_until(Instant end) {
     now_ = std::max(now_, event.at);
     ++handled_;
     handle(event);
+    check_leases();
   }
   now_ = std::max(now_, end);
+}
+
+/// Also of those that stand still: they may go on at any moment.
+void Simulator::check_leases() {
+  for (int i = 0; i < node_count_; ++i) {
+    if (!up(i)) continue;
+    const Group& group = at(i).shell->group();
+    if (!group.confirmed() || group.commit() >= oracle_->committed()) continue;
+    if (!group.leased(local(i))) continue;
+    oracle_->fail(fmt::format("{} leads in term {} and would tell readers of {}, {} is committed",
+                              to_text(at(i).shell->id()), group.term(), group.commit(),
+                              oracle_->committed()));
+  }
 }
 
 void Simulator::heal() {
@@ -521,7 +559,8 @@ void Simulator::check_alive() {
   }
   if (leader < 0) return oracle_->fail("nobody leads long after the faults ended");
   Shell& shell = *at(leader).shell;
-  if (!shell.propose(3, now_)) return oracle_->fail("the leader takes no proposals");
+  if (!shell.group().leased(local(leader))) return oracle_->fail("the leader has no lease");
+  if (!shell.propose(3, local(leader))) return oracle_->fail("the leader takes no proposals");
   after(leader);
   run_until(now_ + seconds(5));
   if (shell.group().commit() != shell.log().end()) {
@@ -570,6 +609,8 @@ Verdict Simulator::run() {
           .elections = oracle_->elections(),
           .lossy_elections = oracle_->lossy_elections(),
           .configs = oracle_->configs(),
+          .led = led_,
+          .leased = leased_,
           .digest = digest()};
 }
 

@@ -2,9 +2,13 @@
 //
 // One Raft group on several simulated brokers: a network that delays, repeats, drops and parts one
 // way, disks that lose what is not synced, processes that die, pause and come back, brokers that
-// come back with an empty disk; voter sets and leaders that change. A seed is a run.
+// come back with an empty disk, clocks that do not go equally fast; voter sets and leaders that
+// change. A seed is a run.
 #pragma once
 
+#include <fmt/format.h>
+
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -33,6 +37,9 @@ struct Verdict {
   std::size_t elections = 0;
   std::size_t lossy_elections = 0;
   std::size_t configs = 0;
+  /// Times that a confirmed leader was looked at, and of those, that it had a lease.
+  std::uint64_t led = 0;
+  std::uint64_t leased = 0;
   /// Of all that happened; two runs of one seed have the same.
   std::uint64_t digest = 0;
 };
@@ -52,6 +59,7 @@ class Simulator final : public Replicas {
     kSyncHard,
     kFetch,
     kHeartbeat,
+    kHear,
     kAct,
     kCrash,
     kBoot
@@ -63,6 +71,14 @@ class Simulator final : public Replicas {
     int node;
     std::uint64_t life;  // of the process it is meant for
     std::uint32_t letter;
+  };
+  /// What a broker says of itself, and to whom it is said.
+  struct Beat {
+    int from = 0;
+    std::uint64_t life = 0;
+    Instant sent{};  // by the sender's clock
+    Trust trust = Trust::kNone;
+    Instant heard{};  // by the receiver's
   };
   struct Later {
     bool operator()(const Event& left, const Event& right) const {
@@ -80,8 +96,16 @@ class Simulator final : public Replicas {
     bool log_syncing = false;
     bool hard_syncing = false;
     bool fetch_due = false;
+    /// Of its clock, by which all its other times are, in thousandths.
+    std::int64_t speed = 1000;
+    Settings settings;
+    Contacts contacts;
+    Instant beat_at{};
     std::array<Instant, kNodesMax> heard_at{};
+    std::array<Instant, kNodesMax> heard_sent{};  // by the others' clocks
     std::array<std::uint64_t, kNodesMax> heard_life{};
+    std::array<Trust, kNodesMax> trust{};
+    std::uint64_t trusts = 0;
     std::array<bool, kNodesMax> suspects{};
   };
   /// What may go wrong in this run, and how often.
@@ -105,22 +129,35 @@ class Simulator final : public Replicas {
     int starve_permille = 0;
     /// Of two halves neither hears the other.
     int split_permille = 0;
+    /// Of three two do not hear each other for a while, and only they.
+    int pair_permille = 0;
+    /// A process dies and is there again at once.
+    int restart_permille = 0;
     int write_percent = 33;
+    bool odd_clocks = false;
   };
 
   void set_up();
   void draw_faults();
+  void draw_lease_faults();
   void push(Instant at, EventKind kind, int node, std::uint32_t letter = 0);
   void handle(const Event& event);
   void deliver(const Event& event);
   void heartbeat(int node);
+  void send_beat(int node, int other);
+  void look_for_silence(int node);
+  void hear(const Event& event);
   void heard(int node, int from);
+  void draw_trust(Node& node, int other);
   void see_new(int node, int other, std::uint64_t life);
   void after(int node);
+  void check_leases();
+  Duration travel_time();
   void send(Letter letter);
   void act();
   void act_client();
   void act_fault();
+  void act_pair();
   void act_admin();
   void crash(int node);
   void boot(int node);
@@ -137,9 +174,24 @@ class Simulator final : public Replicas {
   int pick_leader();
   bool up(int node) const { return nodes_[static_cast<std::size_t>(node)].shell->running(); }
   Node& at(int node) { return nodes_[static_cast<std::size_t>(node)]; }
+  /// What a broker's clock shows, and when it shows that.
+  Instant local(const Node& node) const {
+    return Instant{now_.time_since_epoch() * node.speed / 1000};
+  }
+  Instant local(int node) { return local(at(node)); }
+  static Instant when(const Node& node, Instant shown) {
+    return Instant{
+        Duration{(shown.time_since_epoch().count() * 1000 + node.speed - 1) / node.speed}};
+  }
   std::uint64_t digest() const { return digest_; }
   template <typename... Args>
-  void trace(const char* format, const Args&... args);
+  void trace(const char* format, const Args&... args) {
+    if (!options_.trace) return;
+    fmt::print("{:>9.3f} ",
+               std::chrono::duration<double, std::milli>(now_.time_since_epoch()).count());
+    fmt::print(fmt::runtime(format), args...);
+    fmt::print("\n");
+  }
 
   Options options_;
   common::Random random_;
@@ -154,10 +206,15 @@ class Simulator final : public Replicas {
   std::priority_queue<Event, std::vector<Event>, Later> events_;
   std::vector<Letter> letters_;
   std::vector<std::uint32_t> free_letters_;
+  std::vector<Beat> beats_;
+  std::vector<std::uint32_t> free_beats_;
   std::uint64_t sequence_ = 0;
   std::uint64_t handled_ = 0;
   std::uint64_t sent_ = 0;
   std::uint64_t digest_ = 0;
+  std::size_t third_ = 0;
+  std::uint64_t led_ = 0;
+  std::uint64_t leased_ = 0;
   Instant now_{};
   bool acting_ = true;
   std::unique_ptr<Oracle> oracle_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "broker/replica/retirement.h"
 #include "common/check.h"
 
 namespace millrace::replica::testing {
@@ -42,10 +43,19 @@ class Cluster::Machine final : public Peers {
   }
 
   void open();
+  void open_partition(storage::Log& log);
   /// Everything of the process goes, in the order in which it came up.
   void end();
   void heard(Node from, std::uint64_t its_life);
   void look_for_silence();
+  /// A heartbeat, and what it says of this broker.
+  struct Beat {
+    std::uint64_t life = 0;
+    Instant sent{};
+    raft::Trust trust = raft::Trust::kNone;
+    Instant heard{};
+  };
+  void take(Node from, const Beat& beat);
 
   env::testing::SimDisk hardware;
   common::Random random;
@@ -63,12 +73,18 @@ class Cluster::Machine final : public Peers {
   std::vector<std::string> notes;
   struct Other {
     Instant heard_at{};
+    Instant heard_sent{};
     std::uint64_t life = 0;
+    raft::Trust trust = raft::Trust::kNone;
     bool suspected = false;
   };
   std::vector<Other> others;
+  std::uint64_t trusts = 0;
+  raft::Contacts contacts;
+  raft::Settings raft;
 
  private:
+  void trust_anew(Node other);
   Cluster& cluster_;
   const Node number_;
 };
@@ -80,6 +96,10 @@ void Cluster::Machine::open() {
   notes.clear();
   const Instant now = cluster_.world.clock().now();
   others.assign(cluster_.machines_.size(), Other{.heard_at = now});
+  trusts = 0;
+  contacts = {};
+  raft = cluster_.options_.raft;
+  raft.contacts = &contacts;
   loop = &cluster_.world.make_loop();
   disk = hardware.mount(*loop);
   auto opened = storage::Store::open(
@@ -99,7 +119,7 @@ void Cluster::Machine::open() {
            .ticker = *ticker,
            .peers = *this,
            .random = random,
-           .raft = cluster_.options_.raft,
+           .raft = raft,
            .catch_up = catch_up.get(),
            .moves = moves.get(),
            .note = [this](std::string_view line) { notes.emplace_back(line); }});
@@ -107,9 +127,13 @@ void Cluster::Machine::open() {
   const auto settings = log_settings(cluster_.options_.settings);
   if (log == nullptr) log = &store->create(cluster_.key(), "orders", settings);
   log->set_settings(settings);
+  open_partition(*log);
+}
+
+void Cluster::Machine::open_partition(storage::Log& log) {
   const Beginning beginning{.first_voters = cluster_.first_voters(number_),
                             .after_clean_stop = store->recovery().closed_cleanly};
-  partition = std::make_unique<Partition>(*log, cluster_.options_.settings, *host, beginning);
+  partition = std::make_unique<Partition>(log, cluster_.options_.settings, *host, beginning);
 }
 
 void Cluster::Machine::end() {
@@ -124,17 +148,41 @@ void Cluster::Machine::end() {
   loop = nullptr;
 }
 
+void Cluster::Machine::trust_anew(Node other) {
+  others[other].trust = raft::Trust{++trusts};
+  contacts.trust(cluster_.id(other).node, others[other].trust);
+}
+
 void Cluster::Machine::heard(Node from, std::uint64_t its_life) {
   Other& other = others[from];
   const model::BrokerId node = cluster_.id(from).node;
   other.heard_at = cluster_.world.clock().now();
   if (its_life > other.life) {
-    if (std::exchange(other.life, its_life) != 0) {
+    const bool first = std::exchange(other.life, its_life) == 0;
+    other.heard_sent = {};
+    trust_anew(from);
+    contacts.forget_word(node);
+    if (!first) {
       other.suspected = false;
       partition->restarted(node);
     }
   }
-  if (std::exchange(other.suspected, false)) partition->alive(node);
+  if (!std::exchange(other.suspected, false)) return;
+  trust_anew(from);
+  partition->alive(node);
+}
+
+void Cluster::Machine::take(Node from, const Beat& beat) {
+  Other& other = others[from];
+  if (beat.life < other.life) return;
+  heard(from, beat.life);
+  other.heard_sent = std::max(other.heard_sent, beat.sent);
+  const model::BrokerId node = cluster_.id(from).node;
+  const raft::Word* const before = contacts.word(node);
+  const bool news = before == nullptr || before->trust != beat.trust;
+  contacts.hear(node,
+                {.trust = beat.trust, .heard = beat.heard, .patience = raft.election_timeout});
+  if (news) partition->alive(node);
 }
 
 void Cluster::Machine::look_for_silence() {
@@ -143,6 +191,9 @@ void Cluster::Machine::look_for_silence() {
     if (i == number_ || others[i].suspected) continue;
     if (now - others[i].heard_at < cluster_.options_.raft.election_timeout) continue;
     others[i].suspected = true;
+    others[i].trust = raft::Trust::kNone;
+    contacts.trust(cluster_.id(i).node, raft::Trust::kNone);
+    contacts.forget_word(cluster_.id(i).node);
     partition->suspect(cluster_.id(i).node);
   }
 }
@@ -247,10 +298,23 @@ void Cluster::kill(Node node) {
   machine.end();
 }
 
+void Cluster::retire_and_return(Node node) {
+  Machine& machine = *machines_[node];
+  storage::Log& log = *machine.store->find(key());
+  machine.partition->close(model::ErrorCode::kNotLeaderOrFollower);
+  CHECK(retire(log), "it has no state");
+  machine.partition.reset();
+  machine.open_partition(log);
+}
+
 void Cluster::replace_disk(Node node) {
   CHECK(!up(node));
   machines_[node]->hardware.lose_everything();
   ++machines_[node]->disks;
+}
+
+void Cluster::pause(Node node, common::Duration span) {
+  machines_[node]->loop->pause_for(span);
 }
 
 void Cluster::on(Node node, env::Task task) {
@@ -311,10 +375,13 @@ void Cluster::beat(Node node) {
   machine.look_for_silence();
   for (Node to = 0; to < machines_.size(); ++to) {
     if (to == node || !linked(node, to)) continue;
-    world.schedule(nullptr, std::chrono::microseconds(100), [this, node, to, life = machine.life] {
-      on(to, [this, node, to, life] {
-        Machine& other = *machines_[to];
-        if (linked(node, to) && life >= other.others[node].life) other.heard(node, life);
+    const Machine::Beat sent{.life = machine.life,
+                             .sent = world.clock().now(),
+                             .trust = machine.others[to].trust,
+                             .heard = machine.others[to].heard_sent};
+    world.schedule(nullptr, std::chrono::microseconds(100), [this, node, to, sent] {
+      on(to, [this, node, to, sent] {
+        if (linked(node, to)) machines_[to]->take(node, sent);
       });
     });
   }

@@ -57,6 +57,8 @@ class Cluster {
   void crash(Node node, env::testing::Survival how);
   /// The process dies and the machine does not.
   void kill(Node node);
+  /// The replica goes away from here (retirement.h) and comes back at once, in the same process.
+  void retire_and_return(Node node);
   /// A new, empty disk comes in place of this one: another replica. Requires that nothing runs.
   void replace_disk(Node node);
   bool up(Node node) const;
@@ -65,6 +67,8 @@ class Cluster {
   const Partition& at(Node node) const;
   storage::Store& store(Node node);
   env::testing::SimDisk& disk(Node node);
+  /// Nothing of its process runs for so long.
+  void pause(Node node, common::Duration span);
   /// Runs the task on this broker's loop soon; not at all if it ends before.
   void on(Node node, env::Task task);
 

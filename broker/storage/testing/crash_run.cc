@@ -305,11 +305,12 @@ void CrashRun::append(Partition& partition) {
   std::vector<std::uint8_t> joined;
   std::size_t number = 0;
   Offset base = log.end_offset();
+  const std::vector<TermStart>& terms = log.term_starts();
   for (std::uint64_t batches = random_.chance(1, 5) ? random_.between(2, 4) : 1; batches > 0;
        --batches) {
     BatchSpec spec{.base = base,
                    .count = static_cast<std::int32_t>(random_.between(1, 3)),
-                   .term = partition.term};
+                   .term = terms.empty() ? partition.term : terms.back().term};
     spec.value_bytes = random_.chance(1, 6) ? random_.below(7000) : random_.below(300);
     spec.timestamp = common::Timestamp{1000 + base.value()};
     if (options_.replica && random_.chance(2, 3)) {

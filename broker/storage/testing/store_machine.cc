@@ -126,8 +126,11 @@ Log& StoreMachine::create(const PartitionKey& key, const LogSettings& settings) 
 }
 
 Result<void> StoreMachine::append(Log& log, std::int32_t count, std::size_t value_bytes) {
-  Bytes batch =
-      make_batch(random, {.base = log.end_offset(), .count = count, .value_bytes = value_bytes});
+  Bytes batch = make_batch(
+      random, {.base = log.end_offset(),
+               .count = count,
+               .value_bytes = value_bytes,
+               .term = log.term_starts().empty() ? Term{0} : log.term_starts().back().term});
   return wait<void>([&](auto reply) { log.append(std::move(batch), std::move(reply)); });
 }
 

@@ -57,7 +57,6 @@ Fetcher::Fetcher(Client& client, History& history)
                      client.version<wire::FetchRequest>() >= kSessionVersionMin),
       uses_ids_(client.version<wire::FetchRequest>() >= kIdVersionMin),
       uses_epochs_(client.random().chance(2, 3)),
-      reader_(history.new_reader()),
       isolation_(client.random().chance(1, 2) ? 1 : 0),
       // Now and then so few that every answer holds one batch.
       bytes_max_(client.random().chance(1, 4) ? 1 : 1 << 20) {}
@@ -156,8 +155,7 @@ void Fetcher::pump() {
 Offset Fetcher::floor_of(const PartitionKey& key, Offset next) {
   const bool from_followers = history_.leaders() == History::Leaders::kSeveral &&
                               client_.version<wire::FetchRequest>() >= kFollowersVersionMin;
-  if (from_followers) return next;
-  return history_.high_watermark_seen_by(key, reader_);
+  return from_followers ? next : history_.high_watermark_seen(key);
 }
 
 void Fetcher::fetch(std::int32_t node, Round round) {
@@ -291,7 +289,7 @@ void Fetcher::take_partition(Session& session, const Target& target, const Asked
   if (code != ErrorCode::kNone) return refused(target, code);
   place.out_of_range = 0;
   const Offset high_watermark{partition.high_watermark};
-  history_.saw_high_watermark(asked.key, reader_, asked.high_watermark_seen, high_watermark);
+  history_.saw_high_watermark(asked.key, asked.high_watermark_seen, high_watermark);
   if (partition.log_start_offset >= 0)
     history_.saw_log_start(asked.key, Offset{partition.log_start_offset});
   place.high_watermark = high_watermark;

@@ -111,7 +111,6 @@ class Fetcher {
   const bool uses_sessions_;
   const bool uses_ids_;
   const bool uses_epochs_;
-  const ReaderId reader_;
   const std::int8_t isolation_;
   const std::int32_t bytes_max_;
   bool running_ = false;

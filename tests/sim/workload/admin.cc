@@ -118,8 +118,6 @@ void Admin::create(const std::string& name) {
                    made = There::kYes;
                  } else if (code == ErrorCode::kTopicAlreadyExists && before != There::kNo) {
                    made = There::kYes;
-                 } else if (code == ErrorCode::kTopicAlreadyExists && may_lag()) {
-                   made = There::kPerhaps;
                  } else if (!is_unsure(code)) {
                    complain("the making of " + name, code);
                  }
@@ -175,7 +173,7 @@ void Admin::remove(const std::string& name) {
                  } else if (code == ErrorCode::kUnknownTopicOrPartition && before == There::kNo) {
                    gone = There::kNo;
                  } else if (code == ErrorCode::kUnknownTopicOrPartition &&
-                            (before == There::kPerhaps || may_lag())) {
+                            before == There::kPerhaps) {
                    // A creation that was given up may still be carried out after this.
                    gone = There::kPerhaps;
                  } else if (!is_unsure(code) || code == ErrorCode::kUnknownTopicOrPartition) {

@@ -45,9 +45,6 @@ class Admin final : public Actor {
   void check_config(const std::string& name);
   void trim();
   void compare();
-  /// A broker that led, and does not know yet that it does so no more, may refuse on what it knows,
-  /// as Kafka's does. It changes nothing.
-  bool may_lag() const { return history_.leaders() == History::Leaders::kSeveral; }
   void complain(std::string_view what, model::ErrorCode code);
 
   Client client_;

@@ -176,7 +176,10 @@ void ClassicMember::fetch_offsets(std::vector<Target> targets) {
   keeper_.fetch(coordinator_, who_, OffsetKeeper::ByMember::kNo, targets,
                 while_here([this, targets](const Result<OffsetKeeper::Committed>& committed) {
                   if (committed.ok()) return read(*committed);
-                  after(client_.pause(), [this, targets] { fetch_offsets(targets); });
+                  // It may be asked for by an id that this client does not know yet.
+                  after(client_.pause(), [this, targets] {
+                    client_.refresh(while_here([this, targets](bool) { fetch_offsets(targets); }));
+                  });
                 }));
 }
 
