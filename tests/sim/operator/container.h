@@ -3,6 +3,8 @@
 // The one container of a broker's pod, as its node knows it.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -35,6 +37,8 @@ struct Container {
   std::optional<common::Instant> stop_at;
   std::optional<common::Instant> kill_at;
   bool told_to_stop = false;
+  /// face() of what the server was told last.
+  std::string told;
 
   bool runs() const {
     return process && machine->process() == *process && machine->state() != Machine::State::kOff;
@@ -43,6 +47,11 @@ struct Container {
     if (ready == yes) return;
     ready = yes;
     ready_changed = now;
+  }
+  /// Differs where the status does.
+  std::string face() const {
+    return fmt::format("{} {} {} {} {} {} {}", address, process.has_value(), started_at, restarts,
+                       waiting, ready, ready_changed);
   }
   /// For the pod's status subresource.
   kube::Json status(const kube::Json& pod) const;

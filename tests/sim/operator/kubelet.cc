@@ -82,12 +82,16 @@ void Kubelet::run_controllers() {
 }
 
 void Kubelet::look_at_pods() {
-  kube::ListOptions all;
-  all.space = cluster_.space;
-  all.limit = 0;
-  const auto pods = parts_.model.list(kube::kPods, all);
+  const std::string version = parts_.model.resource_version();
+  if (version != pods_of_) {
+    kube::ListOptions all;
+    all.space = cluster_.space;
+    all.limit = 0;
+    pods_ = parts_.model.list(kube::kPods, all)->items;
+    pods_of_ = version;
+  }
   std::set<std::string> there;
-  for (const Json& pod : pods->items) {
+  for (const Json& pod : pods_) {
     there.insert(uid_of(pod));
     look_at(pod);
   }
@@ -109,11 +113,11 @@ void Kubelet::look_at(const Json& pod) {
   }
   if (is_going(pod)) return take_down(pod, container);
   go_on(pod, container);
-  const Json status = container.status(pod);
-  const Json* const shown = kube::find(pod, {"status"});
-  if (shown != nullptr && *shown == status) return;
-  (void)parts_.model.patch(kube::kPods, kube::key_of(pod), {{"status", status}},
-                           kube::PatchKind::kMerge, kube::Part::kStatus);
+  if (std::string face = container.face(); face != container.told) {
+    container.told = std::move(face);
+    (void)parts_.model.patch(kube::kPods, kube::key_of(pod), {{"status", container.status(pod)}},
+                             kube::PatchKind::kMerge, kube::Part::kStatus);
+  }
 }
 
 /// Once its claim is there: a node takes it after a while.
@@ -192,6 +196,10 @@ void Kubelet::try_to_start(const Json& pod, Container& container) {
     parts_.trace.fail(fmt::format("pod {} is broker {}", broker, settings.config["node.id"]));
   container.waiting.clear();
   parts_.fleet.admit(*container.machine);
+  // Less than a broker lets people choose: files are rolled all the time.
+  settings.config["journal.file.bytes"] = "262144";
+  settings.config["journal.bytes.max"] = "1048576";
+  settings.config["disk.reserve.bytes"] = "65536";
   container.machine->use_settings(std::move(settings.config));
   container.machine->start();
   container.process = container.machine->process();

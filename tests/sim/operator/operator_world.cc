@@ -80,9 +80,12 @@ void OperatorWorld::look() {
   rules_.look();
 }
 
-std::string OperatorWorld::unsettled() const {
-  std::string lack = people_.unsettled();
-  if (!lack.empty()) return lack;
+std::string OperatorWorld::unsettled() {
+  if (std::string version = model_.resource_version(); version != lack_of_) {
+    lack_of_ = std::move(version);
+    lack_ = people_.unsettled();
+  }
+  if (!lack_.empty()) return lack_;
   for (const Machine* machine : fleet_.members())
     if (machine->state() != Machine::State::kServing) return machine->name() + " does not serve";
   return {};

@@ -45,7 +45,7 @@ class OperatorWorld {
   bool storm();
   bool settle(common::Duration limit);
   bool quiet();
-  std::string unsettled() const;
+  std::string unsettled();
 
   const Options options_;
   const Story story_;
@@ -66,6 +66,9 @@ class OperatorWorld {
   People people_;
   Mishaps mishaps_;
   std::unique_ptr<Chaos> chaos_;
+  /// What people lack, as of the server's version.
+  std::string lack_;
+  std::string lack_of_;
 };
 
 /// Whole, from a number.

@@ -19,12 +19,9 @@ constexpr Fault kFaults[] = {
     Fault::kDiskErrors, Fault::kCut,        Fault::kCutOneWay, Fault::kIsolate,
     Fault::kSlowNetwork, Fault::kResets,    Fault::kWrongClock};
 
-/// Journals are rolled, and groups settle within seconds.
-model::ConfigMap small_config(std::int16_t replication_factor) {
+/// Groups settle within seconds.
+model::ConfigMap quick_config(std::int16_t replication_factor) {
   return {
-      {"journal.file.bytes", "262144"},
-      {"journal.bytes.max", "1048576"},
-      {"disk.reserve.bytes", "65536"},
       {"offsets.topic.num.partitions", "2"},
       {"offsets.topic.replication.factor", std::to_string(replication_factor)},
       {"group.initial.rebalance.delay.ms", "500"},
@@ -48,7 +45,7 @@ Scenario draw_brokers_and_clients(std::uint32_t brokers, common::Random& random)
   scenario.brokers = brokers;
   scenario.shards = {static_cast<std::uint32_t>(random.between(1, 2))};
   scenario.replication_factor = static_cast<std::int16_t>(std::min<std::uint32_t>(brokers, 3));
-  scenario.config = small_config(scenario.replication_factor);
+  scenario.config = quick_config(scenario.replication_factor);
   scenario.busy.partitions = static_cast<std::int32_t>(random.between(1, 3));
   for (std::int64_t i = random.between(1, 2); i > 0; --i)
     scenario.producers.push_back(draw_producer(scenario, random));
