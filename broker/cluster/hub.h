@@ -86,6 +86,7 @@ class Hub final : private LinkOwner {
     std::unique_ptr<Link> link;               // nullptr: no endpoints, or not started
     std::unique_ptr<Pulse> pulse;             // what it sends us
     bool beats = false;                       // a heartbeat came since it came to life
+    Instant beat_at{};                        // the newest
     Instant repair_at{};                      // not before, if the tables differ
     Instant answered_at{};                    // when its sums were answered last
     std::string complaint;                    // why it turned us away, as logged last

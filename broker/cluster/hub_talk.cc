@@ -105,9 +105,14 @@ void Hub::take_heartbeat(Neighbour& neighbour, const Introduction& who, const He
   ++metrics_.heartbeats_in;
   const bool current = liveness_.heard(who.node, who.incarnation, heartbeat.state, now());
   if (current) liveness_.note_sent(who.node, heartbeat.sent);
-  neighbour.beats = true;
   pump();
+  // Who comes, or stood still, waits to be told that it is heard.
+  const bool awaited = neighbour.beats && now() - neighbour.beat_at <= 2 * settings_.heartbeat;
+  neighbour.beats = true;
+  neighbour.beat_at = now();
   if (!current) return;
+  if (!awaited && neighbour.link != nullptr && neighbour.link->open())
+    send_heartbeat(*neighbour.link);
   post_to_all([node = who.node, word = word_of(heartbeat, version)](Mesh& mesh) {
     mesh.take_word(node, word);
   });

@@ -313,6 +313,10 @@ void Brokers::take_apart(Broker& broker) {
   broker.threads.clear();
 }
 
+void Brokers::pause(std::size_t broker, common::Duration span) {
+  for (auto& thread : brokers_.at(broker)->threads) thread->loop->pause_for(span);
+}
+
 void Brokers::cut_off(std::size_t index) {
   for (const auto& other : brokers_) {
     if (other->host != brokers_.at(index)->host)

@@ -59,6 +59,8 @@ class Brokers {
   /// Its disk is lost, and the next start is with a blank one. Requires that it does not run.
   void lose_disk(std::size_t broker);
   env::testing::SimDisk& disk(std::size_t broker) { return brokers_.at(broker)->hardware; }
+  /// Nothing of its process runs for so long (SIGSTOP, SIGCONT).
+  void pause(std::size_t broker, common::Duration span);
   /// Nothing gets through between one broker and all others; or everything again.
   void cut_off(std::size_t broker);
   void heal() { network.heal_all(); }
