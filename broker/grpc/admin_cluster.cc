@@ -33,6 +33,14 @@ void fill_own(v1::Broker& out, const service::Shard& shard) {
   out.set_version(identity.version);
 }
 
+/// Brokers hear of nobody's version but their own.
+void tell_version(v1::ClusterHealthResponse& out, const service::Shard& shard) {
+  for (v1::Broker& broker : *out.mutable_broker_states()) {
+    if (broker.id() == shard.identity().node.value())
+      broker.set_version(shard.identity().version);
+  }
+}
+
 void describe(const service::Shard& shard, const ClusterReport& report,
               const service::LogDirs& dirs, v1::DescribeClusterResponse& out) {
   out.set_cluster_id(shard.identity().cluster_id);
@@ -100,6 +108,7 @@ bool wanted(const v1::ListPartitionsRequest& request, const service::PartitionRe
                           response->set_cluster_id(shard.identity().cluster_id);
                           response->set_answered_by(shard.identity().node.value());
                           fill(*response, report, static_cast<std::size_t>(max));
+                          tell_version(*response, shard);
                           answer.ok();
                         });
                   });

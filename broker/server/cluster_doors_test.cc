@@ -202,6 +202,9 @@ TEST_F(ClusterDoors, EveryBrokerKnowsTheCluster) {
       EXPECT_EQ(one.state(), v1::BROKER_STATE_ACTIVE);
       EXPECT_THAT(one.grpc_endpoint(), HasSubstr("127.0.0.1:"));
     }
+    // The operator shows it as the cluster's version.
+    for (const v1::Broker& one : health(broker).broker_states())
+      EXPECT_EQ(one.version().empty(), one.id() != static_cast<std::int32_t>(broker));
   }
 }
 
