@@ -53,7 +53,7 @@ void look_at_pod(Draft& draft, const Pod& pod) {
     draft.say(*pod.failing, name, pod.trouble);
     return draft.again(std::chrono::seconds(10));
   }
-  if (pod.deleting) return;
+  if (pod.deleting) return draft.say(Reason::kPodsStarting, name, "it ends first");
   const BrokerView* const broker = picture.broker(pod.ordinal);
   const bool heard = broker != nullptr && broker->alive;
   if (heard && !broker->recovered) {

@@ -230,11 +230,11 @@ void plan_roll(Draft& draft) {
       draft.say(Reason::kHeld, "pod " + pod.name, std::string(text(*reason).meaning));
       continue;
     }
+    draft.say(*reason, "pod " + pod.name);
     if (pod.deleting) {
       some_restarting = true;
       continue;
     }
-    draft.say(*reason, "pod " + pod.name);
     stale.push_back(one);
     const bool stays = broker != nullptr && broker->state == BrokerState::kActive;
     if (stays && !picture.leaves(ordinal)) candidates.push_back(one);

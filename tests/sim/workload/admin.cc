@@ -208,22 +208,25 @@ void Admin::grow() {
 
 void Admin::set_config(const std::string& name) {
   const std::string value = std::to_string(client_.random().between(1 << 20, 2 << 20));
-  std::set<std::string>& possible = configs_[name];
-  if (possible.empty()) possible.insert(kSettingDefault);
-  possible.insert(value);
+  configs_.try_emplace(name, Setting{kSettingDefault, {}}).first->second.in_doubt.insert(value);
   wire::IncrementalAlterConfigsRequest request;
   auto& resource = request.resources.emplace_back();
   resource.resource_type = kTopicResource;
   resource.resource_name = name;
   resource.configs.push_back(
       {.name = std::string(kSetting), .config_operation = kSet, .value = value});
+  client_.trace().say(client_.name(), "sets {} of {} to {}", kSetting, name, value);
   client_.call(Client::kAnyNode, request, kTimeout,
                [this, name, value](const Result<wire::IncrementalAlterConfigsResponse>& answer) {
                  act_later();
                  if (!answer.ok() || answer->responses.empty()) return;
                  const ErrorCode code = code_of(answer->responses.front().error_code);
+                 client_.trace().say(client_.name(), "{} {} was answered {}", kSetting, value,
+                                     name_of(code));
+                 Setting& setting = configs_.at(name);
                  if (code == ErrorCode::kNone) {
-                   configs_[name] = {value};
+                   setting.in_doubt.erase(value);
+                   setting.known = value;
                  } else if (!is_unsure(code)) {
                    complain("a setting of " + name, code);
                  }
@@ -248,11 +251,11 @@ void Admin::check_config(const std::string& name) {
                  if (told.error_code != 0 || told.configs.empty() || !told.configs.front().value)
                    return;
                  const std::string& value = *told.configs.front().value;
-                 auto& possible = configs_[name];
-                 if (possible.empty()) return;  // never set
+                 const auto setting = configs_.find(name);
+                 if (setting == configs_.end()) return;  // never set
                  // Before the end a broker may lag behind.
                  if (!finishing_) return;
-                 config_agreed_ = possible.contains(value);
+                 config_agreed_ = setting->second.may_be(value);
                  if (!config_agreed_)
                    disagreement_ = fmt::format("{} of {} is {}", kSetting, name, value);
                });
@@ -290,7 +293,7 @@ void Admin::trim() {
 
 // At the end: is everything there that was made, and nothing that was deleted?
 void Admin::compare() {
-  const bool any_config = !plan_.growing.empty() && !configs_[plan_.growing].empty();
+  const bool any_config = configs_.contains(plan_.growing);
   if (any_config && !config_agreed_) return check_config(plan_.growing);
   disagreement_.clear();
   for (const auto& [name, there] : passing_) {

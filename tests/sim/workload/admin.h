@@ -47,6 +47,15 @@ class Admin final : public Actor {
   void compare();
   void complain(std::string_view what, model::ErrorCode code);
 
+  /// What was asked without an answer may be carried out even after what was asked, and answered, later.
+  struct Setting {
+    std::string known;
+    std::set<std::string> in_doubt;
+    bool may_be(const std::string& value) const {
+      return value == known || in_doubt.contains(value);
+    }
+  };
+
   Client client_;
   History& history_;
   const AdminPlan plan_;
@@ -56,8 +65,8 @@ class Admin final : public Actor {
   std::map<std::string, std::set<model::TopicId>> written_;
   std::int32_t grown_at_least_ = 0;
   std::int32_t grown_at_most_ = 0;
-  /// max.message.bytes of topics: what it may be now.
-  std::map<std::string, std::set<std::string>> configs_;
+  /// max.message.bytes of topics that were set at least once.
+  std::map<std::string, Setting> configs_;
   bool finishing_ = false;
   bool config_agreed_ = false;
   bool agreed_ = false;
