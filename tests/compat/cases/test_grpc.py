@@ -4,7 +4,7 @@ import itertools
 import grpc
 import pytest
 
-from harness.drivers import record
+from harness.drivers import ClientError, record
 from harness.grpc_client import GrpcError
 from harness.waiting import eventually
 
@@ -130,16 +130,19 @@ def test_read_of_many_partitions_keeps_each_in_order(grpc_client, clients, make_
 
 def test_topics_are_the_same_through_both_doors(grpc_client, clients, topic):
     made = grpc_client.create_topic(topic=topic, partitions=3, config={"retention.ms": "60000"})
+    # The two doors may be those of two brokers, and each hears of a change a few milliseconds after it was made.
     described = eventually(lambda: clients("java").describe_topic(topic=topic), "Kafka's door shows it")
     assert len(described["partitions"]) == 3 and made.partitions == 3
-    assert clients("java").get_config(topic=topic)["config"]["retention.ms"] == "60000"
+    retention = lambda: clients("java").get_config(topic=topic)["config"]["retention.ms"]  # noqa: E731
+    eventually(lambda: retention() == "60000", "Kafka's door shows the setting", refusals=(ClientError,))
     admin, api = grpc_client.admin, grpc_client.api.admin
     clients("java").create_partitions(topic=topic, total=5)
-    shown = grpc_client.call(admin.DescribeTopic, api.DescribeTopicRequest(name=topic))
-    assert shown.topic.partitions == 5 and dict(shown.configs) == {"retention.ms": "60000"}
+    describe = lambda: grpc_client.call(admin.DescribeTopic, api.DescribeTopicRequest(name=topic))  # noqa: E731
+    eventually(lambda: describe().topic.partitions == 5, "gRPC's door shows the partitions")
+    assert dict(describe().configs) == {"retention.ms": "60000"}
     grpc_client.call(admin.AlterConfigs, api.AlterConfigsRequest(
         type=api.RESOURCE_TYPE_TOPIC, name=topic, changes=[api.ConfigChange(name="retention.ms", value="70000")]))
-    assert clients("java").get_config(topic=topic)["config"]["retention.ms"] == "70000"
+    eventually(lambda: retention() == "70000", "Kafka's door shows the change")
     grpc_client.call(admin.DeleteTopic, api.DeleteTopicRequest(name=topic))
     eventually(lambda: topic not in clients("java").list_topics()["topics"], "gone at both doors")
 

@@ -25,8 +25,9 @@ def partitions(clients, topic):
 def test_create_list_delete(admin, clients, topic):
     admin.create_topic(topic=topic, partitions=3, replication=1, config={"retention.ms": "60000"})
     eventually(lambda: listed(admin, topic), "the topic is listed")
-    assert partitions(clients, topic) == 3
-    assert clients("java").get_config(topic=topic)["config"]["retention.ms"] == "60000"
+    eventually(lambda: partitions(clients, topic) == 3, "Kafka's own client sees it", refusals=(ClientError,))
+    config = lambda: clients("java").get_config(topic=topic)["config"]  # noqa: E731
+    eventually(lambda: config()["retention.ms"] == "60000", "its setting is told", refusals=(ClientError,))
     admin.delete_topic(topic=topic)
     eventually(lambda: not listed(admin, topic), "the topic is gone")
 
@@ -168,7 +169,8 @@ def test_config_by_every_admin(admin, clients, make_topic):
     topic = make_topic()
     admin.set_config(topic=topic, config={"retention.ms": "123456"})
     eventually(lambda: admin.get_config(topic=topic)["config"]["retention.ms"] == "123456", "the new value is told")
-    assert clients("java").get_config(topic=topic)["sources"]["retention.ms"] == "DYNAMIC_TOPIC_CONFIG"
+    source = lambda: clients("java").get_config(topic=topic)["sources"]["retention.ms"]  # noqa: E731
+    eventually(lambda: source() == "DYNAMIC_TOPIC_CONFIG", "its source is told")
 
 
 def test_config_defaults_and_sources(clients, make_topic):
