@@ -199,7 +199,8 @@ void JournalFiles::cover(std::shared_ptr<Spare> spare) {
   disk_.offload(
       [bytes = file_bytes_, spare] {
         JournalFile& file = spare->file;
-        if (spare->zeros.empty()) spare->zeros = common::Bytes::zeros(kCoverPiece, kBlock);
+        if (spare->zeros.empty())
+          spare->zeros = common::Bytes::zeros(std::min(bytes, kCoverPiece), kBlock);
         const std::uint64_t to = std::min(bytes, file.covered + kCoverPiece);
         spare->result = cover_range(*file.file, file.covered, to, bytes, spare->zeros);
         if (spare->result.ok() && to == bytes) spare->result = file.file->sync_now();
