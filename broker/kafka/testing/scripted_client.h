@@ -136,6 +136,7 @@ class ScriptedClient {
   std::string scram(const Command& command, std::int16_t version);
   std::string set_scram(const Command& command, std::int16_t version);
   std::string resources(const Command& command, std::int16_t version);
+  std::string unregister(const Command& command, std::int16_t version);
   std::string update_features(const Command& command, std::int16_t version);
   // scripted_telemetry.cc
   std::string subscribe(const Command& command, std::int16_t version);

@@ -18,6 +18,7 @@
 #include "broker/wire/messages/list_config_resources.h"
 #include "broker/wire/messages/list_partition_reassignments.h"
 #include "broker/wire/messages/list_transactions.h"
+#include "broker/wire/messages/unregister_broker.h"
 #include "broker/wire/messages/update_features.h"
 
 namespace millrace::kafka::testing {
@@ -40,6 +41,7 @@ void ScriptedClient::add_cluster_rows(std::map<std::string, Row>& table) {
   table["scram"] = row<wire::DescribeUserScramCredentialsRequest>(&Self::scram);
   table["set-quota"] = row<wire::AlterClientQuotasRequest>(&Self::set_quota);
   table["set-scram"] = row<wire::AlterUserScramCredentialsRequest>(&Self::set_scram);
+  table["unregister"] = row<wire::UnregisterBrokerRequest>(&Self::unregister);
   table["update-features"] = row<wire::UpdateFeaturesRequest>(&Self::update_features);
 }
 
@@ -268,6 +270,13 @@ std::string ScriptedClient::resources(const Command& command, std::int16_t versi
   for (const auto& resource : response.config_resources)
     out += fmt::format("  {} {}\n", resource.resource_type, resource.resource_name);
   return out;
+}
+
+std::string ScriptedClient::unregister(const Command& command, std::int16_t version) {
+  wire::UnregisterBrokerRequest request;
+  request.broker_id = static_cast<std::int32_t>(number(command, "id", 0));
+  const auto response = client_->call(request, version);
+  return shown(response.error_code, response.error_message) + "\n";
 }
 
 std::string ScriptedClient::update_features(const Command& command, std::int16_t version) {

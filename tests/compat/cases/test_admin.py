@@ -10,7 +10,7 @@ from harness.waiting import eventually
 
 SECURITY_DISABLED, INVALID_REQUEST, UNSUPPORTED_SASL_MECHANISM, RESOURCE_NOT_FOUND = 54, 42, 33, 91
 INVALID_UPDATE_VERSION, NO_REASSIGNMENT, INVALID_ASSIGNMENT, LOG_DIR_NOT_FOUND, ELECTION_NOT_NEEDED = 95, 85, 39, 57, 84
-INVALID_CONFIG, UNKNOWN_TOPIC = 40, 3
+INVALID_CONFIG, UNKNOWN_TOPIC, BROKER_ID_NOT_REGISTERED = 40, 3, 102
 
 
 @pytest.fixture
@@ -120,6 +120,12 @@ def test_partitions_stay(java, python, make_topic):
     refused(lambda: java.admin(call="reassign", topic=topic), NO_REASSIGNMENT)
     refused(lambda: java.admin(call="reassign", topic=topic, replicas=[self + 77]), INVALID_ASSIGNMENT, "no such broker is registered")
     refused(lambda: java.admin(call="reassign", topic=topic + "-missing", replicas=[self]), UNKNOWN_TOPIC)
+
+
+def test_broker_in_use_is_not_unregistered(java):
+    self = java.cluster()["controller"]
+    refused(lambda: java.admin(call="unregister", broker=self), INVALID_REQUEST, "is not drained and empty")
+    refused(lambda: java.admin(call="unregister", broker=self + 77), BROKER_ID_NOT_REGISTERED)
 
 
 def test_directories_stay(java, make_topic):

@@ -56,6 +56,7 @@ final class ClusterOperations {
           AdminOperations.wait(admin.listPartitionReassignments().reassignments()).size())),
       Map.entry("move_dir", (admin, c, a) -> AdminOperations.wait(admin.alterReplicaLogDirs(
           Map.of(new TopicPartitionReplica(c.get("topic").asText(), 0, c.get("broker").asInt()), c.get("path").asText())).all())),
+      Map.entry("unregister", (admin, c, a) -> AdminOperations.wait(admin.unregisterBroker(c.get("broker").asInt()).all())),
       Map.entry("quorum", ClusterOperations::quorum),
       Map.entry("list_transactions", (admin, c, a) -> a.put("count", AdminOperations.wait(admin.listTransactions().all()).size())),
       Map.entry("describe_acls", (admin, c, a) -> AdminOperations.wait(admin.describeAcls(AclBindingFilter.ANY).values())),
