@@ -128,7 +128,8 @@ Result<void> Node::assemble() {
                               .identity = identity,
                               .start_config = start_config_,
                               .raft = raft_settings(cluster_settings_),
-                              .log = log_at(Level::kWarning)});
+                              .log = log_at(Level::kWarning),
+                              .tell = log_at(Level::kInfo)});
   }
   const std::vector<service::Shard*> all = shards();
   for (service::Shard* shard : all) {

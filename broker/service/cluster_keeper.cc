@@ -184,7 +184,7 @@ void ClusterKeeper::keep_members(const Brokers& brokers) {
     ++member_counters_.refusals;
     return;
   }
-  first_.note(fmt::format("event=metadata-{} broker={} reason=\"{}\"", name_of(step.kind),
+  first_.tell(fmt::format("event=metadata-{} broker={} reason=\"{}\"", name_of(step.kind),
                           step.replica.node, step.why));
 }
 
@@ -221,7 +221,7 @@ void ClusterKeeper::planned(metadata::MovePlan plan) {
   for (const metadata::PlannedRecord& action : plan_.actions) {
     if (std::holds_alternative<metadata::MoveStarted>(action.record)) ++counters_.moves_started;
     if (std::holds_alternative<metadata::MoveCompleted>(action.record)) ++counters_.moves_completed;
-    first_.note(fmt::format("event=planned {} reason=\"{}\"", metadata::describe(action.record),
+    first_.tell(fmt::format("event=planned {} reason=\"{}\"", metadata::describe(action.record),
                             action.reason));
   }
   std::set<std::string> blockers;

@@ -53,7 +53,7 @@ void Departures::ask_leader(const model::PartitionKey& key) {
                    if (!report.ok() || wanted == nullptr || names(*wanted, self)) return;
                    if (report->has(self) || !report->agreed) return;
                    if (!leaving_.contains(key)) return;
-                   shard_.note(fmt::format("event=replica-retired topic={} partition={}",
+                   shard_.tell(fmt::format("event=replica-retired topic={} partition={}",
                                            shard_.image().topic(key.topic)->name, key.index));
                    shard_.retire_partition(key);
                  }));

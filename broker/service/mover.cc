@@ -151,7 +151,7 @@ bool Mover::advance(const model::PartitionKey& key) {
     ++counters_.refusals;
     return true;
   }
-  shard_.note(fmt::format("event=replica-{} topic={} partition={} broker={} reason=\"{}\"",
+  shard_.tell(fmt::format("event=replica-{} topic={} partition={} broker={} reason=\"{}\"",
                           name_of(step.kind), partition->log().topic_name(), key.index,
                           step.replica.node, step.why));
   return true;

@@ -58,6 +58,7 @@ Shard::Shard(Parts parts)
       identity_(std::move(parts.identity)),
       start_config_(std::move(parts.start_config)),
       log_(std::move(parts.log)),
+      tell_(std::move(parts.tell)),
       raft_(parts.raft) {
   CHECK(store_ != nullptr && identity_ != nullptr && start_config_ != nullptr);
   settings_ = model::resolve_broker_settings(layers());

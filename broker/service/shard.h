@@ -67,6 +67,8 @@ class Shard {
     /// Takes one line, "event=... key=value ...", worth a look of whoever runs the broker. Empty:
     /// nobody listens.
     common::Function<void(std::string_view)> log;
+    /// Likewise what is as it should be: moves that were planned, say. Empty: `log` takes it.
+    common::Function<void(std::string_view)> tell;
   };
   explicit Shard(Parts parts);
   ~Shard();
@@ -118,9 +120,14 @@ class Shard {
   /// The coordinators of the groups whose partition is led here.
   GroupCoordinators& coordinators() { return *coordinators_; }
   const GroupCoordinators& coordinators() const { return *coordinators_; }
-  /// One line for the broker's log.
+  /// One line for the broker's log, worth a look.
   void note(std::string_view line) {
     if (log_) log_(line);
+  }
+  /// One line for the broker's log about what is as it should be.
+  void tell(std::string_view line) {
+    if (tell_) return tell_(line);
+    note(line);
   }
 
   /// How a replica begins whose group this broker makes, alone.
@@ -201,6 +208,7 @@ class Shard {
   std::shared_ptr<const Identity> identity_;
   std::shared_ptr<const model::ConfigMap> start_config_;
   common::Function<void(std::string_view)> log_;
+  common::Function<void(std::string_view)> tell_;
   model::BrokerSettings settings_;
   metadata::Image image_;
   bool open_ = false;
