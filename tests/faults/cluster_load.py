@@ -2,6 +2,7 @@
 import time
 
 import replicas
+from asking import Asking
 from following import Following, Grouping
 from harness.cluster import peer_is_kafka
 from harness.waiting import eventually
@@ -15,16 +16,20 @@ PAUSE = 0.002
 
 
 class ClusterLoad:
-    """On a topic of its own: two idempotent producers and a plain one, a reader of everything, a group that commits."""
+    """On a topic of its own: two idempotent producers and a plain one, a reader of everything, a group that commits, and
+    somebody at every broker who asks where the partitions end."""
 
     def __init__(self, cluster, topic="orders", partitions=6, group="billing"):
         self.cluster, self.topic, self.partitions = cluster, topic, partitions
         cluster.create(topic, partitions)
         self.producers = [Producing("sure%d" % n, cluster.kafka, topic, partitions, pause=PAUSE, **TIMES) for n in range(2)]
         self.producers.append(Producing("plain", cluster.kafka, topic, partitions, idempotent=False, pause=PAUSE, **TIMES))
-        self.following = Following(cluster.kafka, topic, partitions)
+        ends = [0] * partitions
+        self.following = Following(cluster.kafka, topic, partitions, ends=ends)
+        # Leaders of Apache Kafka serve readers until they hear that they are none.
+        self.asking = [] if peer_is_kafka() else [Asking(broker, topic, ends) for broker in cluster.brokers]
         self.group = Grouping(cluster.kafka, group, topic, partitions)
-        self.parts = [*self.producers, self.following, self.group]
+        self.parts = [*self.producers, self.following, self.group, *self.asking]
 
     def start(self):
         for part in self.parts:
@@ -75,9 +80,10 @@ class ClusterLoad:
             self.following.check(partition, found)
             ends.append(len(found))
         eventually(lambda: self.group.errors or not any(self.group.missing(ends)), "the group has read everything", 60)
-        self.following.stop()
-        self.group.stop()
+        for part in (self.following, self.group, *self.asking):
+            part.stop()
         self.acks()
+        assert not self.asking or sum(one.answers for one in self.asking) > 0
         assert self.group.commits > 0
         return sum(ends)
 
