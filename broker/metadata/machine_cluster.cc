@@ -131,10 +131,11 @@ Result<Decision<Receipt>> decide(const Image& image, const DecommissionBroker& c
   const std::int64_t replicas = image.replicas_on(broker.id);
   const std::int64_t removing = removing_on(image, broker.id);
   if (image.state(broker.id) != BrokerState::kDrained || replicas != 0 || removing != 0) {
-    return Error{ErrorCode::kInvalidRequest,
-                 fmt::format("Broker {} is not drained and empty: {} replica(s) and files of {} "
-                             "deleted topic(s) are left on it. First: millctl broker drain {} --wait",
-                             broker.id, replicas, removing, broker.id)};
+    return Error{
+        ErrorCode::kInvalidRequest,
+        fmt::format("Broker {} is not drained and empty: {} replica(s) and files of {} "
+                    "deleted topic(s) are left on it. First: millctl broker drain {} --wait",
+                    broker.id, replicas, removing, broker.id)};
   }
   const Receipt receipt{broker.id, broker.directory, broker.epoch};
   return Decision<Receipt>{

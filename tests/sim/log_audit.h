@@ -18,20 +18,22 @@ namespace millrace::sim {
 /// each of them may have compacted by itself. Lives as long as the machines' loops run.
 class LogAudit {
  public:
-  /// Find damage: reads everything, so that what cannot be read is found out by its broker.
-  enum class Aim : std::uint8_t { kCompare, kFindDamage };
-  LogAudit(Members members, Aim aim, Witness& witness, Trace& trace)
-      : members_(std::move(members)), aim_(aim), witness_(witness), trace_(trace) {}
+  LogAudit(Members members, Witness& witness, Trace& trace)
+      : members_(std::move(members)), witness_(witness), trace_(trace) {}
 
   /// Requires that the cluster is whole and stays so until it is done.
   void start();
-  /// Everything was read and compared.
+  /// Everything was read and compared, unless found_rot().
   bool done() const { return done_; }
+  /// Where bits flip something could not be read, which its broker knows by that, and repairs.
+  /// Nothing was compared.
+  bool found_rot() const { return found_rot_; }
 
  private:
   using Batches = std::map<model::Offset, Witness::BatchId>;
   struct Copy {
     std::string machine;
+    bool rotten = false;
     model::PartitionKey key;
     storage::Log* log = nullptr;
     /// In front of this batches may be missing, or other ones.
@@ -51,12 +53,12 @@ class LogAudit {
             std::string_view what);
 
   const Members members_;
-  const Aim aim_;
   Witness& witness_;
   Trace& trace_;
   std::vector<std::shared_ptr<Copy>> copies_;
   std::size_t to_read_ = 0;
   bool done_ = false;
+  bool found_rot_ = false;
 };
 
 }  // namespace millrace::sim

@@ -62,8 +62,7 @@ class World {
   bool settle();
   bool audit();
   bool become_whole();
-  bool find_rot();
-  bool audit_logs(Members members, LogAudit::Aim aim);
+  bool audit_logs();
   bool finale();
   enum class Who : std::uint8_t { kWriters, kAll };
   std::string unfinished(Who who) const;

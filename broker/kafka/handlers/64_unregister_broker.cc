@@ -1,5 +1,6 @@
-// UnregisterBroker (KIP-500): the same as `millctl broker decommission`. Unlike Kafka, which forgets
-// brokers that still have replicas, it is refused until a drained broker has given all of them away.
+// UnregisterBroker (KIP-500): the same as `millctl broker decommission`. Unlike Kafka, which
+// forgets brokers that still have replicas, it is refused until a drained broker has given all of
+// them away.
 #include "broker/kafka/handlers/answers.h"
 #include "broker/service/broker_states.h"
 #include "broker/wire/messages/unregister_broker.h"
