@@ -27,6 +27,7 @@ def parse_arguments():
                         help="where the brokers keep their data: the disk that is measured")
     parser.add_argument("--set", dest="millrace_settings", action="append", default=[], metavar="KEY=VALUE",
                         help="a setting of millrace")
+    parser.add_argument("--alone", action="store_true", help="without Kafka, whose failures take minutes: for more turns of those cases")
     parser.add_argument("--cold-gb", type=float, help="volume of fetch_cold (10)")
     parser.add_argument("--recent-mb", type=float, default=32, help="what fetch_recent reads again and again (32)")
     parser.add_argument("--samples", type=pathlib.Path, help="JSON lines to append to; default: a new file in results/")

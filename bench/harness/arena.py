@@ -17,6 +17,7 @@ class Arena:
     """What every case gets: settings, the load generator, brokers, and where results go."""
 
     prefix = ""  # of what its results are called
+    warm_s = 10  # of each kind of load
 
     def __init__(self, settings, load, results):
         self.settings = settings
@@ -46,16 +47,17 @@ class Arena:
         return brokers.Kafka(brokers.kafka_jars(), self.settings.folder, settings)
 
     def pair(self):
-        """Millrace and Kafka as it ships, started and warmed once for all cases that use them."""
+        """Millrace and Kafka as it ships, or Millrace alone, started and warmed once for all cases that use them."""
         if self._pair is None:
-            self._pair = [self.millrace().start(), self.kafka().start()]
+            makers = (self.millrace,) if self.settings.alone else (self.millrace, self.kafka)
+            self._pair = [make().start() for make in makers]
             for broker in self._pair:
                 self.warm(broker)
         return self._pair
 
     def warm(self, broker):
         """The same for all: a JVM needs it to compile what is hot, and the disk to have given out files."""
-        seconds = 2 if self.settings.quick else 10
+        seconds = 2 if self.settings.quick else self.warm_s
         self.load.run(broker, "create", "warm", partitions=8)
         self.load.run(broker, "produce", "warm", partitions=8, connections=64, seconds=seconds)
         self.load.run(broker, "produce", "warm", partitions=8, connections=16, in_flight=5, record_bytes=1024,
@@ -106,6 +108,7 @@ class ClusterArena(Arena):
     """The same cases on clusters of three brokers, every topic three times there."""
 
     prefix = "three_"
+    warm_s = 40  # three JVMs compile on the same processors
 
     def millrace(self, *settings):
         return clusters.millrace(self.settings.millrace, self.settings.folder, [*self.settings.millrace_settings, *settings])

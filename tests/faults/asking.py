@@ -8,8 +8,6 @@ from harness import wire
 OFFSET_OUT_OF_RANGE = 1
 ASK_SECONDS = 2
 PAUSE_SECONDS = 0.01
-
-
 LEADERS, FOLLOWERS_TOO = 4, 11  # versions of Fetch, by who answers consumers
 
 
