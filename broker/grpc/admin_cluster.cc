@@ -36,8 +36,7 @@ void fill_own(v1::Broker& out, const service::Shard& shard) {
 /// Brokers hear of nobody's version but their own.
 void tell_version(v1::ClusterHealthResponse& out, const service::Shard& shard) {
   for (v1::Broker& broker : *out.mutable_broker_states()) {
-    if (broker.id() == shard.identity().node.value())
-      broker.set_version(shard.identity().version);
+    if (broker.id() == shard.identity().node.value()) broker.set_version(shard.identity().version);
   }
 }
 

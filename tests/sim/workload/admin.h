@@ -47,7 +47,8 @@ class Admin final : public Actor {
   void compare();
   void complain(std::string_view what, model::ErrorCode code);
 
-  /// What was asked without an answer may be carried out even after what was asked, and answered, later.
+  /// What was asked without an answer may be carried out even after what was asked, and answered,
+  /// later.
   struct Setting {
     std::string known;
     std::set<std::string> in_doubt;
