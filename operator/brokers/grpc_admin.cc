@@ -6,10 +6,10 @@
 #include <grpcpp/support/channel_arguments.h>
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
 #include "operator/brokers/translate.h"
+#include "operator/brokers/tries.h"
 
 namespace millrace::brokers {
 namespace {
@@ -39,52 +39,6 @@ std::string error_code(const ::grpc::ClientContext& context) {
   const auto& metadata = context.GetServerTrailingMetadata();
   const auto found = metadata.find(kErrorMetadata);
   return found == metadata.end() ? "" : std::string(found->second.data(), found->second.size());
-}
-
-/// What one try of a call came to. Without a code of ours nobody answered who is a broker.
-BrokerError error_of(std::string_view call, const ::grpc::Status& status,
-                     const ::grpc::ClientContext& context, const std::string& address) {
-  BrokerError error{.trouble = trouble_of(status.error_code()),
-                    .detail = status.error_message(),
-                    .code = error_code(context)};
-  error.maybe_done = status.error_code() == ::grpc::StatusCode::DEADLINE_EXCEEDED;
-  if (!error.code.empty()) return error;
-  if (error.trouble == Trouble::kTooOld) {
-    error.detail = fmt::format(
-        "the brokers do not know {}: they are older than the operator; give spec.image of the "
-        "MillraceCluster the operator's release",
-        call);
-    return error;
-  }
-  const bool lost = status.error_code() == ::grpc::StatusCode::UNAVAILABLE ||
-                    status.error_code() == ::grpc::StatusCode::CANCELLED;
-  if (!lost && !error.maybe_done) return error;
-  error.trouble = Trouble::kUnreachable;
-  // A connection that breaks may have carried the call before.
-  error.maybe_done = true;
-  error.detail = fmt::format("{}: {}", address, status.error_message());
-  return error;
-}
-
-/// Of what several brokers say the caller learns one thing: that one is not there is worth least,
-/// and a final word most.
-int worth(Trouble trouble) {
-  switch (trouble) {
-    case Trouble::kUnreachable:
-      return 0;
-    case Trouble::kTooOld:
-      return 1;
-    case Trouble::kNotNow:
-      return 2;
-    default:
-      return 3;
-  }
-}
-
-/// In the middle of a roll the next broker may be a newer one.
-bool next_may_do_better(const BrokerError& error) {
-  return error.trouble == Trouble::kUnreachable || error.trouble == Trouble::kNotNow ||
-         error.trouble == Trouble::kTooOld;
 }
 
 }  // namespace
@@ -135,8 +89,7 @@ Answer<Response> GrpcAdmin::ask(const Call& call, Method<Request, Response> meth
                                 const Request& request) {
   const auto began = steady_clock::now();
   const milliseconds whole = std::max(patience_.whole, call.deadline);
-  std::optional<BrokerError> said;
-  bool maybe_done = false;
+  Tries tries;
   for (const Door& door : doors()) {
     const auto left = whole - std::chrono::duration_cast<milliseconds>(steady_clock::now() - began);
     if (left <= milliseconds(0)) break;
@@ -149,15 +102,11 @@ Answer<Response> GrpcAdmin::ask(const Call& call, Method<Request, Response> meth
       observe(call.name, "ok");
       return response;
     }
-    BrokerError error = error_of(call.name, status, context, door.address);
-    maybe_done = maybe_done || error.maybe_done;
-    if (!said || worth(error.trouble) > worth(said->trouble)) said = std::move(error);
-    if (!next_may_do_better(*said)) break;
+    if (!tries.go_on(error_of(call.name, {status, error_code(context), door.address}))) break;
   }
-  if (!said) said = BrokerError{Trouble::kUnreachable, "no broker has an address yet"};
-  said->maybe_done = maybe_done;
-  observe(call.name, name(said->trouble));
-  return *std::move(said);
+  BrokerError error = tries.outcome();
+  observe(call.name, name(error.trouble));
+  return error;
 }
 
 Answer<Cluster> GrpcAdmin::cluster() {

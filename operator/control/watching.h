@@ -48,6 +48,8 @@ class Watching {
   void connect(Queue& queue, TopicIndex& index, Metrics& metrics);
   void start();
   void stop();
+  /// For simulations, which call them instead of start().
+  std::span<const std::unique_ptr<kube::Informer>> informers() const { return informers_; }
 
   const World& world() const { return world_; }
   /// Every kind was listed once.

@@ -25,24 +25,16 @@ void Informer::announce(const Change& change) {
 }
 
 void Informer::run(std::stop_token stop) {
-  Next next = Next::kList;
+  Then then;
   while (!stop.stop_requested()) {
-    if (next == Next::kList) {
-      if (relist().ok()) {
-        next = Next::kWatch;
-        continue;
-      }
-    } else {
-      const common::Instant began = clock_.now();
-      next = watch(stop);
-      if (clock_.now() - began >= kShortest) {
-        backoff_.reset();
-        continue;
-      }
-      if (heard_) backoff_.reset();
-    }
-    if (!pause(backoff_.next(), stop)) return;
+    then = then.next == Next::kList ? list() : watch(stop);
+    if (then.wait && !pause(*then.wait, stop)) return;
   }
+}
+
+Informer::Then Informer::list() {
+  if (relist().ok()) return {.next = Next::kWatch, .wait = std::nullopt};
+  return {.next = Next::kList, .wait = backoff_.next()};
 }
 
 ApiResult<void> Informer::relist() {
@@ -78,32 +70,31 @@ ApiResult<void> Informer::relist() {
   return {};
 }
 
-Informer::Next Informer::watch(const std::stop_token& stop) {
+Informer::Then Informer::watch(const std::stop_token& stop) {
+  const WatchOptions options = open_watch();
+  const auto take = [this](WatchEvent&& event) {
+    hear(std::move(event));
+    return true;
+  };
+  return close_watch(api_.watch(options_.resource, options, take, stop));
+}
+
+WatchOptions Informer::open_watch() {
   {
     const std::lock_guard lock(mutex_);
     ++counts_.watches;
   }
   heard_ = false;
-  const ChangeHandler handler = [this](const Change& change) { announce(change); };
+  opened_at_ = clock_.now();
   const std::int64_t duration = options_.watch_duration.count();
-  const WatchOptions options{.space = options_.space,
-                             .label_selector = options_.label_selector,
-                             .field_selector = options_.field_selector,
-                             .resource_version = resource_version_,
-                             .duration = common::Duration(random_.between(duration, 2 * duration))};
-  const auto ended = api_.watch(
-      options_.resource, options,
-      [&](WatchEvent&& event) { return take(std::move(event), handler); }, stop);
-  if (ended.ok()) {
-    note_success();
-    return Next::kWatch;
-  }
-  if (ended.error().cause == Cause::kCancelled) return Next::kWatch;
-  note_error(ended.error());
-  return ended.error().cause == Cause::kGone ? Next::kList : Next::kWatch;
+  return {.space = options_.space,
+          .label_selector = options_.label_selector,
+          .field_selector = options_.field_selector,
+          .resource_version = resource_version_,
+          .duration = common::Duration(random_.between(duration, 2 * duration))};
 }
 
-bool Informer::take(WatchEvent&& event, const ChangeHandler& handler) {
+void Informer::hear(WatchEvent&& event) {
   if (!heard_) note_success();
   heard_ = true;
   std::string version = text_at(event.object, {"metadata", "resourceVersion"});
@@ -112,6 +103,7 @@ bool Informer::take(WatchEvent&& event, const ChangeHandler& handler) {
       const std::lock_guard lock(mutex_);
       ++counts_.events;
     }
+    const ChangeHandler handler = [this](const Change& change) { announce(change); };
     if (event.kind == ChangeKind::kDeleted) {
       cache_.erase(key_of(event.object), handler);
     } else {
@@ -120,7 +112,20 @@ bool Informer::take(WatchEvent&& event, const ChangeHandler& handler) {
   }
   // Last: an event counts as seen once its handlers know of it.
   if (!version.empty()) resource_version_ = std::move(version);
-  return true;
+}
+
+Informer::Then Informer::close_watch(const ApiResult<void>& how) {
+  Then then{.next = Next::kWatch, .wait = std::nullopt};
+  if (how.ok()) {
+    note_success();
+  } else if (how.error().cause != Cause::kCancelled) {
+    note_error(how.error());
+    if (how.error().cause == Cause::kGone) then.next = Next::kList;
+  }
+  const bool lasted = clock_.now() - opened_at_ >= kShortest;
+  if (lasted || heard_) backoff_.reset();
+  if (!lasted) then.wait = backoff_.next();
+  return then;
 }
 
 bool Informer::wait_synced(const std::stop_token& stop, common::Duration most) {

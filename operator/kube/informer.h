@@ -10,6 +10,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -61,6 +62,24 @@ class Informer {
   /// Lists and watches on the caller's thread until asked to stop. At most once.
   void run(std::stop_token stop);
 
+  // ---- instead of run(), for simulations, where a watch may block nobody: begin with list(), do
+  // what `next` says after `wait`, and so on
+
+  enum class Next { kWatch, kList };
+  /// What comes next, and how long to wait before it.
+  struct Then {
+    Next next = Next::kList;
+    std::optional<common::Duration> wait;
+  };
+  /// One whole list.
+  Then list();
+  /// A watch begins: what it is to ask for.
+  WatchOptions open_watch();
+  /// What comes on the watch that was opened last.
+  void hear(WatchEvent&& event);
+  /// That watch has ended so.
+  Then close_watch(const ApiResult<void>& how);
+
   /// True as soon as the first list is in the cache. A cache that is not synced says nothing about
   /// what does not exist.
   bool synced() const { return synced_.load(); }
@@ -74,11 +93,8 @@ class Informer {
   std::string trouble() const;
 
  private:
-  enum class Next { kWatch, kList };
-
   ApiResult<void> relist();
-  Next watch(const std::stop_token& stop);
-  bool take(WatchEvent&& event, const ChangeHandler& handler);
+  Then watch(const std::stop_token& stop);
   void announce(const Change& change);
   void note_error(const ApiError& error);
   void note_success();
@@ -92,6 +108,7 @@ class Informer {
   std::vector<ChangeHandler> handlers_;
   std::string resource_version_;  // of the last list or event; used by run()'s thread alone
   bool heard_ = false;            // something came on the stream that is running
+  common::Instant opened_at_;     // the stream that is running
 
   std::atomic<bool> synced_ = false;
   mutable std::mutex mutex_;  // guards what follows, and goes with changed_

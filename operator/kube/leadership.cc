@@ -56,19 +56,22 @@ void Leadership::on_change(std::function<void(bool)> handler) {
 
 void Leadership::run(std::stop_token stop) {
   while (!stop.stop_requested()) {
-    const common::Instant now = clock_.now();
-    const Election::Step step = election_.step(now, micro_time_text(clock_.wall()));
-    publish();
-    if (const auto* wait = std::get_if<Election::Wait>(&step)) {
-      pause(wait->until - now, stop);
-    } else if (const auto* written = std::get_if<Election::Write>(&step)) {
-      write(written->record);
-    } else {
-      read();
-    }
-    publish();
+    if (const auto until = turn()) pause(*until - clock_.now(), stop);
   }
   resign();
+}
+
+std::optional<common::Instant> Leadership::turn() {
+  const Election::Step step = election_.step(clock_.now(), micro_time_text(clock_.wall()));
+  publish();
+  if (const auto* wait = std::get_if<Election::Wait>(&step)) return wait->until;
+  if (const auto* written = std::get_if<Election::Write>(&step)) {
+    write(written->record);
+  } else {
+    read();
+  }
+  publish();
+  return std::nullopt;
 }
 
 void Leadership::read() {

@@ -129,6 +129,13 @@ class Leadership {
   /// needs not wait. Stop whatever acts first. At most once.
   void run(std::stop_token stop);
 
+  // ---- instead of run(), for simulations
+
+  /// One step: reads or writes, or says until when there is nothing to do.
+  std::optional<common::Instant> turn();
+  /// Gives the lease up, if it leads.
+  void resign();
+
   /// May this process act now? Costs a clock reading. Ask before each act, not once per reconcile.
   bool leading() const;
   /// Who leads, for logs and /readyz; may be empty.
@@ -143,7 +150,6 @@ class Leadership {
   void write(const LeaseRecord& record);
   void note(const std::string& trouble);
   void publish();
-  void resign();
 
   Api& api_;
   const Key key_;

@@ -36,7 +36,9 @@ void Chaos::next() {
   if (plan_.faults.empty()) return;
   parts_.agenda.after(span(common::Duration{0}, plan_.interval * 2), [this] {
     if (ended_) return;
-    strike(plan_.faults[parts_.random.below(plan_.faults.size())]);
+    // All are away for a moment.
+    if (!parts_.fleet.members().empty())
+      strike(plan_.faults[parts_.random.below(plan_.faults.size())]);
     next();
   });
 }
@@ -173,13 +175,13 @@ void Chaos::heal_network_later() {
 void Chaos::end() {
   ended_ = true;
   parts_.network.heal_all();
-  for (Machine* machine : parts_.fleet.members()) {
-    heal_disk(*machine);
-    machine->disk().cut_power_after(UINT64_MAX);
-    machine->set_wall_skew(0);
-    machine->supervise(true);
-    machine->start();
-  }
+  for (Machine* machine : parts_.fleet.members()) heal(*machine);
+}
+
+void Chaos::heal(Machine& machine) {
+  heal_disk(machine);
+  machine.disk().cut_power_after(UINT64_MAX);
+  machine.set_wall_skew(0);
 }
 
 }  // namespace millrace::sim

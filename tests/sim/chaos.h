@@ -55,8 +55,10 @@ class Chaos {
   Chaos(Parts parts, ChaosPlan plan) : parts_(std::move(parts)), plan_(std::move(plan)) {}
 
   void start() { next(); }
-  /// Everything is well again from now on, and stays so. Machines that are off start.
+  /// Everything is well again from now on, and stays so. Machines that are off stay off.
   void end();
+  /// The machine is well again.
+  static void heal(Machine& machine);
 
  private:
   void next();
@@ -65,7 +67,7 @@ class Chaos {
   void rot(Machine& machine);
   void disturb_disk(Fault fault, Machine& machine);
   void disturb_network(Fault fault);
-  void heal_disk(Machine& machine);
+  static void heal_disk(Machine& machine);
   void cut_off(const Machine& machine);
   void heal_network_later();
   Machine& any_machine();

@@ -40,6 +40,16 @@ class Fleet {
     std::erase(members_, &machine);
     spares_.push_back(&machine);
   }
+  /// A machine belongs to the cluster from now on, or no more; somebody else looks after its
+  /// process.
+  void admit(Machine& machine) {
+    std::erase(spares_, &machine);
+    if (std::ranges::count(members_, &machine) == 0) members_.push_back(&machine);
+  }
+  void dismiss(Machine& machine) {
+    std::erase(members_, &machine);
+    if (std::ranges::count(spares_, &machine) == 0) spares_.push_back(&machine);
+  }
   void clear() { all_.clear(); }
 
  private:

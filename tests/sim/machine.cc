@@ -75,7 +75,7 @@ class Machine::Levels final : public service::Loggers {
 Machine::Machine(Place place, MachineOptions options)
     : place_(place),
       options_(std::move(options)),
-      name_(name_of(options_.node)),
+      name_(options_.name.empty() ? name_of(options_.node) : options_.name),
       random_(place.world.random().fork()),
       disk_(place.world),
       levels_(std::make_unique<Levels>()) {
@@ -140,11 +140,13 @@ Result<void> Machine::open() {
     transports_.push_back(place_.network.join(loop, name_));
     worlds.push_back({loop, *mounts_[i], *transports_[i]});
   }
-  TRY_ASSIGN(directory, server::open_or_format(*mounts_[0], "/data",
-                                               {.cluster_id = "sim",
-                                                .node = model::BrokerId{options_.node},
-                                                .shards = options_.shards},
-                                               options_.shards, random_));
+  const auto told = config_->find("cluster.id");
+  TRY_ASSIGN(directory,
+             server::open_or_format(*mounts_[0], "/data",
+                                    {.cluster_id = told == config_->end() ? "sim" : told->second,
+                                     .node = model::BrokerId{options_.node},
+                                     .shards = options_.shards},
+                                    options_.shards, random_));
   const server::MemoryPlan memory{
       .total_bytes = options_.memory_bytes,
       .cache_bytes_per_shard = options_.memory_bytes / 4 / options_.shards,
@@ -167,6 +169,10 @@ Result<void> Machine::open() {
                  fmt::format("{} entries were replayed after a clean stop", replayed)};
   }
   return common::ok();
+}
+
+void Machine::use_settings(model::ConfigMap settings) {
+  config_ = std::make_shared<const model::ConfigMap>(std::move(settings));
 }
 
 /// At once, or later: who manages the machines finds it out as they start.

@@ -20,6 +20,8 @@ namespace millrace::sim {
 /// What the machine's broker is told by its file of settings.
 struct MachineOptions {
   std::int32_t node = 0;
+  /// Its host; empty: "broker-N".
+  std::string name;
   std::uint32_t shards = 2;
   model::ConfigMap config;
   /// Machines by which the cluster begins; one: it stays alone.
@@ -48,6 +50,8 @@ class Machine final : private server::NodeHost {
 
   /// Starts the process, if none runs.
   void start();
+  /// The file of settings of the next processes, from now on: with nothing added to it.
+  void use_settings(model::ConfigMap settings);
   /// The process dies as by SIGKILL; what it had written stays.
   void kill();
   /// The machine loses its power; what was not synced may be gone. Its peers are told by their

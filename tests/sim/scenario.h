@@ -32,6 +32,8 @@ struct Scenario {
   std::size_t readers = 1;
   std::size_t classic_members = 0;
   std::size_t consumer_members = 0;
+  /// Somebody makes, changes and deletes topics.
+  bool administered = true;
   common::Duration session = std::chrono::seconds(8);  // of the consumer group
   OperatorPlan operators;
   ChaosPlan chaos;

@@ -134,6 +134,24 @@ struct ModelApi::State {
     return error;
   }
 
+  /// Requires that the history goes back so far.
+  std::vector<WatchEvent> events_after(std::uint64_t version, const Resource& resource,
+                                       const WatchOptions& options) const {
+    const std::string kind = ModelStore::kind_of(resource);
+    std::vector<WatchEvent> events;
+    const auto& history = store.history();
+    auto revision = std::upper_bound(
+        history.begin(), history.end(), version,
+        [](std::uint64_t since, const Revision& one) { return since < one.version; });
+    for (; revision != history.end(); ++revision) {
+      if (revision->kind != kind) continue;
+      auto event =
+          seen_by(*revision, options.space, options.label_selector, options.field_selector);
+      if (event) events.push_back(std::move(*event));
+    }
+    return events;
+  }
+
   ApiResult<void> may_create(const Resource& resource, const ObjectKey& key) const {
     const auto* space = store.find(kNamespaces, {{}, key.space});
     if (key.name.empty()) {
@@ -241,18 +259,20 @@ ApiResult<ListPage> ModelApi::list(const Resource& resource, const ListOptions& 
 
 ApiResult<std::vector<WatchEvent>> ModelApi::changes_since(const Resource& resource,
                                                            const std::string& resource_version) {
+  WatchOptions all;
+  all.resource_version = resource_version;
+  return changes_since(resource, all);
+}
+
+ApiResult<std::vector<WatchEvent>> ModelApi::changes_since(const Resource& resource,
+                                                           const WatchOptions& options) {
   State& state = *state_;
   const std::lock_guard lock(state.mutex);
-  const std::uint64_t since = number_of(resource_version);
+  const std::uint64_t since = number_of(options.resource_version);
   if (since < state.store.floor()) {
     return refusal(Cause::kGone, "too old resource version");
   }
-  std::vector<WatchEvent> events;
-  for (const Revision& revision : state.store.history()) {
-    if (revision.version <= since || revision.kind != ModelStore::kind_of(resource)) continue;
-    if (auto event = seen_by(revision, {}, {}, {})) events.push_back(std::move(*event));
-  }
-  return events;
+  return state.events_after(since, resource, options);
 }
 
 ApiResult<void> ModelApi::watch(const Resource& resource, const WatchOptions& options,
@@ -269,12 +289,7 @@ ApiResult<void> ModelApi::watch(const Resource& resource, const WatchOptions& op
   if (expires) return refusal(Cause::kGone, "too old resource version");
   for (;;) {
     if (seen < state.store.floor()) return refusal(Cause::kGone, "too old resource version");
-    std::vector<WatchEvent> events;
-    for (const Revision& revision : state.store.history()) {
-      if (revision.version <= seen || revision.kind != ModelStore::kind_of(resource)) continue;
-      auto event = seen_by(revision, options.space, options.label_selector, options.field_selector);
-      if (event) events.push_back(std::move(*event));
-    }
+    std::vector<WatchEvent> events = state.events_after(seen, resource, options);
     seen = state.store.version();
     const bool over = state.store.now() >= end;
     if (over) events.push_back({ChangeKind::kBookmark, bookmark(resource, seen)});

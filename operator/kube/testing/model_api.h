@@ -111,6 +111,9 @@ class ModelApi : public Api {
   /// caches that lag: apply as many as the simulation likes, later.
   ApiResult<std::vector<WatchEvent>> changes_since(const Resource& resource,
                                                    const std::string& resource_version);
+  /// The same as one sees who watches with these options.
+  ApiResult<std::vector<WatchEvent>> changes_since(const Resource& resource,
+                                                   const WatchOptions& options);
   std::string resource_version() const;
 
   void set_controllers(Controllers controllers);
