@@ -31,7 +31,8 @@
 //       waits, however long that takes.
 //   R4  While any other broker is not well (pod or broker away, starting or recovering), none is
 //       restarted: the waiting names it. A broker that recovers is never restarted. Pods that no
-//       node takes and whose broker has never joined do not count for R3 and R4.
+//       node takes and whose broker has never joined do not count for R3 and R4, nor do those whose
+//       broker was decommissioned by somebody else.
 //   R5  spec.rollout.pauseSeconds must have passed since the last restarted pod became ready.
 //   R6  Candidates are the stale pods, those of one rack first (that with the lowest number), the
 //       leader of the metadata last; spec.rollout.atOnce of them at most, one without racks.
@@ -57,6 +58,9 @@
 //   S7  A pod whose broker has never joined (unknown to a cluster that has a controller, no
 //       directory on its volume, no process running) leaves without a receipt; its volume stays.
 //   S8  A held pod stops it.
+// BY HAND. A broker that is to stay and that somebody drained or decommissioned with millctl is
+// left
+//   so (DrainedByHand, DecommissionedByHand): whoever did it may be about to replace its disk.
 // CANCEL. spec.brokers raised again: brokers in status.leaving that stay and are draining or
 //   drained are kept (CancelDrain); a drain that somebody else began is left alone. A broker stands
 //   in status.leaving until it was seen active for kKeptFor: what is seen may be older than what
@@ -94,6 +98,8 @@ inline constexpr std::chrono::seconds kPermitMargin{20};
 inline constexpr std::chrono::minutes kPermitLasts{5};
 /// How long a broker is seen active until its cancelled drain is forgotten.
 inline constexpr std::chrono::seconds kKeptFor{15};
+/// A broker that became ready so long ago is known to all the others.
+inline constexpr std::chrono::seconds kHeardWithin{15};
 
 /// What is there, as last read. JSON objects are as the API server sent them.
 struct ClusterObservation {

@@ -196,10 +196,13 @@ class Script {
         .merge_patch(Json::parse(command.line.substr(patch)));
     return {};
   }
-  /// state BROKER active|draining: as somebody else, by millctl.
+  /// state BROKER active|draining|decommissioned: as somebody else, by millctl.
   std::string state(const ScriptCommand& command) {
-    world_->members.at(number(command)).state =
-        command.arguments.at(1) == "draining" ? BrokerState::kDraining : BrokerState::kActive;
+    const std::int32_t broker = number(command);
+    const std::string& wanted = command.arguments.at(1);
+    if (wanted == "decommissioned") return world_->leave(broker) ? "" : "it is not drained\n";
+    world_->members.at(broker).state =
+        wanted == "draining" ? BrokerState::kDraining : BrokerState::kActive;
     return {};
   }
   /// wipe BROKER: another disk under the same claim.

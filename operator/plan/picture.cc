@@ -161,6 +161,26 @@ bool Picture::has_joined(std::int32_t ordinal) const {
   return known != nullptr && known->state != BrokerState::kUnregistered;
 }
 
+bool Picture::is_listed(std::int32_t ordinal) const {
+  return std::any_of(leaving.begin(), leaving.end(),
+                     [&](const Leaving& one) { return one.broker == ordinal; });
+}
+
+bool Picture::left_by_hand(std::int32_t ordinal) const {
+  const Pod* const its_pod = pod(ordinal);
+  const Volume* const its = volume(ordinal);
+  if (!knows_enough || leaves(ordinal) || is_listed(ordinal)) return false;
+  if (its_pod == nullptr || its_pod->deleting || its == nullptr || its->deleting) return false;
+  const BrokerView* const known = broker(ordinal);
+  const bool registered = known != nullptr && known->state != BrokerState::kUnregistered;
+  if (registered || its->directory_id.empty()) return false;
+  // Who answered may not have heard yet of one that has just joined.
+  const bool long_there =
+      its_pod->ready_since &&
+      now - *its_pod->ready_since >= std::chrono::milliseconds(kHeardWithin).count();
+  return long_there || its_pod->failing.has_value();
+}
+
 bool Picture::is_well(const Pod& pod) const {
   if (!pod.ready || pod.deleting || pod.failing) return false;
   const BrokerView* const its = broker(pod.ordinal);

@@ -95,6 +95,10 @@ struct Picture {
   bool leaves(std::int32_t ordinal) const { return ordinal >= wanted().brokers; }
   /// The broker has been one of the cluster: it is registered, or its volume was marked.
   bool has_joined(std::int32_t ordinal) const;
+  /// The status says that the operator drained it, or is about to.
+  bool is_listed(std::int32_t ordinal) const;
+  /// It is to stay, was one of the cluster, and was decommissioned, not by the operator.
+  bool left_by_hand(std::int32_t ordinal) const;
   /// Ready, and its broker alive and recovered.
   bool is_well(const Pod& pod) const;
   /// The rack of the pod's node; empty: it has none, or nobody knows.

@@ -79,8 +79,10 @@ bool serves_nobody(const Picture& picture, const Pod& pod) {
   return pod.stuck.has_value() || has_never_joined(picture, pod);
 }
 
-/// Pods that no node takes and that were never one of the cluster keep nobody waiting.
+/// Pods that no node takes and that were never one of the cluster keep nobody waiting, nor do those
+/// whose brokers have left it.
 bool counts(const Picture& picture, const Pod& pod) {
+  if (picture.left_by_hand(pod.ordinal)) return false;
   return pod.stuck != Reason::kPodUnschedulable || picture.has_joined(pod.ordinal);
 }
 

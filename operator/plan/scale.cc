@@ -63,12 +63,6 @@ void lower(Draft& draft, Reason reason, std::int32_t broker) {
   draft.say(reason, broker_name(broker));
 }
 
-bool is_listed(const Draft& draft, std::int32_t broker) {
-  const auto& listed = draft.picture.leaving;
-  return std::any_of(listed.begin(), listed.end(),
-                     [&](const Leaving& one) { return one.broker == broker; });
-}
-
 /// The status says that it leaves.
 bool is_leaving(const Picture& picture, std::int32_t broker) {
   return std::any_of(picture.leaving.begin(), picture.leaving.end(), [&](const Leaving& one) {
@@ -225,7 +219,7 @@ void keep_leaving_list(Draft& draft) {
   if (!picture.knows_enough) return;
   for (const BrokerView& broker : picture.view.brokers) {
     const bool registered = broker.state != BrokerState::kUnregistered;
-    if (!picture.leaves(broker.id) || !registered || is_listed(draft, broker.id)) continue;
+    if (!picture.leaves(broker.id) || !registered || picture.is_listed(broker.id)) continue;
     if (is_held(picture, broker.id)) continue;
     draft.leaving.push_back({broker.id, std::nullopt});
   }
@@ -277,12 +271,34 @@ std::int32_t replicas_for_strays(Draft& draft) {
   return replicas;
 }
 
+/// What somebody did with millctl to brokers that are to stay: it is said, and left so.
+void look_at_what_others_did(Draft& draft) {
+  const Picture& picture = draft.picture;
+  if (!picture.knows_enough) return;
+  for (const BrokerView& broker : picture.view.brokers) {
+    if (picture.leaves(broker.id) || picture.is_listed(broker.id)) continue;
+    if (broker.state == BrokerState::kDrained) {
+      draft.say(Reason::kDrainedByHand, broker_name(broker.id), "it is empty");
+    } else if (broker.state == BrokerState::kDraining) {
+      draft.say(Reason::kDrainedByHand, broker_name(broker.id),
+                fmt::format("{} replicas left", broker.replicas));
+    }
+  }
+  for (const auto& [ordinal, volume] : picture.volumes) {
+    if (!picture.left_by_hand(ordinal)) continue;
+    draft.say(Reason::kDecommissionedByHand, broker_name(ordinal),
+              fmt::format("volume claim {}, pod {}", volume.name,
+                          resources::names::pod(picture.identity.name, ordinal)));
+  }
+}
+
 }  // namespace
 
 void plan_scale(Draft& draft) {
   const Picture& picture = draft.picture;
   draft.replicas = picture.replicas;
   keep_leaving_list(draft);
+  look_at_what_others_did(draft);
   if (picture.stateful_set == nullptr) {
     draft.replicas = replicas_after_scale_up(draft, replicas_at_first(picture));
     return;

@@ -177,6 +177,14 @@ class Planner {
     plan_.actions.push_back(std::move(action));
   }
 
+  bool too_few(std::int32_t brokers) const {
+    return brokers >= 0 && brokers < spec_.replication_factor;
+  }
+  void say_too_few(std::int32_t brokers) {
+    say(Reason::kTooFewBrokers,
+        fmt::format("{} brokers, {} replicas", brokers, spec_.replication_factor));
+  }
+
   void make_it_so() {
     if (!seen_.at_brokers.reachable) {
       say(Reason::kClusterNotReachable, seen_.at_brokers.why_not);
@@ -184,9 +192,8 @@ class Planner {
     }
     const std::int32_t brokers = seen_.at_brokers.brokers;
     if (!there()) {
-      if (brokers >= 0 && brokers < spec_.replication_factor) {
-        say(Reason::kTooFewBrokers,
-            fmt::format("{} brokers, {} replicas", brokers, spec_.replication_factor));
+      if (too_few(brokers)) {
+        say_too_few(brokers);
         return again(seconds(30));
       }
       return change(
@@ -204,7 +211,9 @@ class Planner {
     }
     compare_partitions(topic);
     compare_config(topic);
-    if (topic.replication_factor != spec_.replication_factor) {
+    if (too_few(brokers) && topic.replication_factor < spec_.replication_factor) {
+      say_too_few(brokers);
+    } else if (topic.replication_factor != spec_.replication_factor) {
       say(Reason::kReplicationDiffers,
           fmt::format("{}, not {}", topic.replication_factor, spec_.replication_factor));
     }

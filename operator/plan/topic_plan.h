@@ -13,7 +13,9 @@
 //   T3  The finalizer is there exactly if deletionPolicy is Delete, before the topic is made.
 //   T4  Not there: it is made. More partitions asked for than there are: added. Fewer: refused,
 //       said so, and the rest of the resource still counts. Settings that differ are set, settings
-//       that the resource does not name go back to their defaults.
+//       that the resource does not name go back to their defaults. Another number of replicas is
+//       said and left so: which brokers are to have them only the brokers can weigh, and their call
+//       for that leaves a partition out of evening out from then on.
 //   T5  Ready only when what was read back is what is asked for; nothing is assumed from a call
 //       that succeeded.
 //   T6  A topic that was made anew by somebody else (another id) is adopted, and the event says so.

@@ -45,6 +45,12 @@ bool World::found_cluster() {
   return true;
 }
 
+bool World::is_retired(const std::string& directory_id) const {
+  return std::any_of(receipts.begin(), receipts.end(), [&](const resources::Receipt& receipt) {
+    return receipt.directory_id == directory_id;
+  });
+}
+
 std::set<std::int32_t> World::away() const {
   std::set<std::int32_t> away;
   for (const auto& [id, member] : members) {
@@ -69,10 +75,7 @@ void World::end_permits() {
 void World::run_brokers() {
   if (!found_cluster()) return;
   for (auto& [id, process] : processes) {
-    const bool retired = std::any_of(receipts.begin(), receipts.end(), [&](const auto& receipt) {
-      return receipt.directory_id == process.directory_id;
-    });
-    if (retired) continue;
+    if (is_retired(process.directory_id)) continue;
     if (no_joins && members.count(id) == 0) continue;
     Member& member = members[id];
     if (member.directory_id != process.directory_id) {
@@ -139,30 +142,36 @@ bool World::drain(const Drain& drain) {
   return true;
 }
 
-bool World::decommission(const Decommission& leave) {
+bool World::leave(std::int32_t broker) {
+  const auto member = members.find(broker);
+  if (member == members.end() || member->second.state != BrokerState::kDrained) return false;
+  receipts.push_back({broker, member->second.directory_id, member->second.epoch});
+  members.erase(member);
+  return true;
+}
+
+bool World::decommission(const Decommission& gone) {
   if (!brokers_reachable) return fail(Answer::Kind::kFailed, "no broker answers");
   auto receipt = std::find_if(receipts.begin(), receipts.end(), [&](const auto& one) {
-    return one.broker == leave.broker && one.directory_id == leave.directory_id;
+    return one.broker == gone.broker && one.directory_id == gone.directory_id;
   });
   if (receipt == receipts.end()) {
-    const auto member = members.find(leave.broker);
-    if (member == members.end() || member->second.directory_id != leave.directory_id ||
-        member->second.state != BrokerState::kDrained) {
+    const auto member = members.find(gone.broker);
+    if (member == members.end() || member->second.directory_id != gone.directory_id ||
+        !leave(gone.broker)) {
       return fail(Answer::Kind::kRefused, "the broker is not drained, or has another directory");
     }
-    receipts.push_back({leave.broker, leave.directory_id, member->second.epoch});
-    members.erase(member);
     receipt = receipts.end() - 1;
     if (lost_answers > 0) {
       --lost_answers;
       return fail(Answer::Kind::kFailed, "the answer was lost");
     }
   }
-  return patch({.target = leave.volume,
+  return patch({.target = gone.volume,
                 .patch = {{"metadata",
                            {{"annotations",
                              {{resources::kReceiptAnnotation, resources::to_text(*receipt)}}}}}},
-                .uid = leave.volume_uid,
+                .uid = gone.volume_uid,
                 .resource_version = {}});
 }
 
@@ -204,6 +213,15 @@ ClusterView World::view() const {
     }
     if (broker.alive && !broker.recovered) view.under_replicated = 4;
     view.brokers.push_back(broker);
+  }
+  // Heard, and not registered: not yet, or not any more.
+  for (const auto& [id, process] : processes) {
+    if (members.count(id) > 0) continue;
+    BrokerView guest{.id = id, .state = BrokerState::kUnregistered, .alive = true};
+    guest.recovered = true;
+    guest.directory_id = process.directory_id;
+    guest.incarnation = process.incarnation;
+    view.brokers.push_back(guest);
   }
   if (alive * 2 <= members.size()) {
     view.controller = -1;

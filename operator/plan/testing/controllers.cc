@@ -119,8 +119,8 @@ void World::run_kubelet(const std::string& name, Json& pod) {
   }
   if (!text_of(at(pod, "spec", "nodeName")).empty()) start_broker(broker, pod);
   const auto process = processes.find(broker);
-  const bool serves =
-      process != processes.end() && process->second.recovers == 0 && members.count(broker) > 0;
+  const bool serves = process != processes.end() && process->second.recovers == 0 &&
+                      (members.count(broker) > 0 || is_retired(process->second.directory_id));
   set_condition(pod, "Ready", serves, serves ? "" : "ContainersNotReady", rfc3339(now_));
   if (pod != before) stamp(pod);
 }
@@ -137,19 +137,19 @@ void World::start_broker(std::int32_t broker, Json& pod) {
       maps != objects_["ConfigMap"].end() && at(maps->second, "data", file).is_string();
   const bool bad_file =
       has_file && text_of(at(maps->second, "data", file)).find("nonsense") != std::string::npos;
+  const std::string claim = resources::names::volume("events", broker);
+  Disk& disk = disks[text_of(at(objects_["PersistentVolumeClaim"][claim], "metadata", "uid"))];
   if (missing_images.count(image) > 0) {
     container["state"] = waiting("ImagePullBackOff");
   } else if (!has_file) {
     container["state"] = waiting("ContainerCreating");
-  } else if (bad_images.count(image) > 0 || bad_file) {
+  } else if (bad_images.count(image) > 0 || bad_file || is_retired(disk.directory_id)) {
     container["restartCount"] = 5;
     container["state"] = waiting("CrashLoopBackOff");
     container["lastState"] = {{"terminated", {{"exitCode", 1}, {"reason", "Error"}}}};
   } else if (stopped_.count(broker) > 0) {
     container["state"] = waiting("ContainerCreating");
   } else {
-    const std::string claim = resources::names::volume("events", broker);
-    Disk& disk = disks[text_of(at(objects_["PersistentVolumeClaim"][claim], "metadata", "uid"))];
     if (disk.directory_id.empty()) disk.directory_id = fmt::format("dir{}", next_++);
     processes[broker] = {uid, fmt::format("run{}", next_++), disk.directory_id, rack_of(pod),
                          recovery};

@@ -81,6 +81,8 @@ class World {
   void set_rack(const std::string& node, const std::string& rack);
   /// The process of a broker dies and is started again.
   void kill(std::int32_t broker);
+  /// Somebody decommissions it, if it is drained.
+  bool leave(std::int32_t broker);
   /// Its process is not started, until later.
   void stop(std::int32_t broker, bool stopped);
   Json& object(const std::string& kind, const std::string& name) { return objects_[kind][name]; }
@@ -125,6 +127,7 @@ class World {
   std::map<std::int32_t, Process> processes;
   std::map<std::string, std::string> dynamic_config;
   std::vector<resources::Receipt> receipts;
+  bool is_retired(const std::string& directory_id) const;
   /// By uid of the volume claim.
   std::map<std::string, Disk> disks;
   Answers answers;
@@ -150,7 +153,7 @@ class World {
   bool erase(const Delete& gone);
   bool permit(const AcquirePermit& permit);
   bool drain(const Drain& drain);
-  bool decommission(const Decommission& leave);
+  bool decommission(const Decommission& gone);
   bool fail(Answer::Kind kind, std::string sentence);
   void stamp(Json& object);
   bool check_change(const Json& before, const Json& after);
