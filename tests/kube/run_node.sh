@@ -14,6 +14,9 @@ build release millrace millctl millrace-operator || fail "broker and operator do
 "$ROOT/tests/compat/setup.sh" "$TOOLS" main || skip "the Python clients cannot be had: $(cat "$TOOLS/main.missing")"
 KUBECTL=$(program kubectl) HELM=$(program helm) PROMETHEUS=$(program prometheus)
 [ -n "${KEEP:-}" ] || trap '"$HERE/node/down.sh"' EXIT
-KUBECONFIG=$("$HERE/node/up.sh") || fail "the nodes do not come up; its logs are in $KUBE_STATE/log"
+KUBECONFIG=$("$HERE/node/up.sh") || {
+  rm -rf "$ROOT/build/test/node-logs" && mkdir -p "$ROOT/build/test" && cp -r "$KUBE_STATE/log" "$ROOT/build/test/node-logs"
+  fail "the nodes do not come up; what they logged is in build/test/node-logs"
+}
 export BUILD TOOLS KUBECTL HELM PROMETHEUS KUBECONFIG KUBE_STATE
 PYTHONDONTWRITEBYTECODE=1 python3 "$HERE/e2e.py" "$@"

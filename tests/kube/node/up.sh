@@ -8,6 +8,9 @@ set -euo pipefail
 . "$HERE/certificates.sh"
 if node_pid >/dev/null; then echo "already up" >&2; echo "$KUBECONFIG_ADMIN"; exit 0; fi
 "$HERE/setup.sh" --ready node >&2 || { echo "run tests/kube/setup.sh node first" >&2; exit 1; }
+for program in conntrack ip iptables jq nft openssl socat; do
+  command -v $program >/dev/null || { echo "$program is not installed; scripts/test node installs what the node needs" >&2; exit 1; }
+done
 "$HERE/node/down.sh" >/dev/null      # leftovers of a node that died
 S=$KUBE_STATE P=$KUBE_STATE/pki C=$KUBE_STATE/conf
 # shellcheck disable=SC2034  # for certificates.sh
