@@ -31,9 +31,10 @@ def ends_of(version, answer):
     at, found = 4 + 4, []
     if version >= FOLLOWERS_TOO:
         at += 2 + 4
-    topics, name = struct.unpack_from(">ih", answer, at)
+    topics, = struct.unpack_from(">i", answer, at)
     if topics == 0:
         return found
+    name, = struct.unpack_from(">h", answer, at + 4)
     at += 4 + 2 + name
     count, = struct.unpack_from(">i", answer, at)
     at += 4
@@ -75,6 +76,8 @@ class Asking(threading.Thread):
                 if connection:
                     connection.close()
                 connection = None
+            except struct.error as failure:
+                self.errors.append("%s: an answer that is none: %s" % (self.name, failure))
             self.done.wait(PAUSE_SECONDS)
 
     def _ask(self, connection, version):

@@ -6,6 +6,7 @@ Commands are lines on standard input, each is answered by one line of JSON:
   stop         lets everything come to its end, compares what was acknowledged with what is there, and ends
 """
 
+import collections
 import json
 import sys
 import threading
@@ -37,11 +38,16 @@ class Acked(dict):
         return longest
 
 
+# A way to some broker: the Service chooses which one.
+Door = collections.namedtuple("Door", "node kafka")
+
+
 class Cluster:
     """What ClusterLoad wants of a cluster. Topics are made by resources, not here."""
 
     def __init__(self, bootstrap):
         self.kafka = bootstrap
+        self.brokers = [Door(number, bootstrap) for number in range(3)]
 
     def create(self, topic, partitions):
         """It is there."""
