@@ -180,6 +180,15 @@ def test_quorum_with_the_java_client(clients):
     assert found["leader"] in (1, 2, 3) and found["log_end"] >= found["high_watermark"] > 0
 
 
+def test_broker_in_use_is_not_unregistered(clients):
+    java = clients("java")
+    self = java.cluster()["controller"]
+    for broker, code, words in ((self, 42, "is not drained and empty"), (self + 77, 102, "is not registered")):
+        with pytest.raises(ClientError) as failure:
+            java.admin(call="unregister", broker=broker)
+        assert failure.value.code == code and words in failure.value.message
+
+
 def test_metadata_quorum_command(tool):
     status = tool(TOOLS + "MetadataQuorumCommand", "describe", "--status")
     assert re.search(r"LeaderId:\s+[123]\b", status)
