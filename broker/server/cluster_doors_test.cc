@@ -203,7 +203,8 @@ TEST_F(ClusterDoors, EveryBrokerKnowsTheCluster) {
       EXPECT_THAT(one.grpc_endpoint(), HasSubstr("127.0.0.1:"));
     }
     // The operator shows it as the cluster's version.
-    for (const v1::Broker& one : health(broker).broker_states())
+    const v1::ClusterHealthResponse told = health(broker);
+    for (const v1::Broker& one : told.broker_states())
       EXPECT_EQ(one.version().empty(), one.id() != static_cast<std::int32_t>(broker));
   }
 }
