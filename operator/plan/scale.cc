@@ -251,7 +251,9 @@ std::int32_t replicas_after_scale_up(Draft& draft, std::int32_t wanted) {
 }
 
 /// Brokers that the cluster knows and that have no pod any more, after a scale-down by other means:
-/// those with a volume get their pods back, as only a running broker can be drained quickly.
+/// those with a volume get their pods back, as only a running broker can be drained quickly, and
+/// what it alone has is nowhere else. Also where nobody has marked the volume so far: a pod more
+/// harms nobody.
 /// Returns how many replicas that takes.
 std::int32_t replicas_for_strays(Draft& draft) {
   const Picture& picture = draft.picture;
@@ -264,7 +266,8 @@ std::int32_t replicas_for_strays(Draft& draft) {
     if (volume != nullptr && volume->retired()) continue;
     draft.say(Reason::kStrayBroker, broker_name(broker.id),
               fmt::format("spec.brokers is {}", picture.wanted().brokers));
-    if (volume != nullptr && volume->directory_id == broker.directory_id) {
+    if (volume == nullptr) continue;
+    if (volume->directory_id.empty() || volume->directory_id == broker.directory_id) {
       replicas = std::max(replicas, broker.id + 1);
     }
   }

@@ -252,7 +252,7 @@ ApiResult<ListPage> ModelApi::list(const Resource& resource, const ListOptions& 
       page.continue_token = fmt::format("{}/{}/{}", version, last.space, last.name);
       break;
     }
-    page.items.push_back(object);
+    page.items.push_back(std::move(object));
   }
   return page;
 }
@@ -494,6 +494,13 @@ void ModelApi::restart(bool forget) {
 std::string ModelApi::resource_version() const {
   const std::lock_guard lock(state_->mutex);
   return std::to_string(state_->store.version());
+}
+
+std::string ModelApi::resource_version(std::span<const Resource> kinds) const {
+  const std::lock_guard lock(state_->mutex);
+  std::uint64_t version = 0;
+  for (const Resource& kind : kinds) version = std::max(version, state_->store.version_of(kind));
+  return std::to_string(version);
 }
 
 void ModelApi::set_controllers(Controllers controllers) {

@@ -13,6 +13,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -115,6 +116,8 @@ class ModelApi : public Api {
   ApiResult<std::vector<WatchEvent>> changes_since(const Resource& resource,
                                                    const WatchOptions& options);
   std::string resource_version() const;
+  /// Of the last write to an object of one of these kinds: while it stays they do, too.
+  std::string resource_version(std::span<const Resource> kinds) const;
 
   void set_controllers(Controllers controllers);
   /// One round of the controllers: each does what it would do next. True if anything changed.

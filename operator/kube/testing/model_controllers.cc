@@ -481,10 +481,10 @@ bool step_garbage(ModelStore& store) {
   const auto kinds = store.kinds();
   for (const auto& [name, resource] : kinds) {
     for (const ObjectKey& key : keys_of(store, resource)) {
-      const Json object = store.find(resource, key)->json;
+      const Json& object = store.find(resource, key)->json;
       const Owned owned = owned_by(object, left, waiting);
       if (!owned.has_owner) continue;
-      for (const Json& owner : object["metadata"]["ownerReferences"]) {
+      for (const Json& owner : object.at("metadata").at("ownerReferences")) {
         still_owning.insert(text_at(owner, {"uid"}));
       }
       if (owned.owner_left || is_going(object)) continue;
@@ -494,7 +494,7 @@ bool step_garbage(ModelStore& store) {
   }
   for (const auto& [name, resource] : kinds) {
     for (const ObjectKey& key : keys_of(store, resource)) {
-      const Json object = store.find(resource, key)->json;
+      const Json& object = store.find(resource, key)->json;
       const std::string uid = text_at(object, {"metadata", "uid"});
       if (waiting.contains(uid) && !still_owning.contains(uid)) {
         changed = drop_finalizer(store, resource, key, "foregroundDeletion") || changed;

@@ -134,6 +134,11 @@ const ModelStore::Objects& ModelStore::all(const Resource& resource) const {
   return found == objects_.end() ? none : found->second;
 }
 
+std::uint64_t ModelStore::version_of(const Resource& resource) const {
+  const auto found = versions_.find(kind_of(resource));
+  return found == versions_.end() ? 0 : found->second;
+}
+
 void ModelStore::advance(common::Duration step) {
   now_ = now_ + std::chrono::duration_cast<std::chrono::milliseconds>(step).count();
 }
@@ -300,6 +305,7 @@ void ModelStore::erase(const Resource& resource, const ObjectKey& key) {
 }
 
 void ModelStore::record(Revision revision) {
+  versions_[revision.kind] = revision.version;
   history_.push_back(std::move(revision));
   if (history_.size() <= kHistoryMax) return;
   floor_ = history_.front().version;

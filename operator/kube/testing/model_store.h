@@ -52,6 +52,8 @@ class ModelStore {
   void erase(const Resource& resource, const ObjectKey& key);
 
   std::uint64_t version() const { return version_; }
+  /// Of the last write to an object of this kind.
+  std::uint64_t version_of(const Resource& resource) const;
   common::Timestamp now() const { return now_; }
   void advance(common::Duration step);
 
@@ -71,6 +73,7 @@ class ModelStore {
 
   std::map<std::string, Objects> objects_;
   std::map<std::string, Resource> kinds_;
+  std::map<std::string, std::uint64_t> versions_;  // by kind
   std::deque<Revision> history_;
   std::uint64_t floor_ = 0;
   std::uint64_t version_ = 1000;

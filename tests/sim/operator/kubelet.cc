@@ -26,6 +26,15 @@ constexpr int kUsage = 64;
 constexpr std::int64_t kTrustedMs = 30'000;
 constexpr std::int64_t kBackOffMsMax = 16'000;
 
+/// What controllers look at.
+constexpr kube::Resource kControlled[] = {kube::kStatefulSets, kube::kPods, kube::kVolumeClaims,
+                                          kube::kServices};
+/// What has owners, and what they are.
+constexpr kube::Resource kOwned[] = {
+    kube::kClusters, kube::kTopics,     kube::kStatefulSets,    kube::kPods,
+    kube::kServices, kube::kConfigMaps, kube::kServiceAccounts, kube::kDisruptionBudgets,
+    kube::kVolumeClaims, kube::kNetworkPolicies, kube::kPodMonitors};
+
 bool is_going(const Json& object) {
   return kube::find(object, {"metadata", "deletionTimestamp"}) != nullptr;
 }
@@ -68,11 +77,12 @@ void Kubelet::tick() {
 void Kubelet::run_controllers() {
   if (parts_.agenda.now() < controllers_at_) return;
   controllers_at_ = parts_.agenda.now() + between_ms(20, 500);
-  const std::string version = parts_.model.resource_version();
-  if (version != controlled_) {
+  if (const std::string version = parts_.model.resource_version(kControlled);
+      version != controlled_) {
     if (!parts_.model.step_controllers()) controlled_ = version;
     return;
   }
+  const std::string version = parts_.model.resource_version(kOwned);
   if (version == swept_) return;
   parts_.model.set_controllers(
       {.garbage = true, .stateful_sets = false, .pods = false, .volumes = false});
@@ -82,7 +92,7 @@ void Kubelet::run_controllers() {
 }
 
 void Kubelet::look_at_pods() {
-  const std::string version = parts_.model.resource_version();
+  const std::string version = parts_.model.resource_version({&kube::kPods, 1});
   if (version != pods_of_) {
     kube::ListOptions all;
     all.space = cluster_.space;

@@ -84,9 +84,9 @@ class Kubelet final : public Ground, public AddressBook {
   std::map<std::string, common::Uuid> directories_;  // by uid of the claim
   std::map<std::string, std::string> nodes_;         // by uid of the claim
   std::string lost_image_;
-  std::vector<kube::Json> pods_;  // as they are at the server's version pods_of_
+  std::vector<kube::Json> pods_;  // as they are at their version pods_of_
   std::string pods_of_;
-  std::string controlled_;  // the server's version when the controllers had nothing to do
+  std::string controlled_;  // the version when the controllers had nothing to do
   std::string swept_;       // and when the garbage collector had not
   common::Instant controllers_at_{};
   std::uint32_t addresses_ = 0;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "operator/kube/kinds.h"
 #include "operator/resources/names.h"
 #include "tests/sim/wholeness.h"
 
@@ -22,6 +23,10 @@ constexpr common::Duration kSettleMax = seconds(900);
 /// For so long nothing is written, when all is as asked for.
 constexpr common::Duration kQuiet = seconds(40);
 constexpr common::Duration kImagesEvery = milliseconds(500);
+
+/// What people look at.
+constexpr kube::Resource kAsked[] = {kube::kClusters, kube::kTopics, kube::kStatefulSets,
+                                     kube::kPods};
 
 const kube::ObjectKey kCluster{"shop", "events"};
 
@@ -81,7 +86,7 @@ void OperatorWorld::look() {
 }
 
 std::string OperatorWorld::unsettled() {
-  if (std::string version = model_.resource_version(); version != lack_of_) {
+  if (std::string version = model_.resource_version(kAsked); version != lack_of_) {
     lack_of_ = std::move(version);
     lack_ = people_.unsettled();
   }

@@ -36,6 +36,13 @@ bool holds(const metadata::ReplicaSet& replicas, BrokerId broker) {
   return std::ranges::count(replicas, broker, &metadata::Replica::broker) > 0;
 }
 
+/// For certain. While a partition moves, who comes or goes may be one of its voters or not; the
+/// brokers that give a permit know.
+bool is_voter(const metadata::PartitionAssignment& assignment, std::int32_t broker) {
+  return holds(assignment.replicas, BrokerId{broker}) &&
+         (!assignment.moving() || holds(assignment.target, BrokerId{broker}));
+}
+
 /// It has loaded its data and been told who it is.
 bool takes_part(const Machine& machine) {
   return machine.state() == Machine::State::kStarting ||
@@ -132,10 +139,11 @@ void Rules::check_partitions(const Written& write, const metadata::Image& image,
                              std::int32_t broker) {
   for (const auto& [name, topic] : image.topics()) {
     for (std::size_t i = 0; i < topic->assignments.size(); ++i) {
-      const metadata::ReplicaSet& replicas = topic->assignments[i].replicas;
-      if (!holds(replicas, BrokerId{broker})) continue;
+      const metadata::PartitionAssignment& assignment = topic->assignments[i];
+      const metadata::ReplicaSet& replicas = assignment.replicas;
+      if (!is_voter(assignment, broker)) continue;
       const auto away = std::ranges::count_if(
-          away_, [&](const auto& one) { return holds(replicas, BrokerId{one.first}); });
+          away_, [&](const auto& one) { return is_voter(assignment, one.first); });
       const std::size_t majority = replicas.size() / 2 + 1;
       const std::size_t spare = std::max<std::size_t>(1, replicas.size() - majority);
       if (std::cmp_greater(away, spare)) {

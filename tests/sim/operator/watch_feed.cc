@@ -41,7 +41,7 @@ void WatchFeed::go_on() {
 
 void WatchFeed::deliver() {
   if (faults_.cut) return;
-  const std::string version = parts_.model.resource_version();
+  const std::string version = parts_.model.resource_version({&informer_.resource(), 1});
   if (version == heard_) {
     if (now() >= watch_ends_) take(informer_.close_watch({}));
     return;
