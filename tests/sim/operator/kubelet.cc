@@ -31,8 +31,8 @@ constexpr kube::Resource kControlled[] = {kube::kStatefulSets, kube::kPods, kube
                                           kube::kServices};
 /// What has owners, and what they are.
 constexpr kube::Resource kOwned[] = {
-    kube::kClusters, kube::kTopics,     kube::kStatefulSets,    kube::kPods,
-    kube::kServices, kube::kConfigMaps, kube::kServiceAccounts, kube::kDisruptionBudgets,
+    kube::kClusters,     kube::kTopics,          kube::kStatefulSets,    kube::kPods,
+    kube::kServices,     kube::kConfigMaps,      kube::kServiceAccounts, kube::kDisruptionBudgets,
     kube::kVolumeClaims, kube::kNetworkPolicies, kube::kPodMonitors};
 
 bool is_going(const Json& object) {
