@@ -6,6 +6,7 @@
 #include "broker/storage/clean_mark.h"
 #include "broker/storage/codec.h"
 #include "broker/storage/journal_reader.h"
+#include "common/reply.h"
 
 namespace millrace::storage {
 namespace {
@@ -261,9 +262,8 @@ Result<void> take_over_files(Shard& shard, FoundJournal found, const JournalPosi
   return shard.journal_files.start(std::move(live), std::move(free), end.offset, end.file_sequence);
 }
 
-}  // namespace
-
-Result<RecoveredShard> recover(StoreWorld world, const StoreOptions& options) {
+Result<void> recover_into(RecoveredShard& recovered, StoreWorld world,
+                          const StoreOptions& options) {
   env::Disk& disk = world.disk;
   env::Loop& loop = world.loop;
   const std::uint32_t number = world.shard;
@@ -272,7 +272,6 @@ Result<RecoveredShard> recover(StoreWorld world, const StoreOptions& options) {
   const JournalPosition from = checkpoint.position;
   const bool fresh = checkpoint.fresh;
 
-  RecoveredShard recovered;
   recovered.checkpoint = from;
   recovered.shard = std::make_unique<Shard>(std::move(world), options, checkpoint.salt);
   Shard& shard = *recovered.shard;
@@ -296,7 +295,19 @@ Result<RecoveredShard> recover(StoreWorld world, const StoreOptions& options) {
   const CleanMark mark{.salt = shard.salt, .round = from.round};
   TRY_ASSIGN(const bool closed, take_clean_mark(disk, folder, mark));
   report.closed_cleanly = fresh || (closed && nothing_behind);
-  return recovered;
+  return common::ok();
+}
+
+}  // namespace
+
+Result<RecoveredShard> recover(StoreWorld world, const StoreOptions& options) {
+  RecoveredShard recovered;
+  Result<void> done = recover_into(recovered, std::move(world), options);
+  if (done.ok()) return recovered;
+  // What it has begun to write by itself ends with it.
+  const common::RepliesMayDrop nobody_listens;
+  recovered.shard.reset();
+  return std::move(done).error();
 }
 
 }  // namespace millrace::storage
