@@ -46,11 +46,14 @@ class Arena:
     def kafka(self, *settings):
         return brokers.Kafka(brokers.kafka_jars(), self.settings.folder, settings)
 
+    def makers(self):
+        """Of what is compared: Millrace and Kafka as it ships, or Millrace alone."""
+        return (self.millrace,) if self.settings.alone else (self.millrace, self.kafka)
+
     def pair(self):
-        """Millrace and Kafka as it ships, or Millrace alone, started and warmed once for all cases that use them."""
+        """Started and warmed once for all cases that use them."""
         if self._pair is None:
-            makers = (self.millrace,) if self.settings.alone else (self.millrace, self.kafka)
-            self._pair = [make().start() for make in makers]
+            self._pair = [make().start() for make in self.makers()]
             for broker in self._pair:
                 self.warm(broker)
         return self._pair

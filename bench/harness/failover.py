@@ -115,7 +115,7 @@ def partitions_10k(arena):
     arena.close()
     machine.settle_disk()
     partitions, quiet_s = (1000, 2) if arena.settings.quick else (10_000, 10)
-    for make in (arena.millrace,) if arena.settings.alone else (arena.millrace, arena.kafka):
+    for make in arena.makers():
         cluster = make().start()
         try:
             arena.add("partitions_10k", cluster.name, 0, _many(arena, cluster, partitions, quiet_s))
