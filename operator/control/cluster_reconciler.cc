@@ -9,6 +9,7 @@
 
 #include "operator/kube/fields.h"
 #include "operator/kube/kinds.h"
+#include "operator/plan/mutation.h"
 
 namespace millrace::control {
 namespace {
@@ -143,8 +144,9 @@ Done ClusterReconciler::act(const plan::Action& action, brokers::Admin& admin, M
 bool ClusterReconciler::report(const ObjectKey& key, const plan::ClusterPlan& plan) {
   if (!plan.status_changed) return true;
   if (!tools_.may_act()) return true;
-  const Json patch = {{"metadata", {{"resourceVersion", plan.resource_version}}},
-                      {"status", plan.status}};
+  Json patch = {{"metadata", {{"resourceVersion", plan.resource_version}}},
+                {"status", plan.status}};
+  if (plan::mutated(plan::Mutation::kReportBlindly)) patch.erase("metadata");
   const auto written =
       tools_.api.patch(kube::kClusters, key, patch, kube::PatchKind::kMerge, kube::Part::kStatus);
   if (!written.ok()) {

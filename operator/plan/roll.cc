@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "operator/plan/mutation.h"
 #include "operator/plan/parts.h"
 #include "operator/resources/fields.h"
 
@@ -156,6 +157,7 @@ std::vector<Candidate> next_ones(const Picture& picture, std::vector<Candidate> 
 }
 
 bool may_stop(const Picture& picture, const BrokerView& broker) {
+  if (mutated(Mutation::kRestartUnpermitted)) return true;
   if (!broker.permit || broker.permit->incarnation != broker.incarnation) return false;
   return broker.permit->expires_at - picture.now >= milliseconds(kPermitMargin).count();
 }
@@ -228,7 +230,7 @@ void plan_roll(Draft& draft) {
     if (!reason) continue;
     const BrokerView* const broker = picture.broker(ordinal);
     Candidate one{&pod, broker, rack_for_roll(picture, pod)};
-    if (pod.held) {
+    if (pod.held && !mutated(Mutation::kIgnoreHold)) {
       draft.say(Reason::kHeld, "pod " + pod.name, std::string(text(*reason).meaning));
       continue;
     }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "operator/plan/mutation.h"
 #include "operator/plan/parts.h"
 
 namespace millrace::plan {
@@ -122,6 +123,7 @@ void remove_highest(Draft& draft, std::int32_t broker) {
   }
   if (registered) {
     if (known->state != BrokerState::kDrained) return;
+    if (mutated(Mutation::kLowerUnretired)) return lower(draft, Reason::kScaledDown, broker);
     if (check_identity(draft, *known)) decommission(draft, broker, *volume);
     return draft.again(seconds(5));
   }

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <ctime>
 
+#include "operator/plan/mutation.h"
 #include "operator/resources/fields.h"
 
 namespace millrace::plan {
@@ -30,7 +31,7 @@ Json conditions_json(const std::vector<Condition>& conditions, const Json& befor
   Json said = Json::array();
   for (const Condition& condition : conditions) {
     std::string since = rfc3339(now);
-    if (before.is_array()) {
+    if (before.is_array() && !mutated(Mutation::kReportAlways)) {
       for (const Json& old : before) {
         if (text_of(at(old, "type")) != condition.type) continue;
         if (text_of(at(old, "status")) != condition.status) continue;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "operator/plan/mutation.h"
 #include "operator/plan/parts.h"
 #include "operator/resources/fields.h"
 #include "operator/resources/names.h"
@@ -96,7 +97,8 @@ void mark(Draft& draft, const Volume& volume) {
 void remove_retired(Draft& draft, const Volume& volume) {
   const Picture& picture = draft.picture;
   const bool wanted_again = !picture.leaves(volume.ordinal);
-  if (!volume.retired() || volume.deleting || volume.ordinal < picture.replicas) return;
+  const bool retired = volume.retired() || mutated(Mutation::kDeleteUnretired);
+  if (!retired || volume.deleting || volume.ordinal < picture.replicas) return;
   if (picture.pod(volume.ordinal) != nullptr || !picture.observation->synced) return;
   if (!wanted_again && !picture.wanted().storage.delete_on_scale_down) return;
   draft.again(std::chrono::seconds(1));
@@ -104,7 +106,7 @@ void remove_retired(Draft& draft, const Volume& volume) {
   draft.destroys = true;
   draft.act(Step::kScaleDown, wanted_again ? Reason::kVolumeRetired : Reason::kVolumeDeleted,
             fmt::format("delete {} against receipt {}", name_of(volume),
-                        resources::to_text(*volume.receipt)),
+                        resources::to_text(volume.receipt.value_or(resources::Receipt{}))),
             Delete{volume_ref(picture, volume), volume.uid});
 }
 

@@ -3,16 +3,14 @@
 // seeds, by a check of the simulator or a CHECK of the broker; and without any, none is.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <variant>
 
 #include "broker/model/mutation.h"
 #include "broker/raft/mutation.h"
+#include "tests/sim/apart.h"
 #include "tests/sim/seeds.h"
 
 namespace millrace::sim {
@@ -72,40 +70,13 @@ void switch_on(const std::variant<Stack, Raft>& mutation) {
   if (const auto* core = std::get_if<Raft>(&mutation)) raft::active_mutation() = *core;
 }
 
-/// Runs one seed in a process of its own, as a CHECK may end it. What was found; empty: nothing.
-std::string run_mutant(const std::variant<Stack, Raft>& mutation, const SeedName& name) {
-  int ends[2];
-  EXPECT_EQ(pipe(ends), 0);
-  const pid_t child = fork();
-  if (child == 0) {
-    dup2(ends[1], STDERR_FILENO);
-    close(ends[0]);
-    // A bug may also be that it goes on for ever.
-    alarm(120);
-    switch_on(mutation);
-    const Outcome outcome = run_seed(name);
-    fmt::print(stderr, "{}", outcome.failure);
-    std::fflush(stderr);
-    _exit(outcome.failure.empty() ? 0 : 1);
-  }
-  close(ends[1]);
-  std::string text;
-  char buffer[4096];
-  for (ssize_t got = 0; (got = read(ends[0], buffer, sizeof buffer)) > 0;) {
-    text.append(buffer, static_cast<std::size_t>(got));
-    if (text.size() > 8192) text.erase(0, text.size() - 4096);
-  }
-  close(ends[0]);
-  int status = 0;
-  EXPECT_EQ(waitpid(child, &status, 0), child);
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
-  return fmt::format("seed {}: {}", name.seed, text.substr(0, 300));
-}
-
 std::string hunt(const Bug& bug, std::uint64_t seeds) {
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
-    std::string found = run_mutant(bug.mutation, {.seed = seed, .brokers = bug.brokers});
-    if (!found.empty()) return found;
+    const std::string found = failure_apart([&] {
+      switch_on(bug.mutation);
+      return run_seed({.seed = seed, .brokers = bug.brokers});
+    });
+    if (!found.empty()) return fmt::format("seed {}: {}", seed, found);
   }
   return {};
 }

@@ -110,6 +110,7 @@ void People::make_topic(const std::string& name, std::int32_t partitions, const 
                          {"deletionPolicy", policy},
                          {"config", {{"segment.bytes", "1048576"}}}}}};
   say("make topic {} of {} partitions", name, partitions);
+  partitions_most_[name] = std::max<std::int64_t>(partitions_most_[name], partitions);
   if (parts_.model.create(kube::kTopics, object).ok() && std::ranges::count(topics_, name) == 0)
     topics_.push_back(name);
 }
@@ -323,6 +324,8 @@ void People::grow_topic() {
   const auto now = number_at(topic, {"spec", "partitions"}).value_or(1);
   if (now >= kPartitionsMax) return;
   say("topic {} of {} partitions", name_of(topic), now + 1);
+  std::int64_t& most = partitions_most_[name_of(topic)];
+  most = std::max(most, now + 1);
   (void)parts_.model.patch(kube::kTopics, kube::key_of(topic),
                            {{"spec", {{"partitions", now + 1}}}});
 }
@@ -366,6 +369,13 @@ void People::calm() {
   pause(false);
   release_holds();
   edit({{"image", "localhost/millrace:0.1.0"}, {"config", {{kBadSetting, nullptr}}}});
+  // One that was kept when its resource went, and made anew with fewer.
+  for (const Json& topic : all(kube::kTopics)) {
+    const std::int64_t most = partitions_most_[name_of(topic)];
+    if (number_at(topic, {"spec", "partitions"}) == most) continue;
+    (void)parts_.model.patch(kube::kTopics, kube::key_of(topic),
+                             {{"spec", {{"partitions", most}}}});
+  }
   const std::int32_t least = story_.scenario.replication_factor;
   const bool had = brokers_asked_for() >= least && brokers_asked_for() <= story_.machines;
   if (!had || chance(2)) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -81,6 +82,7 @@ class People {
   const Story& story_;
   const kube::ObjectKey cluster_;
   std::vector<std::string> topics_;
+  std::map<std::string, std::int64_t> partitions_most_;  // that a topic of this name ever had
   /// spec of the cluster, as it was when it was deleted.
   kube::Json spec_;
   bool remaking_ = false;
