@@ -217,6 +217,10 @@ LogMark Group::propose(Offset to, Instant now, Ready& ready) {
   const Turn turn(*this, now, ready);
   CHECK(accepts_proposals());
   CHECK(to > log_.end(), "nothing new up to {}, the log ends at {}", to, log_.end());
+  for (Progress& peer : peers_) {
+    // Also after a long time in which nothing was written, and so nobody answered.
+    if (peer.acked == log_.last()) peer.caught_up_at = now_;
+  }
   log_.extend(to);
   push_all();
   advance_commit();
