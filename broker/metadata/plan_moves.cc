@@ -55,6 +55,10 @@ std::string_view text_of(Leave leave) {
 constexpr std::string_view kLeaderless =
     "a partition on it has no leader, so its voters cannot change";
 
+constexpr std::string_view kVotes =
+    "it votes on the metadata, of which not every voter is there to do without it";
+constexpr PartitionKey kMetadataKey{model::kMetadataTopicId, model::PartitionIndex{0}};
+
 /// A move that cannot go on, whatever becomes of its target.
 void block_leaderless(MoveDraft& draft, const PartitionKey& key,
                       const PartitionAssignment& assignment) {
@@ -132,6 +136,19 @@ void heal(MoveDraft& draft, const PartitionKey& key, const PartitionAssignment& 
   if (!reason.empty()) draft.start({key, &assignment, std::move(target)}, std::move(reason));
 }
 
+/// Whoever is drained may be gone the next moment: the metadata must be able to do without it. Said
+/// where that takes more than a moment.
+bool may_vote_on_metadata(MoveDraft& draft, BrokerId broker) {
+  const PartitionStatus* const status = draft.view().status(kMetadataKey);
+  if (status == nullptr) return true;
+  if (!holds(status->voters, broker)) return false;
+  const bool all_there =
+      std::all_of(status->voters.begin(), status->voters.end(),
+                  [&](const Replica& voter) { return draft.view().alive(voter.broker); });
+  if (!all_there) draft.block(broker, kVotes, kMetadataKey);
+  return true;
+}
+
 void mark_drained(MoveDraft& draft) {
   const Image& image = draft.image();
   for (const auto& [id, broker] : image.brokers()) {
@@ -141,10 +158,9 @@ void mark_drained(MoveDraft& draft) {
         image.removing().begin(), image.removing().end(),
         [empty](const auto& entry) { return entry.second.waiting_for.contains(empty); });
     const bool votes = std::any_of(
-        draft.view().partitions.begin(), draft.view().partitions.end(), [empty](const auto& entry) {
-          return entry.first.topic != model::kMetadataTopicId && holds(entry.second.voters, empty);
-        });
-    if (removing || votes) continue;
+        draft.view().partitions.begin(), draft.view().partitions.end(),
+        [empty](const auto& entry) { return holds(entry.second.voters, empty); });
+    if (removing || may_vote_on_metadata(draft, id) || votes) continue;
     draft.add(BrokerStateSet{id, BrokerState::kDrained}, "nothing is left on it");
   }
 }

@@ -189,14 +189,32 @@ TEST(MetadataMembers, ADeadVoterIsReplacedASilentOneIsNot) {
   EXPECT_THAT(members.goal().voters, ElementsAre(id(0), id(1), id(2))) << "nobody is there for it";
 }
 
-TEST(MetadataMembers, ADrainedVoterGoesWhenAnotherIsThere) {
+TEST(MetadataMembers, ADrainingVoterGoesWhenAnotherIsThere) {
   Members members = of_level();
   for (int node = 0; node < 3; ++node) members.add(node);
+  create(members.image, {1});
   members.config.voters = {id(0), id(1), id(2)};
   members.image.apply(metadata::BrokerStateSet{BrokerId{1}, metadata::BrokerState::kDraining});
   EXPECT_THAT(members.goal().voters, UnorderedElementsAre(id(0), id(1), id(2)));
   members.add(3);
   EXPECT_THAT(members.goal().voters, ElementsAre(id(0), id(2), id(3)));
+}
+
+// What is drained may be gone the next moment, several at once.
+TEST(MetadataMembers, WhereNothingIsLeftItDoesNotVoteUnlessItIsNeeded) {
+  Members members = of_level();
+  for (int node = 0; node < 3; ++node) members.add(node);
+  members.config.voters = {id(0), id(1), id(2)};
+  for (const int node : {1, 2}) {
+    members.image.apply(metadata::BrokerStateSet{BrokerId{node}, metadata::BrokerState::kDraining});
+  }
+  EXPECT_THAT(members.goal().voters, ElementsAre(id(0)));
+  EXPECT_THAT(members.goal().learners, ElementsAre(id(1), id(2)));
+  members.image.apply(metadata::BrokerStateSet{BrokerId{1}, metadata::BrokerState::kActive});
+  EXPECT_THAT(members.goal().voters, ElementsAre(id(0), id(1)));
+  members.silence(1, 1);
+  EXPECT_THAT(members.goal().voters, ElementsAre(id(0), id(1), id(2)))
+      << "without it there would be no majority";
 }
 
 TEST(MetadataMembers, WhoWasRetiredOrCameWithAnotherDiskGoes) {

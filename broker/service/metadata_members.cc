@@ -26,12 +26,7 @@ class Planner {
     for (const ReplicaId& voter : config_.voters)
       (stays_voter(voter) ? goal_.voters : leaving).push_back(voter);
     fill();
-    // Fewer voters than there were only where a voter can never come back.
-    const std::size_t usual = std::min(config_.voters.size(), settings_.voters);
-    for (const ReplicaId& voter : leaving) {
-      if (goal_.voters.size() >= usual || replaced(voter)) continue;
-      goal_.voters.push_back(voter);
-    }
+    keep_some(leaving);
     add_learners();
     goal_.voters_before = config_.voters.size();
     return std::move(goal_);
@@ -93,6 +88,36 @@ class Planner {
     if (goal_.voters.size() % 2 == 0 && !goal_.voters.empty() &&
         !config_.is_voter(goal_.voters.back()))
       goal_.voters.pop_back();
+  }
+
+  /// Fewer voters than there were only where a voter can never come back, or is about to go and
+  /// the others can do without it.
+  void keep_some(const std::vector<ReplicaId>& leaving) {
+    const std::size_t usual = std::min(config_.voters.size(), settings_.voters);
+    const auto keep = [&](const ReplicaId& voter) {
+      if (goal_.voters.size() < usual) goal_.voters.push_back(voter);
+    };
+    std::vector<ReplicaId> empty;
+    for (const ReplicaId& voter : leaving) {
+      if (replaced(voter)) continue;
+      if (is_empty(voter.node)) {
+        empty.push_back(voter);
+      } else {
+        keep(voter);
+      }
+    }
+    if (!all_there()) std::for_each(empty.begin(), empty.end(), keep);
+  }
+  /// Its vote is all that is left there.
+  bool is_empty(BrokerId node) const {
+    return registered(node) != nullptr && image_.state(node) != metadata::BrokerState::kActive &&
+           image_.replicas_on(node) == 0;
+  }
+  /// The voters so far: all are heard, and none is about to be restarted.
+  bool all_there() const {
+    return !goal_.voters.empty() && image_.permits().empty() &&
+           std::all_of(goal_.voters.begin(), goal_.voters.end(),
+                       [this](const ReplicaId& voter) { return view_.alive(voter.node); });
   }
 
   void add_learners() {

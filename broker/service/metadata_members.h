@@ -31,7 +31,7 @@ struct MetBroker {
 ///   silent for broker.dead.after.ms.
 /// - In the place of others come active brokers that are heard, from racks without a voter first;
 ///   never so many that the number of voters becomes even. While nobody is there for it, a voter
-///   that should go stays.
+///   that should go stays, unless its broker is drained but for this vote and all others are there.
 /// - Whoever introduces himself learns, so that he can register. Who was decommissioned, or came
 ///   back with another disk, goes.
 MotionGoal metadata_goal(const raft::VoterSet& config, const metadata::Image& image,

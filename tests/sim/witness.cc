@@ -246,6 +246,18 @@ void Witness::check_commit(const Where& where, Group& group, Seen& seen, Offset 
   group.committed_end = std::max(group.committed_end, high_watermark);
 }
 
+/// Who has a receipt may be gone the next moment, and its disk with it.
+void Witness::check_receipts(const Machine& machine, service::Shard& first) {
+  constexpr model::PartitionKey kMetadataKey{model::kMetadataTopicId, model::PartitionIndex{0}};
+  const replica::Partition* const log = first.replicas().find_any(kMetadataKey);
+  if (log == nullptr || log->group() == nullptr || !log->group()->confirmed()) return;
+  for (const auto& [directory, receipt] : first.image().receipts()) {
+    if (!log->group()->config().is_voter({receipt.broker, directory})) continue;
+    trace_.fail(fmt::format("broker {} has left, and votes on the metadata, says {}",
+                            receipt.broker, machine.name()));
+  }
+}
+
 void Witness::compare_images(const std::vector<std::unique_ptr<Machine>>& machines) {
   for (const auto& machine : machines) {
     server::Node* const node = machine->running();
@@ -256,6 +268,7 @@ void Witness::compare_images(const std::vector<std::unique_ptr<Machine>>& machin
       trace_.fail(fmt::format("{} was told metadata that make no sense: {}", machine->name(),
                               first.image().last_rejection()));
     }
+    check_receipts(*machine, first);
     const Offset position = first.metadata_writer()->applied();
     const common::Bytes state = metadata::to_batch(first.image().snapshot(), common::Timestamp{0});
     const auto [known, fresh] =

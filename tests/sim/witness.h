@@ -90,6 +90,7 @@ class Witness {
     const PartitionKey& key;
   };
 
+  void check_receipts(const Machine& machine, service::Shard& first);
   void look_at(const Where& where, Sights& sights, replica::Partition& partition);
   void check_readers(const Where& where, const Group& group, const replica::Partition& partition);
   void check_role(const Where& where, Group& group, const raft::Group& replica);
