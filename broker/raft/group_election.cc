@@ -231,6 +231,18 @@ void Group::on_vote_request(const Message& message, const VoteRequest& request) 
   answer.body = VoteReply{request.ballot, request.candidate_term, granted,
                           hard_.unclean && !mutated(Mutation::kUncleanVotes)};
   send(std::move(answer));
+  // Who refused while it still heard the leader has lost it too by now, and gives way if it is
+  // asked again. Otherwise both would wait until their ballots time out.
+  const bool both_stand = role_ == Role::kPreCandidate && request.ballot == Ballot::kPre &&
+                          request.candidate_term == hard_.term + 1;
+  if (both_stand && !granted && has_refused(message.from)) stand(Ballot::kPre);
+}
+
+bool Group::has_refused(const ReplicaId& voter) const {
+  for (std::size_t i = 0; i < hard_.config.voters.size(); ++i) {
+    if (hard_.config.voters[i] == voter) return (votes_.rejected & (1U << i)) != 0;
+  }
+  return false;
 }
 
 void Group::on_vote_reply(const Message& message, const VoteReply& reply) {

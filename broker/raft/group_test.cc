@@ -21,9 +21,9 @@ TEST_P(Scripts, DoesAsWritten) {
 
 INSTANTIATE_TEST_SUITE_P(Raft, Scripts,
                          testing::Values("append", "elections", "fork", "handover_of_disks",
-                                         "in_sync", "install", "lease", "lost", "odd_messages",
-                                         "old_configs", "prevote", "reconfigure", "recover",
-                                         "term_starts", "transfer"),
+                                         "in_sync", "install", "late_loss", "lease", "lost",
+                                         "odd_messages", "old_configs", "prevote", "reconfigure",
+                                         "recover", "term_starts", "transfer"),
                          [](const auto& one) { return std::string(one.param); });
 
 // Goal: ten thousand groups on a broker cost little while nothing happens. Method: a leader and a
