@@ -63,6 +63,25 @@ bool Mesh::suspected(model::BrokerId node) const {
   return found != known_.end() && found->second.suspected;
 }
 
+bool Mesh::is_lost(const Known& known) const {
+  return known.lost_at && pool_.now() - *known.lost_at < kLostMax;
+}
+
+bool Mesh::just_lost(model::BrokerId node) const {
+  const auto found = known_.find(node);
+  return found != known_.end() && is_lost(found->second);
+}
+
+bool Mesh::lost_any() const {
+  return std::ranges::any_of(known_, [this](const auto& one) { return is_lost(one.second); });
+}
+
+void Mesh::note_lost(model::BrokerId node) {
+  const auto found = known_.find(node);
+  if (found == known_.end() || !found->second.alive || is_lost(found->second)) return;
+  found->second.lost_at = pool_.now();
+}
+
 // A guest may not have told where it listens: it can be heard, but not called.
 bool Mesh::reachable(model::BrokerId node) const {
   const auto found = known_.find(node);
@@ -170,10 +189,13 @@ void Mesh::on_open(Link& link) {
   const auto found = known_.find(node);
   CHECK(found != known_.end());
   Way& way = found->second.ways[link.target().to_shard];
+  found->second.lost_at.reset();
   if (std::exchange(way.was_open, true)) handler_.on_reconnect(node);
 }
 
-void Mesh::on_down(Link&, LinkEnd, const std::string&) {}
+void Mesh::on_down(Link& link, LinkEnd end, const std::string&) {
+  if (end == LinkEnd::kBroken) note_lost(link.target().node);
+}
 
 void Mesh::rest_links(Known& known, const Error& why) {
   // Whoever is answered may send or call again.
@@ -220,6 +242,7 @@ void Mesh::serve(Request request, common::Reply<Result<Bytes>> reply) {
 }
 
 void Mesh::lost(Inbound& inbound) {
+  note_lost(inbound.who().node);
   close_inbounds([&inbound](const Inbound& other) { return &other == &inbound; });
 }
 
@@ -244,6 +267,7 @@ void Mesh::take_transition(const Transition& transition, std::shared_ptr<const I
   };
   switch (transition.sign) {
     case Sign::kSuspect:
+      note_lost(transition.node);
       known.alive = false;
       known.suspected = true;
       close_inbounds(of_node);
@@ -259,6 +283,7 @@ void Mesh::take_transition(const Transition& transition, std::shared_ptr<const I
     case Sign::kAlive:
       known.alive = true;
       known.suspected = false;
+      known.lost_at.reset();
       known.who = std::move(who);
       break;
   }

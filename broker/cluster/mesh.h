@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -69,6 +70,9 @@ class MeshHandler {
 /// The shard of a partition on a broker with so many shards: the same function on all brokers.
 using ShardOf = std::uint32_t (*)(const model::PartitionKey& key, std::uint32_t shards);
 
+/// For so long a broker counts as just lost.
+inline constexpr auto kLostMax = std::chrono::seconds(1);
+
 /// One shard's connections: an outgoing one to each shard of each other broker that it has
 /// something to send to, and those that come in. What is sent in one turn of the loop leaves
 /// together. Used on its loop, or while that does not run.
@@ -118,6 +122,11 @@ class Mesh final : private LinkOwner {
   /// As the transitions have told this shard. Of a broker of which none has told yet neither holds.
   bool alive(model::BrokerId node) const;
   bool suspected(model::BrokerId node) const;
+  /// A connection to it or from it broke less than kLostMax ago and is not there again, or it is
+  /// suspected since then: it may be dead, and others may not lead in its place yet.
+  bool just_lost(model::BrokerId node) const;
+  /// Whether that is so of any broker.
+  bool lost_any() const;
   /// How the running process of a broker introduced itself; nullptr: not alive.
   std::shared_ptr<const Introduction> introduction(model::BrokerId node) const;
 
@@ -146,7 +155,8 @@ class Mesh final : private LinkOwner {
     std::vector<env::Endpoint> endpoints;
     bool alive = false;
     bool suspected = false;
-    std::vector<Way> ways;  // by the shard they lead to; made when they are needed
+    std::optional<Instant> lost_at;  // until it is there again
+    std::vector<Way> ways;           // by the shard they lead to; made when they are needed
   };
   using Entries = std::shared_ptr<const std::vector<LeaderEntry>>;
 
@@ -157,6 +167,8 @@ class Mesh final : private LinkOwner {
   void take_word(model::BrokerId node, const raft::Word& word);
   void take_farewell(model::BrokerId node);
   void take_endpoints(model::BrokerId node, std::vector<env::Endpoint> endpoints);
+  bool is_lost(const Known& known) const;
+  void note_lost(model::BrokerId node);
   void take_connection(std::unique_ptr<env::Connection> connection,
                        std::shared_ptr<const Introduction> who, std::uint32_t from_shard,
                        std::uint8_t version);

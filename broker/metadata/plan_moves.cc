@@ -157,9 +157,9 @@ void mark_drained(MoveDraft& draft) {
     const bool removing = std::any_of(
         image.removing().begin(), image.removing().end(),
         [empty](const auto& entry) { return entry.second.waiting_for.contains(empty); });
-    const bool votes = std::any_of(
-        draft.view().partitions.begin(), draft.view().partitions.end(),
-        [empty](const auto& entry) { return holds(entry.second.voters, empty); });
+    const bool votes =
+        std::any_of(draft.view().partitions.begin(), draft.view().partitions.end(),
+                    [empty](const auto& entry) { return holds(entry.second.voters, empty); });
     if (removing || may_vote_on_metadata(draft, id) || votes) continue;
     draft.add(BrokerStateSet{id, BrokerState::kDrained}, "nothing is left on it");
   }

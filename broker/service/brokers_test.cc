@@ -136,6 +136,34 @@ TEST(BrokersTest, AnotherReplicaTakesOver) {
   EXPECT_EQ(brokers.leader(key), next) << "coming back changes no leader";
 }
 
+// Goal: a client whose connection to a leader breaks asks who leads now, sooner than anybody can;
+// it is told when that is known. Method: ask just after a leader's process was killed.
+TEST(BrokersTest, WhoAsksWhenALeaderDiesIsToldOfTheNext) {
+  Brokers brokers;
+  brokers.create_topic("orders", 1, kAll);
+  const PartitionKey key = brokers.key("orders", 0);
+  ASSERT_TRUE(agree(brokers, key, BrokerId{0}));
+  const auto ask = [&](bool& told) {
+    await_successors(brokers.shard(1), {key}, [&told](const auto&) { told = true; });
+  };
+  bool told = false;
+  ask(told);
+  EXPECT_TRUE(told) << "nobody was lost";
+  brokers.kill(0);
+  brokers.world.run_for(milliseconds(5));
+  ASSERT_EQ(known(brokers, 1, key).leader, BrokerId{0}) << "nobody else leads yet";
+  told = false;
+  ask(told);
+  EXPECT_FALSE(told);
+  ASSERT_TRUE(brokers.until([&] { return told; }, kSuccessorsMax));
+  const BrokerId next = known(brokers, 1, key).leader;
+  EXPECT_TRUE(next == BrokerId{1} || next == BrokerId{2});
+  brokers.world.run_for(cluster::kLostMax);
+  told = false;
+  ask(told);
+  EXPECT_TRUE(told) << "it is long ago";
+}
+
 TEST(BrokersTest, AKilledProcessIsReplacedBeforeItsSilenceWouldTell) {
   Brokers brokers;
   brokers.create_topic("orders", 1, kAll);

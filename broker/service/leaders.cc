@@ -114,30 +114,53 @@ void known_leaders(Shard& here, std::vector<model::PartitionKey> keys,
 
 namespace {
 
-// Each pause is twice the one before, up to the longest.
 constexpr auto kFirstPause = std::chrono::milliseconds(2);
-constexpr auto kLongestPause = std::chrono::milliseconds(128);
-constexpr int kPauses = 9;
-static_assert(kFirstPause * 63 + kLongestPause * 3 == kLeadersMax);
+
+using IsThere = bool (*)(const Shard& here, const KnownLeader& known);
+
+bool is_known(const Shard&, const KnownLeader& known) {
+  return known.leader != model::BrokerId{-1};
+}
+
+bool is_not_lost(const Shard& here, const KnownLeader& known) {
+  return !here.neighbours()->lost_any() ||
+         (is_known(here, known) && !here.neighbours()->just_lost(known.leader));
+}
+
+/// What is looked for, and how long. Each pause is twice the one before, up to the longest.
+struct Search {
+  IsThere is_there;
+  int pauses_left;
+  std::chrono::milliseconds longest;
+  std::chrono::milliseconds pause = kFirstPause;
+};
+constexpr Search kLeaders{is_known, 9, std::chrono::milliseconds(128)};
+static_assert(kFirstPause * 63 + kLeaders.longest * 3 == kLeadersMax);
+// Somebody waits for whom all else goes on.
+constexpr Search kSuccessors{is_not_lost, 18, std::chrono::milliseconds(16)};
+static_assert(kFirstPause * 7 + kSuccessors.longest * 15 == kSuccessorsMax);
 
 /// Bounded by the number of looks, not by the clock: a broker that stops ends every pause at once.
-void look_for_leaders(Shard& here, std::vector<model::PartitionKey> keys, int pauses,
+void look_for_leaders(Shard& here, std::vector<model::PartitionKey> keys, Search search,
                       common::Function<void()> then) {
   auto asked = keys;
   known_leaders(
       here, std::move(asked),
-      [&here, keys = std::move(keys), pauses,
+      [&here, keys = std::move(keys), search,
        then = std::move(then)](std::vector<KnownLeader> known) mutable {
         std::vector<model::PartitionKey> missing;
         for (std::size_t i = 0; i < keys.size(); ++i) {
-          if (known[i].leader == model::BrokerId{-1}) missing.push_back(keys[i]);
+          if (!search.is_there(here, known[i])) missing.push_back(keys[i]);
         }
-        if (missing.empty() || pauses == kPauses) return then();
+        if (missing.empty() || search.pauses_left == 0) return then();
         const model::PartitionKey first = missing.front();
+        Search next = search;
+        --next.pauses_left;
+        next.pause = std::min(search.pause * 2, search.longest);
         here.role_waits().wait(
-            first, std::min(kFirstPause * (1 << pauses), kLongestPause),
-            [&here, missing = std::move(missing), pauses, then = std::move(then)]() mutable {
-              look_for_leaders(here, std::move(missing), pauses + 1, std::move(then));
+            first, search.pause,
+            [&here, missing = std::move(missing), next, then = std::move(then)]() mutable {
+              look_for_leaders(here, std::move(missing), next, std::move(then));
             });
       });
 }
@@ -147,7 +170,16 @@ void look_for_leaders(Shard& here, std::vector<model::PartitionKey> keys, int pa
 void await_leaders(Shard& here, std::vector<model::PartitionKey> keys,
                    common::Function<void()> then) {
   if (here.neighbours() == nullptr || keys.empty()) return then();
-  look_for_leaders(here, std::move(keys), 0, std::move(then));
+  look_for_leaders(here, std::move(keys), kLeaders, std::move(then));
+}
+
+void await_successors(Shard& here, std::vector<model::PartitionKey> keys,
+                      common::Function<void(std::vector<model::PartitionKey>)> then) {
+  if (here.neighbours() == nullptr || !here.neighbours()->lost_any()) return then(std::move(keys));
+  auto asked = keys;
+  look_for_leaders(
+      here, std::move(asked), kSuccessors,
+      [keys = std::move(keys), then = std::move(then)]() mutable { then(std::move(keys)); });
 }
 
 common::Result<replica::Partition*> replica_of(Shard& owner, const model::PartitionKey& key,

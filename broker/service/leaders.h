@@ -43,6 +43,13 @@ void known_leaders(Shard& here, std::vector<model::PartitionKey> keys,
 void await_leaders(Shard& here, std::vector<model::PartitionKey> keys,
                    common::Function<void()> then);
 inline constexpr auto kLeadersMax = std::chrono::milliseconds(510);
+/// Gives the keys back when nobody who was lost a moment ago leads one of these partitions, as far
+/// as is known here; at the latest after kSuccessorsMax, and at once where nobody was lost. Clients
+/// ask when their connection to a leader breaks, sooner than others can lead; librdkafka believes
+/// for a second what it is told then. `here`'s loop.
+void await_successors(Shard& here, std::vector<model::PartitionKey> keys,
+                      common::Function<void(std::vector<model::PartitionKey>)> then);
+inline constexpr auto kSuccessorsMax = std::chrono::milliseconds(254);
 
 /// Whether the replica is one of those that can be asked at once: it follows, or leads and knows
 /// what is committed.

@@ -20,6 +20,8 @@ class Neighbours {
   virtual const cluster::LeaderTable& leaders() const = 0;
   /// Of other brokers only.
   virtual bool alive(model::BrokerId node) const = 0;
+  virtual bool just_lost(model::BrokerId node) const = 0;
+  virtual bool lost_any() const = 0;
   virtual std::shared_ptr<const cluster::Introduction> introduction(model::BrokerId node) const = 0;
 
   virtual void send(const model::PartitionKey& key, const raft::Message& message,
@@ -40,6 +42,8 @@ class MeshNeighbours final : public Neighbours {
 
   const cluster::LeaderTable& leaders() const override { return mesh_.leaders(); }
   bool alive(model::BrokerId node) const override { return mesh_.alive(node); }
+  bool just_lost(model::BrokerId node) const override { return mesh_.just_lost(node); }
+  bool lost_any() const override { return mesh_.lost_any(); }
   std::shared_ptr<const cluster::Introduction> introduction(model::BrokerId node) const override {
     return mesh_.introduction(node);
   }

@@ -13,8 +13,15 @@ bool is_cut_off(const service::Shard& shard) {
   return heard * 2 <= static_cast<std::ptrdiff_t>(brokers.size()) && brokers.size() > 1;
 }
 
-std::optional<BrokerView> broker_view(const service::Shard& shard, const Arrival& arrival,
-                                      model::BrokerId id) {
+namespace {
+
+bool is_heard(const service::Shard& shard, model::BrokerId id) {
+  return shard.neighbours() == nullptr || shard.alive(id) || is_cut_off(shard);
+}
+
+/// Heard or not.
+std::optional<BrokerView> view_of(const service::Shard& shard, const Arrival& arrival,
+                                  model::BrokerId id) {
   const auto rack_view = [](const std::string& rack) {
     return rack.empty() ? std::nullopt : std::optional(rack);
   };
@@ -23,10 +30,16 @@ std::optional<BrokerView> broker_view(const service::Shard& shard, const Arrival
                       rack_view(shard.settings().rack)};
   const auto broker = shard.image().brokers().find(id);
   if (broker == shard.image().brokers().end()) return std::nullopt;
-  if (shard.neighbours() != nullptr && !shard.alive(id) && !is_cut_off(shard)) return std::nullopt;
   const auto* const door = metadata::endpoint_named(broker->second, arrival.listener);
   if (door == nullptr) return std::nullopt;
   return BrokerView{id.value(), door->host, door->port, rack_view(broker->second.rack)};
+}
+
+}  // namespace
+
+std::optional<BrokerView> broker_view(const service::Shard& shard, const Arrival& arrival,
+                                      model::BrokerId id) {
+  return is_heard(shard, id) ? view_of(shard, arrival, id) : std::nullopt;
 }
 
 bool has_address(const service::Shard& shard, const Arrival& arrival, model::BrokerId id) {
@@ -41,7 +54,10 @@ std::vector<BrokerView> broker_views(const service::Shard& shard, const Arrival&
   for (const auto& [id, broker] : shard.image().brokers()) ids.insert(id);
   std::vector<BrokerView> views;
   for (const model::BrokerId id : ids) {
-    if (auto view = broker_view(shard, arrival, id)) views.push_back(std::move(*view));
+    const bool listed =
+        is_heard(shard, id) || (shard.neighbours() != nullptr && shard.neighbours()->just_lost(id));
+    if (!listed) continue;
+    if (auto view = view_of(shard, arrival, id)) views.push_back(std::move(*view));
   }
   return views;
 }

@@ -35,7 +35,9 @@ bool is_cut_off(const service::Shard& shard);
 /// The brokers of the cluster that a client can be sent to, by id: those with an address on its
 /// listener, as in Kafka. On the main one each broker has one, and this one is always among them.
 /// Those that are not heard are left out, as Kafka leaves out fenced ones, unless this one is cut
-/// off.
+/// off, or they were lost a moment ago: a client that is told of new leaders has to take its
+/// partitions from the old one before it forgets who that is (librdkafka loses half a second
+/// otherwise).
 std::vector<BrokerView> broker_views(const service::Shard& shard, const Arrival& arrival);
 /// nullopt: there is no such broker, it is not heard, or it has no address on that listener.
 std::optional<BrokerView> broker_view(const service::Shard& shard, const Arrival& arrival,
@@ -107,16 +109,20 @@ void answer_with_leaders(service::Shard& shard, Arrival arrival,
       keys.push_back({topic.topic_id, model::PartitionIndex{partition.partition_index}});
   }
   auto kept = std::make_unique<typename Request::Response>(std::move(response));
-  service::known_leaders(
+  auto answer = [&shard, arrival = std::move(arrival), call = std::move(call),
+                 response = std::move(kept),
+                 finish](std::vector<service::KnownLeader> leaders) mutable {
+    auto known = leaders.begin();
+    for (auto& topic : response->topics) {
+      for (auto& partition : topic.partitions) put_leader(shard, arrival, *known++, partition);
+    }
+    finish(*response);
+    call.answer(*response);
+  };
+  service::await_successors(
       shard, std::move(keys),
-      [&shard, arrival = std::move(arrival), call = std::move(call), response = std::move(kept),
-       finish](std::vector<service::KnownLeader> leaders) mutable {
-        auto known = leaders.begin();
-        for (auto& topic : response->topics) {
-          for (auto& partition : topic.partitions) put_leader(shard, arrival, *known++, partition);
-        }
-        finish(*response);
-        call.answer(*response);
+      [&shard, answer = std::move(answer)](std::vector<model::PartitionKey> asked) mutable {
+        service::known_leaders(shard, std::move(asked), std::move(answer));
       });
 }
 

@@ -156,6 +156,8 @@ std::optional<std::string> ScriptedClient::set_cluster(const Command& command) {
     others.alive_now.insert(broker());
   } else if (command.name == "dead") {
     others.alive_now.erase(broker());
+  } else if (command.name == "lost") {
+    others.lost_now.insert(broker());
   } else if (command.name == "leads") {
     const Target target = targets(command).at(0);
     const auto topic = broker_->shard().image().topic(target.name);

@@ -29,6 +29,8 @@ class FakeNeighbours final : public Neighbours {
 
   const cluster::LeaderTable& leaders() const override { return table; }
   bool alive(model::BrokerId node) const override { return alive_now.contains(node); }
+  bool just_lost(model::BrokerId node) const override { return lost_now.contains(node); }
+  bool lost_any() const override { return !lost_now.empty(); }
   std::shared_ptr<const cluster::Introduction> introduction(model::BrokerId node) const override {
     if (!alive(node)) return nullptr;
     auto who = std::make_shared<cluster::Introduction>();
@@ -57,6 +59,7 @@ class FakeNeighbours final : public Neighbours {
 
   cluster::LeaderTable table;
   std::set<model::BrokerId> alive_now;
+  std::set<model::BrokerId> lost_now;
   /// What calls are answered with; empty: with a timeout.
   common::Function<common::Result<common::Bytes>(const Asked&)> answer;
   std::vector<Announced> announced;
