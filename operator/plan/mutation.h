@@ -15,6 +15,8 @@ enum class Mutation : std::uint8_t {
   kIgnoreHold,          // held pods are restarted, too
   kLowerUnretired,      // an empty broker's pod goes without the broker's receipt
   kDeleteUnretired,     // a volume goes without a receipt
+  kKeepDrain,           // a broker that is to stay after all is emptied all the same
+  kKeepFinalizer,       // a topic's resource never goes
   kReportAlways,        // a condition that says the same has a new time each time
   kReportBlindly,       // a status is written over versions that were not read
 };

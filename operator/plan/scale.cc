@@ -204,7 +204,7 @@ void keep_leaving_list(Draft& draft) {
     } else if (!picture.leaves(one.broker) && picture.knows_enough) {
       const bool drained = broker != nullptr && (broker->state == BrokerState::kDraining ||
                                                  broker->state == BrokerState::kDrained);
-      if (drained) {
+      if (drained && !mutated(Mutation::kKeepDrain)) {
         draft.say(Reason::kScaleDownCancelled, broker_name(one.broker));
         draft.act(Step::kScaleDown, Reason::kScaleDownCancelled,
                   fmt::format("broker {} stays: its drain is called off", one.broker),
@@ -227,14 +227,13 @@ void keep_leaving_list(Draft& draft) {
   }
 }
 
-/// A StatefulSet that is made anew: also for volumes that nobody has emptied.
+/// A StatefulSet that is made anew: also for volumes that nobody has emptied. One that is not
+/// marked counts: its broker may vote for the metadata, and the others wait for it.
 std::int32_t replicas_at_first(const Picture& picture) {
   std::int32_t replicas = picture.wanted().brokers;
   for (const auto& [ordinal, volume] : picture.volumes) {
-    const bool holds_data = !volume.directory_id.empty() && !volume.retired();
-    if (holds_data && volume.cluster_id == picture.cluster_id) {
-      replicas = std::max(replicas, ordinal + 1);
-    }
+    const bool ours = volume.cluster_id.empty() || volume.cluster_id == picture.cluster_id;
+    if (ours && !volume.retired() && !volume.deleting) replicas = std::max(replicas, ordinal + 1);
   }
   return replicas;
 }

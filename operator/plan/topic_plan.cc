@@ -7,6 +7,7 @@
 #include <tuple>
 #include <utility>
 
+#include "operator/plan/mutation.h"
 #include "operator/resources/fields.h"
 #include "operator/resources/names.h"
 
@@ -67,7 +68,7 @@ class Planner {
   }
 
   void set_finalizer(bool wanted) {
-    if (wanted == has_finalizer()) return;
+    if (wanted == has_finalizer() || (!wanted && mutated(Mutation::kKeepFinalizer))) return;
     std::vector<std::string> all = identity_.finalizers;
     std::erase(all, resources::kTopicFinalizer);
     if (wanted) all.emplace_back(resources::kTopicFinalizer);

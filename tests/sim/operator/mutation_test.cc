@@ -26,6 +26,8 @@ constexpr Bug kBugs[] = {
     {Mutation::kIgnoreHold, "IgnoreHold", 60},
     {Mutation::kLowerUnretired, "LowerUnretired", 30},
     {Mutation::kDeleteUnretired, "DeleteUnretired", 60},
+    {Mutation::kKeepDrain, "KeepDrain", 60},
+    {Mutation::kKeepFinalizer, "KeepFinalizer", 60},
     {Mutation::kReportAlways, "ReportAlways", 10},
     {Mutation::kReportBlindly, "ReportBlindly", 10},
 };

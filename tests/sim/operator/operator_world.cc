@@ -93,7 +93,7 @@ std::string OperatorWorld::unsettled() {
   if (!lack_.empty()) return lack_;
   for (const Machine* machine : fleet_.members())
     if (machine->state() != Machine::State::kServing) return machine->name() + " does not serve";
-  return {};
+  return rules_.drained();
 }
 
 bool OperatorWorld::settle(common::Duration limit) {

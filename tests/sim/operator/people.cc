@@ -332,10 +332,14 @@ void People::grow_topic() {
 
 /// Not those that clients use.
 void People::delete_topic() {
-  const Json topic = any(kube::kTopics);
-  const std::string name = name_of(topic);
-  if (name == story_.scenario.busy.name || name == story_.scenario.trimmed.name) return;
-  say("delete topic {}", name);
+  std::vector<Json> topics = all(kube::kTopics);
+  std::erase_if(topics, [this](const Json& topic) {
+    const std::string name = name_of(topic);
+    return name == story_.scenario.busy.name || name == story_.scenario.trimmed.name;
+  });
+  if (topics.empty()) return;
+  const Json& topic = topics[parts_.random.below(topics.size())];
+  say("delete topic {}", name_of(topic));
   (void)parts_.model.remove(kube::kTopics, kube::key_of(topic));
 }
 
@@ -398,6 +402,8 @@ std::string People::unsettled_cluster() const {
         unless(*cluster, "Progressing", "False"), unless(*cluster, "Degraded", "False")}) {
     if (!lack.empty()) return "the cluster: " + lack;
   }
+  const Json* const leaving = kube::find(*cluster, {"status", "leaving"});
+  if (leaving != nullptr && !leaving->empty()) return "brokers are leaving: " + leaving->dump();
   const auto brokers = number_at(*cluster, {"spec", "brokers"}).value_or(0);
   const auto set = parts_.model.get(kube::kStatefulSets, cluster_);
   if (!set.ok()) return "there is no StatefulSet";

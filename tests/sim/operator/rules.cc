@@ -71,6 +71,16 @@ const metadata::Image* Rules::truth() const {
   return newest;
 }
 
+std::string Rules::drained() const {
+  const metadata::Image* const image = truth();
+  if (image == nullptr) return "no broker runs";
+  for (const auto& [id, broker] : image->brokers()) {
+    if (image->state(id) != metadata::BrokerState::kActive)
+      return fmt::format("broker {} is drained, or is to be", id);
+  }
+  return {};
+}
+
 void Rules::look() {
   const metadata::Image* const image = truth();
   if (image == nullptr) return;

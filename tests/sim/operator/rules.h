@@ -67,6 +67,8 @@ class Rules {
 
   /// Learns who belongs to the cluster. To be called every now and then.
   void look();
+  /// Which broker is emptied although nobody asks for fewer any more; empty: none.
+  std::string drained() const;
   /// Writes of operators so far, but for leases.
   std::uint64_t writes() const { return writes_; }
   const std::string& last_write() const { return last_write_; }
