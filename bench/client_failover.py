@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""What a program that uses librdkafka notices of brokers that are killed: the longest pause in the acknowledgements of a
+partition. Three brokers on loopback, which it starts; needs the release build and confluent-kafka (pip).
+
+usage: bench/client_failover.py [--kills N] [--binaries FOLDER]
+
+Each partition gets a record every 5 ms. One broker after the other is killed with -9; `led` are the partitions that it led.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+
+from confluent_kafka import Producer
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BROKERS, PARTITIONS, PERIOD_S = 3, 8, 0.005
+BEFORE_S, AFTER_S, REST_S = 4, 5, 6  # the kill; and until the next, when the broker is back
+
+
+class Cluster:
+    """Brokers that `millctl local up` starts."""
+
+    def __init__(self, binaries, folder):
+        self.binaries, self.folder = binaries, folder
+        self.up()
+        self.bootstrap = ",".join(f"127.0.0.1:{broker['kafka']}" for broker in self.brokers())
+
+    def run(self, *command):
+        subprocess.run([self.binaries / "millctl", "local", *command, "--dir", self.folder], check=True,
+                       stdout=subprocess.DEVNULL)
+
+    def up(self):
+        self.run("up", "--brokers", str(BROKERS), "--free-ports")
+
+    def brokers(self):
+        return json.loads((self.folder / "local.json").read_text())["brokers"]
+
+    def kill(self, number):
+        os.kill(self.brokers()[number]["pid"], signal.SIGKILL)
+
+    def load(self, mode, *options):
+        return subprocess.check_output([self.binaries / "millrace-load", mode, "--bootstrap", self.bootstrap, "--topic",
+                                        "failover", "--partitions", str(PARTITIONS), *options])
+
+    def leaders(self):
+        return json.loads(self.load("describe"))["leaders"]
+
+
+class Writer:
+    """Writes to all partitions on a thread of its own, and notes the longest pause of each."""
+
+    def __init__(self, bootstrap):
+        self.producer = Producer({"bootstrap.servers": bootstrap, "acks": "all", "linger.ms": 0, "enable.idempotence": True,
+                                  "log_level": 0})
+        self.last, self.longest, self.failed, self.ended = {}, {}, 0, False
+        self.thread = threading.Thread(target=self.write)
+        self.thread.start()
+
+    def delivered(self, failure, message):
+        if failure:
+            self.failed += 1
+            return
+        now, partition = time.monotonic(), message.partition()
+        pause = now - self.last.get(partition, now)
+        self.longest[partition] = max(pause, self.longest.get(partition, 0))
+        self.last[partition] = now
+
+    def write(self):
+        while not self.ended:
+            for partition in range(PARTITIONS):
+                self.producer.produce("failover", b"x" * 100, partition=partition, on_delivery=self.delivered)
+            self.producer.poll(PERIOD_S)
+        self.producer.flush(30)
+
+    def end(self):
+        self.ended = True
+        self.thread.join()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=6)
+    parser.add_argument("--binaries", type=pathlib.Path, default=ROOT / "build/release/bin")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        cluster = Cluster(options.binaries, pathlib.Path(folder))
+        try:
+            cluster.load("create", "--replication", str(BROKERS))
+            writer = Writer(cluster.bootstrap)
+            time.sleep(BEFORE_S)
+            for kill in range(options.kills):
+                victim, leaders = kill % BROKERS, cluster.leaders()
+                writer.longest.clear()
+                cluster.kill(victim)
+                time.sleep(AFTER_S)
+                pauses = {partition: round(pause * 1000) for partition, pause in writer.longest.items()}
+                led = [partition for partition in pauses if leaders[partition] == victim]
+                print(json.dumps({"killed": victim, "led_ms": max((pauses[p] for p in led), default=None),
+                                  "others_ms": max(pauses[p] for p in pauses if p not in led)}), flush=True)
+                cluster.up()
+                time.sleep(REST_S)
+            writer.end()
+            print(json.dumps({"failed": writer.failed}))
+        finally:
+            cluster.run("down")
+
+
+main()
