@@ -34,7 +34,7 @@ constexpr Bug kBugs[] = {
     {Mutation::kAckUnverified, "kAckUnverified", 2000},
     {Mutation::kForgetTermStart, "kForgetTermStart", 2000},
     {Mutation::kTruncateOnRepeat, "kTruncateOnRepeat", 2000},
-    {Mutation::kCommitUnverified, "kCommitUnverified", 8500},
+    {Mutation::kCommitUnverified, "kCommitUnverified", 85000},
     {Mutation::kHighWatermarkFalls, "kHighWatermarkFalls", 2000},
     {Mutation::kServeUnconfirmed, "kServeUnconfirmed", 2000},
     {Mutation::kAcceptOldLeader, "kAcceptOldLeader", 20000},

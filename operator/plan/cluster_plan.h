@@ -64,9 +64,11 @@
 // CANCEL. spec.brokers raised again: brokers in status.leaving that stay and are draining or
 //   drained are kept (CancelDrain); a drain that somebody else began is left alone. A broker stands
 //   in status.leaving until it was seen active for kKeptFor: what is seen may be older than what
-//   was done. One that is decommissioned already has to go first (S5); then its retired volume is
-//   deleted against its receipt and it comes back as a new broker (SCALE UP). If its receipt was
-//   not written down it is asked for again; no pods are added while it may have left unheard.
+//   was done. So it is with all that have volumes when a resource is made anew: what the old one's
+//   status said is gone, and this one asks for them. One that is decommissioned already has to go
+//   first (S5); then its retired volume is deleted against its receipt and it comes back as a new
+//   broker (SCALE UP). If its receipt was not written down it is asked for again; no pods are added
+//   while it may have left unheard.
 // SCALE UP. Always (but see CANCEL): volumes are made, a retired one of the same name is deleted
 //   against its receipt first, then replicas are raised. A StatefulSet that is made anew has at
 //   least as many replicas as there are volumes that somebody may miss; one that somebody else made

@@ -78,6 +78,15 @@ void read_stateful_set(Picture& picture) {
   picture.template_taken_up = seen && newest && *seen >= *newest;
 }
 
+/// A resource that was made anew on volumes that were kept, and that has no status yet. Whom the
+/// operator had begun to drain went with the old one: it may be any.
+void recall_leaving(Picture& picture) {
+  if (integer_of(at(*picture.status, "observedGeneration"))) return;
+  for (const auto& [ordinal, volume] : picture.volumes) {
+    if (!volume.retired() && !volume.deleting) picture.leaving.push_back({ordinal, std::nullopt});
+  }
+}
+
 /// Who the cluster is was decided when it was made, and is looked for wherever it was written down.
 void read_cluster_id(Picture& picture) {
   std::set<std::string> on_volumes;
@@ -239,6 +248,7 @@ Picture draw(const ClusterObservation& observation, common::Timestamp now) {
     const auto ordinal = resources::ordinal_of_volume(name, volume_name);
     if (ordinal) picture.volumes.emplace(*ordinal, read_volume(*ordinal, object));
   }
+  recall_leaving(picture);
   read_cluster_id(picture);
   read_voters(picture);
   read_view(picture);

@@ -43,7 +43,7 @@ struct Volume {
   bool retired() const { return receipt.has_value(); }
 };
 
-/// A broker that the operator began to drain (status.leaving).
+/// A broker that the operator began to drain, or may have (status.leaving).
 struct Leaving {
   std::int32_t broker = -1;
   /// Seen active again since then, after it was to stay; absent: it leaves.

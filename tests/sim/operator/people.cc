@@ -203,9 +203,16 @@ std::int32_t People::brokers_asked_for() const {
 /// Mostly to what can be had.
 void People::scale() {
   const std::int32_t least = chance(6) ? 1 : story_.scenario.replication_factor;
+  const std::int32_t before = brokers_asked_for();
   const auto brokers = parts_.random.between(least, story_.machines);
   say("scale to {}", brokers);
   edit({{"brokers", brokers}});
+  if (!story_.fickle || !chance(2)) return;
+  parts_.agenda.after(milliseconds(parts_.random.between(200, 6'000)), [this, before] {
+    if (calm_) return;
+    say("scale back to {}", before);
+    edit({{"brokers", before}});
+  });
 }
 
 void People::set_image() {
@@ -337,6 +344,7 @@ void People::delete_topic() {
     const std::string name = name_of(topic);
     return name == story_.scenario.busy.name || name == story_.scenario.trimmed.name;
   });
+  if (topics.empty() && story_.fickle) return make_some_topic();
   if (topics.empty()) return;
   const Json& topic = topics[parts_.random.below(topics.size())];
   say("delete topic {}", name_of(topic));

@@ -94,16 +94,21 @@ Story draw_story(std::uint32_t brokers, common::Random& random) {
   }
   scenario.chaos.interval = milliseconds(random.between(1'000, 10'000));
   scenario.stormy = seconds(random.between(8, random.between(12, 60)));
+  story.fickle = random.below(2) == 1;
+  if (story.fickle) {
+    for (const Edit edit : {Edit::kScale, Edit::kDeleteTopic, Edit::kHold, Edit::kSetting})
+      story.edits.push_back(edit);
+  }
   return story;
 }
 
 std::string Story::text() const {
   return fmt::format(
       "{}; {} operators with leases of {} s; {} kinds of edits, one in {} ms; {} kinds of mishaps, "
-      "one in {} ms{}",
+      "one in {} ms{}{}",
       scenario.text(), operators, settings.lease.count(), edits.size(),
       edit_interval / milliseconds(1), mishaps.size(), mishap_interval / milliseconds(1),
-      hard_birth ? ", from the first moment" : "");
+      hard_birth ? ", from the first moment" : "", fickle ? "; fickle people" : "");
 }
 
 }  // namespace millrace::sim

@@ -64,6 +64,8 @@ struct Story {
   common::Duration mishap_interval = std::chrono::seconds(5);
   /// Things go wrong with operators while the cluster is made, too.
   bool hard_birth = false;
+  /// People change their minds: how many brokers they want, which topics.
+  bool fickle = false;
   std::string text() const;
 };
 
