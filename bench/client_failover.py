@@ -54,14 +54,21 @@ class Cluster:
 
 
 class Writer:
-    """Writes to all partitions on a thread of its own, and notes the longest pause of each."""
+    """Writes to all partitions on a thread of its own while `with Writer(...)` lasts, and notes the longest pause of each."""
 
     def __init__(self, bootstrap):
         self.producer = Producer({"bootstrap.servers": bootstrap, "acks": "all", "linger.ms": 0, "enable.idempotence": True,
                                   "log_level": 0})
         self.last, self.longest, self.failed, self.ended = {}, {}, 0, False
         self.thread = threading.Thread(target=self.write)
+
+    def __enter__(self):
         self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended = True
+        self.thread.join()
 
     def delivered(self, failure, message):
         if failure:
@@ -79,9 +86,16 @@ class Writer:
             self.producer.poll(PERIOD_S)
         self.producer.flush(30)
 
-    def end(self):
-        self.ended = True
-        self.thread.join()
+
+def measure(cluster, writer, victim):
+    leaders = cluster.leaders()
+    writer.longest.clear()
+    cluster.kill(victim)
+    time.sleep(AFTER_S)
+    pauses = {partition: round(pause * 1000) for partition, pause in writer.longest.items()}
+    led = [partition for partition in pauses if leaders[partition] == victim]
+    print(json.dumps({"killed": victim, "led_ms": max((pauses[p] for p in led), default=None),
+                      "others_ms": max(pauses[p] for p in pauses if p not in led)}), flush=True)
 
 
 def main():
@@ -93,20 +107,12 @@ def main():
         cluster = Cluster(options.binaries, pathlib.Path(folder))
         try:
             cluster.load("create", "--replication", str(BROKERS))
-            writer = Writer(cluster.bootstrap)
-            time.sleep(BEFORE_S)
-            for kill in range(options.kills):
-                victim, leaders = kill % BROKERS, cluster.leaders()
-                writer.longest.clear()
-                cluster.kill(victim)
-                time.sleep(AFTER_S)
-                pauses = {partition: round(pause * 1000) for partition, pause in writer.longest.items()}
-                led = [partition for partition in pauses if leaders[partition] == victim]
-                print(json.dumps({"killed": victim, "led_ms": max((pauses[p] for p in led), default=None),
-                                  "others_ms": max(pauses[p] for p in pauses if p not in led)}), flush=True)
-                cluster.up()
-                time.sleep(REST_S)
-            writer.end()
+            with Writer(cluster.bootstrap) as writer:
+                time.sleep(BEFORE_S)
+                for kill in range(options.kills):
+                    measure(cluster, writer, kill % BROKERS)
+                    cluster.up()
+                    time.sleep(REST_S)
             print(json.dumps({"failed": writer.failed}))
         finally:
             cluster.run("down")
