@@ -126,13 +126,18 @@ void Group::stand(Ballot ballot, Claim claim) {
   if (ballot == Ballot::kPre) count_own_vote();
 }
 
-void Group::count_own_vote() {
+/// Its bit in a set of votes; 0: it does not vote.
+std::uint16_t Group::vote_of(const ReplicaId& voter) const {
   for (std::size_t i = 0; i < hard_.config.voters.size(); ++i) {
-    if (hard_.config.voters[i] != self_) continue;
-    votes_.granted |= static_cast<std::uint16_t>(1U << i);
-    if (hard_.unclean && !mutated(Mutation::kUncleanVotes))
-      votes_.unclean |= static_cast<std::uint16_t>(1U << i);
+    if (same_replica(hard_.config.voters[i], voter)) return static_cast<std::uint16_t>(1U << i);
   }
+  return 0;
+}
+
+void Group::count_own_vote() {
+  const std::uint16_t own = vote_of(self_);
+  votes_.granted |= own;
+  if (hard_.unclean && !mutated(Mutation::kUncleanVotes)) votes_.unclean |= own;
   count_votes();
 }
 
@@ -239,10 +244,7 @@ void Group::on_vote_request(const Message& message, const VoteRequest& request) 
 }
 
 bool Group::has_refused(const ReplicaId& voter) const {
-  for (std::size_t i = 0; i < hard_.config.voters.size(); ++i) {
-    if (hard_.config.voters[i] == voter) return (votes_.rejected & (1U << i)) != 0;
-  }
-  return false;
+  return (votes_.rejected & vote_of(voter)) != 0;
 }
 
 void Group::on_vote_reply(const Message& message, const VoteReply& reply) {
@@ -251,15 +253,12 @@ void Group::on_vote_reply(const Message& message, const VoteReply& reply) {
   const bool real = role_ == Role::kCandidate && reply.ballot == Ballot::kReal &&
                     reply.candidate_term == hard_.term;
   if (!pre && !real) return;
-  for (std::size_t i = 0; i < hard_.config.voters.size(); ++i) {
-    if (!same_replica(hard_.config.voters[i], message.from)) continue;
-    const auto bit = static_cast<std::uint16_t>(1U << i);
-    if (!reply.granted) {
-      votes_.rejected |= bit;
-      continue;
-    }
-    votes_.granted |= bit;
-    if (reply.unclean) votes_.unclean |= bit;
+  const std::uint16_t vote = vote_of(message.from);
+  if (!reply.granted) {
+    votes_.rejected |= vote;
+  } else {
+    votes_.granted |= vote;
+    if (reply.unclean) votes_.unclean |= vote;
   }
   count_votes();
 }
