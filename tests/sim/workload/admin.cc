@@ -116,6 +116,7 @@ void Admin::create(const std::string& name) {
                  There& made = passing_[name];
                  if (code == ErrorCode::kNone) {
                    made = There::kYes;
+                   made_[name] = answer->topics.front().topic_id;
                  } else if (code == ErrorCode::kTopicAlreadyExists && before != There::kNo) {
                    made = There::kYes;
                  } else if (!is_unsure(code)) {
@@ -144,6 +145,10 @@ void Admin::write_to(const std::string& name) {
   topic.partition_data.push_back({partition, wire::Chunks(builder.build())});
   history_.sent(write);
   written_[name].insert(view->id);
+  // The broker that was asked may know the one before only, and keep on telling of it.
+  const auto made = made_.find(name);
+  if (removed_.contains(name) && (made == made_.end() || made->second != view->id))
+    history_.deletion_asked(view->id);
   client_.call(client_.leader(name, partition), request, kTimeout,
                [this, write](const Result<wire::ProduceResponse>& answer) {
                  act_later();
@@ -157,6 +162,8 @@ void Admin::remove(const std::string& name) {
   const There before = std::exchange(passing_[name], There::kPerhaps);
   // Who is asked for metadata next may not have heard of it.
   for (const model::TopicId& id : written_[name]) history_.deletion_asked(id);
+  removed_.insert(name);
+  made_.erase(name);
   wire::DeleteTopicsRequest request;
   request.topics.push_back({.name = name, .topic_id = {}});
   request.topic_names = {name};

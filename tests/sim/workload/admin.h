@@ -64,6 +64,9 @@ class Admin final : public Actor {
   std::map<std::string, There> passing_;
   /// Topics of that name that have got records.
   std::map<std::string, std::set<model::TopicId>> written_;
+  /// Names whose topic may have been deleted, and what is known to have been made after that.
+  std::set<std::string> removed_;
+  std::map<std::string, model::TopicId> made_;
   std::int32_t grown_at_least_ = 0;
   std::int32_t grown_at_most_ = 0;
   /// max.message.bytes of topics that were set at least once.
