@@ -170,11 +170,12 @@ void put(const PermitGranted& record, pb::MetadataRecord& out) {
   to.set_broker(record.broker.value());
   to.set_incarnation(bytes_of(record.incarnation));
   to.set_expires_at(record.expires_at_ms);
+  to.set_lasts(record.lasts_ms);
 }
 std::optional<Record> read(const pb::PermitGranted& from) {
   const auto incarnation = uuid_of(from.incarnation());
   if (!incarnation) return std::nullopt;
-  return PermitGranted{BrokerId{from.broker()}, *incarnation, from.expires_at()};
+  return PermitGranted{BrokerId{from.broker()}, *incarnation, from.expires_at(), from.lasts()};
 }
 
 void put(const PermitEnded& record, pb::MetadataRecord& out) {

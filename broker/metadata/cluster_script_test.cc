@@ -242,7 +242,7 @@ class Session {
   }
 
   std::string lapse(const ScriptCommand& command) {
-    return commit_all(lapsed_permits(cluster_.image, cluster_.view, number(command, "now", 0)));
+    return commit_all(permits_due(cluster_.image, cluster_.view, number(command, "now", 0)));
   }
 
   /// What the planner wants, applied.

@@ -210,7 +210,7 @@ class World {
     const MovePlan plan = plan_moves(cluster_.image, cluster_.view, limits_);
     cluster_.run(plan);
     cluster_.hand_over(plan_leaders(cluster_.image, cluster_.view, now_ms_, 5));
-    const auto lapsed = lapsed_permits(cluster_.image, cluster_.view, now_ms_);
+    const auto lapsed = permits_due(cluster_.image, cluster_.view, now_ms_);
     cluster_.commit_all(lapsed);
     return !plan.actions.empty() || !lapsed.empty() || !cluster_.image.permits().empty();
   }

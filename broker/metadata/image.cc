@@ -235,7 +235,8 @@ std::vector<Record> Image::snapshot() const {
   for (const auto& [directory, receipt] : receipts_)
     records.emplace_back(BrokerDecommissioned{receipt.broker, directory, receipt.epoch});
   for (const auto& [id, permit] : permits_)
-    records.emplace_back(PermitGranted{id, permit.incarnation, permit.expires_at_ms});
+    records.emplace_back(
+        PermitGranted{id, permit.incarnation, permit.expires_at_ms, permit.lasts_ms});
   for (const auto& [name, value] : cluster_config_)
     records.emplace_back(BrokerConfigSet{std::nullopt, name, value});
   for (const auto& [broker, configs] : broker_configs_) {

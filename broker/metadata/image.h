@@ -69,6 +69,7 @@ struct Receipt {
 struct Permit {
   common::Uuid incarnation;
   std::int64_t expires_at_ms = 0;
+  std::int64_t lasts_ms = 0;  // 0: not known
   bool operator==(const Permit&) const = default;
 };
 

@@ -123,7 +123,7 @@ Image::Rejection Image::on(const AssignmentSet& record) {
 
 Image::Rejection Image::on(const PermitGranted& record) {
   if (!brokers_.contains(record.broker)) return "no such broker";
-  permits_[record.broker] = {record.incarnation, record.expires_at_ms};
+  permits_[record.broker] = {record.incarnation, record.expires_at_ms, record.lasts_ms};
   return std::nullopt;
 }
 

@@ -46,7 +46,7 @@ Record random_cluster_record(common::Random& random) {
     case 3:
       return MoveCancelled{partition};
     case 4:
-      return PermitGranted{broker, id_of(1), random.between(0, 99)};
+      return PermitGranted{broker, id_of(1), random.between(0, 99), random.between(0, 9)};
     case 5:
       return PermitEnded{broker, id_of(static_cast<std::uint8_t>(random.below(2)))};
     case 6:

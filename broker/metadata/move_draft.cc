@@ -16,7 +16,8 @@ MoveDraft::MoveDraft(const Image& image, const View& view, const MoveLimits& lim
 }
 
 bool MoveDraft::may_receive(BrokerId id) const {
-  return image_.state(id) == BrokerState::kActive && view_.alive(id);
+  return image_.state(id) == BrokerState::kActive && view_.alive(id) &&
+         !image_.permits().contains(id);
 }
 
 const PartitionStatus* MoveDraft::healthy(const PartitionKey& key,

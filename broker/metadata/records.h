@@ -183,11 +183,14 @@ struct AssignmentSet {
   bool moved = false;
   bool operator==(const AssignmentSet&) const = default;
 };
-/// One incarnation of a broker may stop until then (milliseconds since 1970).
+/// One incarnation of a broker may stop until then (milliseconds since 1970, by the clock of the
+/// broker that led the metadata log).
 struct PermitGranted {
   model::BrokerId broker{-1};
   common::Uuid incarnation;
   std::int64_t expires_at_ms = 0;
+  /// For how long it was asked for; 0: not known.
+  std::int64_t lasts_ms = 0;
   bool operator==(const PermitGranted&) const = default;
 };
 struct PermitEnded {

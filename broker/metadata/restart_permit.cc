@@ -39,6 +39,11 @@ std::set<BrokerId> away_with(const Image& image, const View& view, const PermitR
   return away;
 }
 
+void block(PermitBlocker blocker, PermitAnswer& answer) {
+  ++answer.blocked_partitions;
+  if (answer.blockers.size() < kBlockersMax) answer.blockers.push_back(std::move(blocker));
+}
+
 void judge(const PartitionKey& key, const PartitionStatus& status, const std::set<BrokerId>& away,
            PermitAnswer& answer) {
   PermitBlocker blocker{.partition = key, .left = 0, .needed = needed(status), .missing = {}};
@@ -52,16 +57,32 @@ void judge(const PartitionKey& key, const PartitionStatus& status, const std::se
     }
   }
   if (!has_spare(status)) ++answer.pausing_partitions;
-  if (blocker.left >= blocker.needed) return;
-  ++answer.blocked_partitions;
-  if (answer.blockers.size() < kBlockersMax) answer.blockers.push_back(std::move(blocker));
+  if (blocker.left < blocker.needed) block(std::move(blocker), answer);
 }
 
 void block_unknown(const PartitionKey& key, Replicas missing, PermitAnswer& answer) {
-  ++answer.blocked_partitions;
-  if (answer.blockers.size() < kBlockersMax)
-    answer.blockers.push_back(
-        {.partition = key, .left = 0, .needed = 1, .missing = std::move(missing)});
+  block({.partition = key, .left = 0, .needed = 1, .missing = std::move(missing)}, answer);
+}
+
+/// While a partition moves its voters change one by one, and every set on the way has to do.
+void judge_move(const PartitionKey& key, const PartitionAssignment& wanted,
+                const PartitionStatus& status, const std::set<BrokerId>& away,
+                const PermitRequest& request, PermitAnswer& answer) {
+  ReplicaSet concerned = status.voters;
+  for (const Replica& replica : wanted.target) {
+    if (!holds(concerned, replica.broker)) concerned.push_back(replica);
+  }
+  if (!wanted.moving() || !holds(concerned, request.broker)) return;
+  PermitBlocker blocker{.partition = key, .left = 0, .needed = 0, .missing = {}};
+  blocker.needed = static_cast<std::int32_t>(concerned.size()) - 1;
+  for (const Replica& replica : concerned) {
+    if (!away.contains(replica.broker)) {
+      ++blocker.left;
+    } else {
+      blocker.missing.push_back(replica.broker);
+    }
+  }
+  if (blocker.left < blocker.needed) block(std::move(blocker), answer);
 }
 
 /// Partitions that may vote on the broker and of which nothing is known: those that the image puts
@@ -102,26 +123,34 @@ PermitAnswer restart_permit(const Image& image, const View& view, const PermitRe
   }
   const std::set<BrokerId> away = away_with(image, view, request);
   for (const auto& [key, status] : view.partitions) {
+    const std::int64_t blocked = answer.blocked_partitions;
     if (holds(status.voters, request.broker)) judge(key, status, away, answer);
+    const PartitionAssignment* const wanted = image.assignment(key);
+    if (wanted != nullptr && answer.blocked_partitions == blocked)
+      judge_move(key, *wanted, status, away, request, answer);
   }
   judge_unknown(image, view, request.broker, answer);
   answer.granted = answer.blocked_partitions == 0;
   CHECK(answer.granted == answer.blockers.empty());
   if (answer.granted) {
-    answer.records.emplace_back(
-        PermitGranted{request.broker, request.incarnation, request.now_ms + request.lasts_ms});
+    answer.records.emplace_back(PermitGranted{request.broker, request.incarnation,
+                                              request.now_ms + request.lasts_ms, request.lasts_ms});
   }
   return answer;
 }
 
-std::vector<Record> lapsed_permits(const Image& image, const View& view, std::int64_t now_ms) {
+std::vector<Record> permits_due(const Image& image, const View& view, std::int64_t now_ms) {
   std::vector<Record> records;
   for (const auto& [id, permit] : image.permits()) {
     const auto broker = image.brokers().find(id);
     CHECK(broker != image.brokers().end(), "a permit of broker {}, which is not registered", id);
     const bool came_back = broker->second.incarnation != permit.incarnation && view.recovered(id);
-    if (permit.expires_at_ms <= now_ms || came_back)
+    const std::int64_t lasts_until = now_ms + permit.lasts_ms;
+    if (permit.expires_at_ms <= now_ms || came_back) {
       records.emplace_back(PermitEnded{id, permit.incarnation});
+    } else if (permit.lasts_ms > 0 && permit.expires_at_ms > lasts_until) {
+      records.emplace_back(PermitGranted{id, permit.incarnation, lasts_until, permit.lasts_ms});
+    }
   }
   return records;
 }

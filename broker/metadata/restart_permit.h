@@ -46,10 +46,14 @@ inline constexpr std::size_t kBlockersMax = 10;
 
 /// A permit is given if each partition that votes on the broker keeps, without it and without all
 /// that are away or hold a permit, a majority of caught-up voters and insync_min of them. Several
-/// brokers may hold one at once. A partition whose state is not known blocks.
+/// brokers may hold one at once, but only one of those that a moving partition leaves, stays on or
+/// goes to: any of them may vote when the broker stops. A partition whose state is not known
+/// blocks.
 PermitAnswer restart_permit(const Image& image, const View& view, const PermitRequest& request);
 
 /// PermitEnded for what lapsed: its time is over, or the next incarnation is there and recovered.
-std::vector<Record> lapsed_permits(const Image& image, const View& view, std::int64_t now_ms);
+/// PermitGranted again, from now on, for what would last longer than was asked for: who granted it
+/// had a clock that is ahead of this one.
+std::vector<Record> permits_due(const Image& image, const View& view, std::int64_t now_ms);
 
 }  // namespace millrace::metadata

@@ -119,9 +119,9 @@ TEST(RestartPermit, OneAfterTheOther) {
   cluster.add_broker(0, "");
   cluster.view.brokers[BrokerId{0}].recovered = false;
   cluster.settle();
-  EXPECT_TRUE(lapsed_permits(cluster.image, cluster.view, kNow).empty());
+  EXPECT_TRUE(permits_due(cluster.image, cluster.view, kNow).empty());
   cluster.view.brokers[BrokerId{0}].recovered = true;
-  const auto lapsed = lapsed_permits(cluster.image, cluster.view, kNow);
+  const auto lapsed = permits_due(cluster.image, cluster.view, kNow);
   ASSERT_EQ(lapsed.size(), 1U);
   cluster.commit_all(lapsed);
   EXPECT_TRUE(ask(1).granted);
@@ -166,8 +166,8 @@ TEST(RestartPermit, LapsesWithItsTime) {
   cluster.add_broker(0, "");
   cluster.commit_all(
       restart_permit(cluster.image, cluster.view, request_of(cluster, BrokerId{0})).records);
-  EXPECT_TRUE(lapsed_permits(cluster.image, cluster.view, kNow + kLasts - 1).empty());
-  EXPECT_EQ(lapsed_permits(cluster.image, cluster.view, kNow + kLasts).size(), 1U);
+  EXPECT_TRUE(permits_due(cluster.image, cluster.view, kNow + kLasts - 1).empty());
+  EXPECT_EQ(permits_due(cluster.image, cluster.view, kNow + kLasts).size(), 1U);
 }
 
 }  // namespace

@@ -203,7 +203,7 @@ void ClusterKeeper::move_replicas(metadata::View view, std::optional<Situation> 
         decision.outcome.plan = metadata::plan_moves(image, view, settings_.moves);
         for (const metadata::PlannedRecord& action : decision.outcome.plan.actions)
           decision.records.push_back(action.record);
-        for (metadata::Record& record : metadata::lapsed_permits(image, view, wall_ms()))
+        for (metadata::Record& record : metadata::permits_due(image, view, wall_ms()))
           decision.records.push_back(std::move(record));
         decision.outcome.idle = decision.records.empty();
         return decision;
