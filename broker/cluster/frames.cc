@@ -29,6 +29,7 @@ static_assert(kHeadCrcAt + 4 == kHeadBytes);
 // Flags of a heartbeat.
 constexpr std::uint8_t kRecovered = 1;
 constexpr std::uint8_t kBlank = 2;
+constexpr std::uint8_t kOutOfSpace = 4;
 // Flags of an entry: its topic is that of the entry before.
 constexpr std::uint8_t kSameTopic = 1;
 // The least that an entry takes: flags, index, leader, term, version, number of replicas.
@@ -259,7 +260,8 @@ Bytes encode(const Heartbeat& heartbeat, std::uint8_t version) {
   FieldWriter out;
   begin_frame(out);
   out.byte(static_cast<std::uint8_t>((heartbeat.state.recovered ? kRecovered : 0) |
-                                     (heartbeat.state.blank ? kBlank : 0)));
+                                     (heartbeat.state.blank ? kBlank : 0) |
+                                     (heartbeat.state.out_of_space ? kOutOfSpace : 0)));
   out.number(heartbeat.state.applied.value());
   out.fixed64(heartbeat.state.leaders);
   if (version >= kRelianceVersionMin) {
@@ -277,6 +279,7 @@ Result<Heartbeat> decode_heartbeat(ByteView body, std::uint8_t version) {
   const std::uint8_t flags = in.byte();
   heartbeat.state.recovered = (flags & kRecovered) != 0;
   heartbeat.state.blank = (flags & kBlank) != 0;
+  heartbeat.state.out_of_space = (flags & kOutOfSpace) != 0;
   heartbeat.state.applied = in.offset();
   heartbeat.state.leaders = in.fixed64();
   if (version >= kRelianceVersionMin) {

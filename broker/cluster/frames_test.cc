@@ -87,6 +87,7 @@ TEST(Frames, TheRestIsReadBackAsItWas) {
   for (int i = 0; i < 200; ++i) {
     Heartbeat heartbeat{.state = {.recovered = random.chance(1, 2),
                                   .blank = random.chance(1, 2),
+                                  .out_of_space = random.chance(1, 2),
                                   .applied = model::Offset{random.between(0, 1LL << 60)},
                                   .leaders = random.next()}};
     EXPECT_EQ(*decode_heartbeat(body_of(encode(heartbeat, 1), FrameType::kHeartbeat), 1),
@@ -272,11 +273,12 @@ TEST(Frames, HellosOfLaterVersionsAreRead) {
 TEST(Frames, BytesStayWhatTheyAre) {
   const Heartbeat heartbeat{{.recovered = true,
                              .blank = false,
+                             .out_of_space = true,
                              .applied = model::Offset{150},
                              .leaders = 0x0102030405060708}};
   const Bytes frame = encode(heartbeat, 1);
   const std::vector<std::uint8_t> body(frame.view().begin() + kHeadBytes, frame.view().end());
-  EXPECT_THAT(body, ::testing::ElementsAre(1, 0xac, 0x02, 8, 7, 6, 5, 4, 3, 2, 1));
+  EXPECT_THAT(body, ::testing::ElementsAre(5, 0xac, 0x02, 8, 7, 6, 5, 4, 3, 2, 1));
   const std::vector<std::uint8_t> head(frame.view().begin(), frame.view().begin() + 12);
   EXPECT_THAT(head, ::testing::ElementsAre(11, 0, 0, 0, 0, 0, 0, 0, 4, 1, 0, 0));
 }

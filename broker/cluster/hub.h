@@ -57,7 +57,7 @@ class Hub final : private LinkOwner {
 
   /// What the heartbeats tell from now on; the sum of the table of leaders is filled in here. The
   /// flags are told at once when they change.
-  void set_state(bool recovered, bool blank, model::Offset applied);
+  void set_state(const BrokerState& state);
   /// Every other broker, by id.
   std::vector<Health> health() const;
   /// Why our connection to it is not there, as far as is known; empty: it is.

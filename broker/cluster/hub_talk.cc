@@ -66,11 +66,10 @@ void Hub::forget_guests() {
   for (const model::BrokerId node : gone) drop_neighbour(node);
 }
 
-void Hub::set_state(bool recovered, bool blank, model::Offset applied) {
-  const bool changed = state_.recovered != recovered || state_.blank != blank;
-  state_.recovered = recovered;
-  state_.blank = blank;
-  state_.applied = applied;
+void Hub::set_state(const BrokerState& state) {
+  const bool changed = state_.recovered != state.recovered || state_.blank != state.blank ||
+                       state_.out_of_space != state.out_of_space;
+  state_ = state;
   if (!changed || leaving_) return;
   for (auto& [node, neighbour] : neighbours_)
     if (neighbour.link != nullptr && neighbour.link->open()) send_heartbeat(*neighbour.link);

@@ -58,13 +58,14 @@ class HubTest : public ::testing::Test {
 
 TEST_F(HubTest, BrokersMeetAndTellOfThemselves) {
   start();
-  two().hub->set_state(true, false, model::Offset{77});
+  two().hub->set_state({.recovered = true, .out_of_space = true, .applied = model::Offset{77}});
   cluster.world.run_for(200ms);
   const auto health = one().hub->health();
   ASSERT_THAT(health, SizeIs(1));
   EXPECT_EQ(health[0].node, kTwo);
   EXPECT_TRUE(health[0].alive);
   EXPECT_TRUE(health[0].state.recovered);
+  EXPECT_TRUE(health[0].state.out_of_space);
   EXPECT_EQ(health[0].state.applied, model::Offset{77});
   EXPECT_EQ(*one().hub->introduction(kTwo), *two().introduction);
   EXPECT_EQ(*one().mesh(1).introduction(kTwo), *two().introduction);

@@ -24,6 +24,8 @@ struct BrokerState {
   bool recovered = false;
   /// Its directory holds nothing yet, not even the voters of the metadata log.
   bool blank = false;
+  /// Its disk is full: it refuses writes, and should lead nothing that another broker can.
+  bool out_of_space = false;
   /// How far it has applied the metadata log.
   model::Offset applied;
   /// LeaderTable::sum() of its table.

@@ -88,6 +88,12 @@ void judge_brokers(v1::ClusterHealthResponse& out, const ClusterReport& report) 
       say(out, v1::HEALTH_YELLOW,
           fmt::format("Broker {} is not heard; {} replica(s) are on it", broker.id,
                       broker.replicas));
+    } else if (broker.life.out_of_space) {
+      say(out, v1::HEALTH_YELLOW,
+          fmt::format(
+              "Broker {} has less free space than disk.reserve.bytes: it refuses writes, and "
+              "hands over what it leads",
+              broker.id));
     } else if (!broker.life.recovered) {
       say(out, v1::HEALTH_YELLOW, fmt::format("Broker {} is catching up", broker.id));
     } else if (broker.state == metadata::BrokerState::kDraining) {

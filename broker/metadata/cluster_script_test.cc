@@ -215,10 +215,11 @@ class Session {
     return "";
   }
 
-  /// silent ID MS [recovering]
+  /// silent ID MS [recovering|full]
   std::string silent(const ScriptCommand& command) {
     cluster_.view.brokers[id_in(command)] = {.silent_ms = std::stoll(command.arguments.at(1)),
-                                             .recovered = command.arguments.back() != "recovering"};
+                                             .recovered = command.arguments.back() != "recovering",
+                                             .has_room = command.arguments.back() != "full"};
     return "";
   }
 

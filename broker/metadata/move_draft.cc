@@ -16,7 +16,7 @@ MoveDraft::MoveDraft(const Image& image, const View& view, const MoveLimits& lim
 }
 
 bool MoveDraft::may_receive(BrokerId id) const {
-  return image_.state(id) == BrokerState::kActive && view_.alive(id) &&
+  return image_.state(id) == BrokerState::kActive && view_.takes_writes(id) &&
          !image_.permits().contains(id);
 }
 

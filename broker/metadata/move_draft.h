@@ -47,7 +47,7 @@ class MoveDraft {
     for (const auto& [name, topic] : image_.topics()) each_partition_of(*topic, visit);
   }
 
-  /// It is active and there, and may not stop any moment (PermitGranted).
+  /// It is active and there, may not stop any moment (PermitGranted), and its disk takes writes.
   bool may_receive(model::BrokerId id) const;
   /// The status of a partition that is led and has every replica caught up, so that one of them may
   /// be exchanged for no need; nullptr otherwise, and where somebody chose them.

@@ -17,7 +17,7 @@ bool may_stop(const Image& image, BrokerId broker, std::int64_t now_ms) {
 }
 
 bool may_lead(const Image& image, const View& view, BrokerId broker, std::int64_t now_ms) {
-  return view.recovered(broker) && image.brokers().contains(broker) &&
+  return view.recovered(broker) && view.takes_writes(broker) && image.brokers().contains(broker) &&
          image.state(broker) == BrokerState::kActive && !may_stop(image, broker, now_ms);
 }
 

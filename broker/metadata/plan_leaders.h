@@ -21,9 +21,10 @@ struct LeaderTransfer {
 };
 
 /// At most `transfers_max`. First leaders on brokers that are draining or hold a permit; then back
-/// to the preferred replica. The receiver is alive, recovered, caught up, active, and without a
-/// permit; if there is none, the leader stays. A partition that is being moved keeps its leader
-/// unless that one must go.
+/// to the preferred replica. The receiver is alive, recovered, caught up, active, without a permit,
+/// and has room on its disk; if there is none, the leader stays. Who has no room any more hands
+/// over by itself, and is only not given anything back. A partition that is being moved keeps its
+/// leader unless that one must go.
 std::vector<LeaderTransfer> plan_leaders(const Image& image, const View& view, std::int64_t now_ms,
                                          std::size_t transfers_max);
 

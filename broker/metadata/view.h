@@ -15,6 +15,8 @@ struct BrokerHealth {
   std::int64_t silent_ms = 0;
   /// Its partitions are replayed and caught up, so that it may lead.
   bool recovered = true;
+  /// Its disk takes writes.
+  bool has_room = true;
   bool alive() const { return silent_ms == 0; }
 };
 
@@ -42,6 +44,11 @@ struct View {
   bool recovered(model::BrokerId broker) const {
     const auto found = brokers.find(broker);
     return found != brokers.end() && found->second.alive() && found->second.recovered;
+  }
+  /// It is there, and its disk takes writes.
+  bool takes_writes(model::BrokerId broker) const {
+    const auto found = brokers.find(broker);
+    return found != brokers.end() && found->second.alive() && found->second.has_room;
   }
   /// nullptr: not known.
   const PartitionStatus* status(const model::PartitionKey& partition) const {

@@ -137,6 +137,10 @@ Membership::Membership(Parts parts)
                  .settings = formation_settings(parts.directory, parts.settings),
                  .standing = parts.standing,
                  .waits = [this](auto act, const std::string& reason) { tell_wait(act, reason); }}),
+      shortage_({.first = parts.places.front().shard,
+                 .unfit = [this] { return no_heirs(); },
+                 .changed = [this] { tell_state(); },
+                 .warn = [this](std::string_view line) { warn_(line); }}),
       standing_(parts.standing) {
   who_.cluster_id = parts.directory.cluster_id;
   who_.node = parts.directory.node;
@@ -247,6 +251,7 @@ void Membership::make_keeper() {
       .first = first(),
       .health = [this] { return hub_->health(); },
       .leads = [this] { return calls_.metadata_leader() == who_.node; },
+      .has_room = [this] { return !shortage_.now(); },
       .settings = keeping});
   first().set_keeper(keeper_.get());
   keeper_->start();
@@ -254,7 +259,7 @@ void Membership::make_keeper() {
 
 void Membership::introduce() {
   if (std::exchange(introduced_, true)) return;
-  hub_->set_state(false, standing_.stage == Stage::kBlank, {});
+  hub_->set_state({.blank = standing_.stage == Stage::kBlank});
   hub_->start(std::make_shared<const cluster::Introduction>(who_));
 }
 
@@ -283,6 +288,8 @@ void Membership::look() {
   look_for_brokers();
   look_for_leader();
   look_whether_recovered();
+  // Who stops hands over anyway.
+  if (!resigned_) shortage_.look();
   tell_state();
 }
 
@@ -331,8 +338,10 @@ void Membership::look_for_leader() {
 }
 
 void Membership::tell_state() {
-  hub_->set_state(recovered_ && !resigned_, standing_.stage == Stage::kBlank,
-                  writer_->bounds().high_watermark);
+  hub_->set_state({.recovered = recovered_ && !resigned_,
+                   .blank = standing_.stage == Stage::kBlank,
+                   .out_of_space = shortage_.now(),
+                   .applied = writer_->bounds().high_watermark});
 }
 
 /// Once: a replica that falls behind later is no reason not to lead others.
@@ -368,6 +377,13 @@ std::vector<BrokerId> Membership::unfit() const {
   std::vector<BrokerId> unfit;
   for (const cluster::Health& health : hub_->health())
     if (!health.state.recovered) unfit.push_back(health.node);
+  return unfit;
+}
+
+std::vector<BrokerId> Membership::no_heirs() const {
+  std::vector<BrokerId> unfit = this->unfit();
+  for (const cluster::Health& health : hub_->health())
+    if (health.state.out_of_space) unfit.push_back(health.node);
   return unfit;
 }
 

@@ -18,6 +18,7 @@
 #include "broker/model/cluster_settings.h"
 #include "broker/server/directory.h"
 #include "broker/server/founding.h"
+#include "broker/server/shortage.h"
 #include "broker/service/cluster_keeper.h"
 #include "broker/service/mesh_port.h"
 #include "broker/service/metadata_calls.h"
@@ -86,7 +87,8 @@ class Membership {
   void served();
   /// It is about to stop, and should not be given any more.
   void resign();
-  /// Brokers that should not be given leaderships: not caught up yet, or about to stop.
+  /// Brokers that should not be given leaderships: not caught up yet, or about to stop. One that is
+  /// out of space may be given some: better it leads for a moment than nobody.
   std::vector<model::BrokerId> unfit() const;
   /// Says goodbye. Nothing is sent or taken after it.
   void leave();
@@ -114,6 +116,7 @@ class Membership {
   void look_for_brokers();
   void look_for_leader();
   void tell_state();
+  std::vector<model::BrokerId> no_heirs() const;
   void stand_first();
   void look_whether_recovered();
 
@@ -131,6 +134,7 @@ class Membership {
   service::MetadataCalls calls_;
   Founding founding_;
   std::unique_ptr<service::ClusterKeeper> keeper_;
+  Shortage shortage_;
   service::MetadataWriter* writer_ = nullptr;
   metadata::Standing standing_;
   bool introduced_ = false;

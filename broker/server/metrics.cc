@@ -35,6 +35,7 @@ struct Snapshot {
   kafka::Metrics kafka;
   bool has_kafka = false;
   storage::StoreStats store;
+  bool out_of_space = false;
   std::map<std::string, TopicCounts> topics;
   std::uint64_t metadata_rejected = 0;
   std::vector<telemetry::Reading> client_readings;
@@ -55,6 +56,7 @@ Snapshot take(const MetricSource& source) {
     snapshot.has_kafka = true;
   }
   snapshot.store = source.shard->store().stats();
+  snapshot.out_of_space = source.shard->store().out_of_space();
   for (const auto& [key, partition] : source.shard->partitions()) {
     TopicCounts& counts = snapshot.topics[partition->log().topic_name()];
     ++counts.partitions;
@@ -182,7 +184,7 @@ void add_storage(Exposition& out, const Snapshot& snapshot) {
   out.gauge("millrace_open_files", "Segment files held open.",
             static_cast<double>(store.open_files), labels);
   out.gauge("millrace_disk_out_of_space", "1 while writes are refused for lack of space.",
-            store.out_of_space ? 1 : 0, labels);
+            snapshot.out_of_space ? 1 : 0, labels);
   out.gauge("millrace_partitions_damaged",
             "Partitions that do not serve because stored data is damaged.",
             static_cast<double>(snapshot.damaged), labels);

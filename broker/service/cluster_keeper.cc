@@ -35,6 +35,7 @@ ClusterKeeper::ClusterKeeper(Parts parts)
     : first_(parts.first),
       health_(std::move(parts.health)),
       leads_(std::move(parts.leads)),
+      has_room_(std::move(parts.has_room)),
       settings_(parts.settings) {}
 
 void ClusterKeeper::start() {
@@ -83,12 +84,14 @@ void ClusterKeeper::forget() {
 
 std::map<BrokerId, metadata::BrokerHealth> ClusterKeeper::health_now() {
   std::map<BrokerId, metadata::BrokerHealth> all;
-  all[first_.identity().node] = {};
+  all[first_.identity().node] = {.has_room = has_room_()};
   for (const cluster::Health& one : health_()) {
     // Silence that is too short for suspicion is none.
     const std::int64_t silent_ms =
         one.alive ? 0 : std::max<std::int64_t>(1, milliseconds(one.silence));
-    all[one.node] = {.silent_ms = silent_ms, .recovered = one.state.recovered};
+    all[one.node] = {.silent_ms = silent_ms,
+                     .recovered = one.state.recovered,
+                     .has_room = !one.state.out_of_space};
   }
   return all;
 }
@@ -146,7 +149,7 @@ std::optional<ClusterKeeper::Situation> ClusterKeeper::situation(const Brokers& 
   for (const auto& [broker, health] : brokers) {
     const auto sum = sums_.find(broker);
     if (!health.alive() || sum == sums_.end()) return std::nullopt;
-    now.brokers[broker] = {health.recovered, sum->second};
+    now.brokers[broker] = {health.recovered, health.has_room, sum->second};
   }
   return now;
 }

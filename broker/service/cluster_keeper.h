@@ -61,6 +61,8 @@ class ClusterKeeper {
     common::Function<std::vector<cluster::Health>()> health;
     /// Whether this broker leads the metadata log.
     common::Function<bool()> leads;
+    /// Whether this broker takes writes.
+    common::Function<bool()> has_room;
     KeeperSettings settings;
   };
   explicit ClusterKeeper(Parts parts);
@@ -73,6 +75,8 @@ class ClusterKeeper {
   void look(common::Reply<common::Result<metadata::View>> done);
   /// How all other brokers are, as far as this one heard.
   std::vector<cluster::Health> health() { return health_(); }
+  /// Whether this broker takes writes.
+  bool has_room() { return has_room_(); }
   /// What the last look found to do, and what blocks it.
   const metadata::MovePlan& plan() const { return plan_; }
   const KeeperCounters& counters() const { return counters_; }
@@ -84,8 +88,14 @@ class ClusterKeeper {
   /// All that plans are made of, in short.
   struct Situation {
     model::Offset applied;
-    /// Of each broker that is heard, whether it may lead and what it leads.
-    std::map<model::BrokerId, std::pair<bool, std::uint64_t>> brokers;
+    struct Standing {
+      bool recovered = false;
+      bool has_room = false;
+      std::uint64_t leads = 0;  // the sum of its report
+      bool operator==(const Standing&) const = default;
+    };
+    /// Of each broker that is heard.
+    std::map<model::BrokerId, Standing> brokers;
     bool operator==(const Situation&) const = default;
   };
   void arm(common::Duration delay);
@@ -108,6 +118,7 @@ class ClusterKeeper {
   Shard& first_;
   common::Function<std::vector<cluster::Health>()> health_;
   common::Function<bool()> leads_;
+  common::Function<bool()> has_room_;
   const KeeperSettings settings_;
   ClusterView known_;
   std::map<model::BrokerId, std::uint64_t> sums_;  // of the brokers' last reports

@@ -26,6 +26,8 @@ struct BrokerLife {
   std::optional<common::Duration> silence;
   /// Its partitions are replayed and caught up.
   bool recovered = false;
+  /// It refuses writes.
+  bool out_of_space = false;
 };
 
 struct BrokerReport {

@@ -29,7 +29,7 @@ struct ShardView {
 
 ShardView look(Shard& shard, const std::string& topic) {
   ShardView view;
-  view.out_of_space = shard.store().stats().out_of_space;
+  view.out_of_space = shard.store().out_of_space();
   view.partition_count = shard.partitions().size();
   for (const auto& [key, partition] : shard.partitions()) {
     const auto damage = partition->log().damage();

@@ -426,7 +426,7 @@ TEST_F(InterruptedTest, ByAFullDiskGoesOnLater) {
   expect_given_up();
   EXPECT_FALSE(machine.fatal.has_value());
   machine.hardware.set_capacity(std::uint64_t{1} << 40);
-  ASSERT_TRUE(machine.world.run_until([&] { return !machine.store().stats().out_of_space; }));
+  ASSERT_TRUE(machine.world.run_until([&] { return !machine.store().out_of_space(); }));
   compact();
   expect_as_the_model();
 }
@@ -514,7 +514,7 @@ TEST(CompactionSpaceTest, EndsBeforeTheDiskIsFull) {
   ASSERT_TRUE(machine.world.run_until(
       [&] { return machine.store().stats().compaction.runs_given_up > 0; }));
   EXPECT_EQ(machine.store().stats().compaction.bytes_written, 0U);
-  EXPECT_FALSE(machine.store().stats().out_of_space);
+  EXPECT_FALSE(machine.store().out_of_space());
   EXPECT_TRUE(append());
   machine.hardware.set_capacity(std::uint64_t{1} << 40);
   machine.world.run_for(std::chrono::minutes(2));

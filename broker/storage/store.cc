@@ -57,6 +57,7 @@ class ShardStore final : public Store {
   void close(Reply<Result<void>> closed) override;
   void checkpoint(Reply<Result<void>> done) override { checkpointer_.request(std::move(done)); }
   StoreStats stats() override;
+  bool out_of_space() const override { return shard_->space.full(); }
 
  private:
   void start();
@@ -282,7 +283,6 @@ StoreStats ShardStore::stats() {
   stats.journal_bytes = shard_->journal.bytes_written();
   stats.cache_bytes = shard_->arenas.bytes() + shard_->cache.bytes();
   stats.open_files = shard_->files.open_files();
-  stats.out_of_space = shard_->space.full();
   StoreStats drained = stats;
   stats.recent_round_seconds.clear();
   return drained;

@@ -91,7 +91,6 @@ struct StoreStats {
   std::uint64_t cache_hits = 0;
   std::uint64_t cache_misses = 0;
   std::uint64_t open_files = 0;
-  bool out_of_space = false;
   CompactionStats compaction;
   /// Seconds of the latest rounds, write and sync together, as a histogram the caller drains:
   /// bounded.
@@ -160,6 +159,9 @@ class Store {
   /// Makes a checkpoint now (tests; close() does it by itself).
   virtual void checkpoint(Reply<Result<void>> done) = 0;
   virtual StoreStats stats() = 0;
+  /// Appends are refused (kNoSpace): less is free than StoreOptions asks for, or a write failed for
+  /// it. Ends by itself when there is room.
+  virtual bool out_of_space() const = 0;
 };
 
 }  // namespace millrace::storage

@@ -330,11 +330,11 @@ TEST(StoreTest, FullDiskRefusesAndHeals) {
     EXPECT_EQ(log.end_offset(), before);
   }
   EXPECT_EQ(refused, ErrorCode::kNoSpace);
-  EXPECT_TRUE(machine.store().stats().out_of_space);
+  EXPECT_TRUE(machine.store().out_of_space());
   const Offset end = log.end_offset();
   EXPECT_TRUE(machine.read_all(log, Offset{0}, end).ok());
   machine.hardware.set_capacity(std::uint64_t{1} << 40);
-  ASSERT_TRUE(machine.world.run_until([&] { return !machine.store().stats().out_of_space; }));
+  ASSERT_TRUE(machine.world.run_until([&] { return !machine.store().out_of_space(); }));
   EXPECT_TRUE(machine.append(log, 2).ok());
   EXPECT_FALSE(machine.fatal.has_value());
   machine.crash();

@@ -1,15 +1,11 @@
 // Goal: a broker joins whoever leads the cluster. Method: the metadata is led by a broker that
 // joined itself; then another one starts that has been told only of the first voters.
-#include <gtest/gtest.h>
-
-#include <algorithm>
-#include <memory>
-#include <vector>
+#include <utility>
 
 #include "broker/metadata/machine_cluster.h"
 #include "broker/service/hand_over.h"
 #include "broker/service/metadata_writer.h"
-#include "tests/sim/machine.h"
+#include "tests/sim/machines_test.h"
 
 namespace millrace::sim {
 namespace {
@@ -17,29 +13,10 @@ namespace {
 using model::BrokerId;
 using std::chrono::seconds;
 
-constexpr std::uint32_t kFirstVoters = 3;
-constexpr common::Duration kLimit = seconds(60);
 constexpr model::PartitionKey kMetadataKey{model::kMetadataTopicId, model::PartitionIndex{0}};
 
-class Joining : public testing::Test {
+class Joining : public MachinesTest {
  protected:
-  Machine& add() {
-    MachineOptions options;
-    options.node = static_cast<std::int32_t>(machines_.size());
-    options.first_voters = kFirstVoters;
-    return *machines_.emplace_back(std::make_unique<Machine>(
-        Machine::Place{sim_, network_, agenda_, trace_}, std::move(options)));
-  }
-  bool all_serve() {
-    return agenda_.run_until(
-        [this] {
-          return std::ranges::all_of(machines_, [](const auto& machine) {
-            return machine->state() == Machine::State::kServing;
-          });
-        },
-        kLimit);
-  }
-  service::Shard& door() { return *machines_.front()->node().shards().front(); }
   void drain(BrokerId broker) {
     using Command = metadata::DrainBroker;
     using Outcome = decltype(metadata::decide(door().image(), Command{})->outcome);
@@ -54,11 +31,6 @@ class Joining : public testing::Test {
     return machine.node().shards().front()->metadata_writer()->replica();
   }
 
-  env::testing::SimWorld sim_{1};
-  Trace trace_{sim_.clock(), false};
-  Agenda agenda_{sim_, trace_};
-  env::testing::SimNetwork network_{sim_};
-  std::vector<std::unique_ptr<Machine>> machines_;
   bool drained_ = false;
 };
 

@@ -195,6 +195,7 @@ class MemoryStore final : public storage::Store {
   void close(Reply<Result<void>> closed) override { closed(common::ok()); }
   void checkpoint(Reply<Result<void>> done) override { done(common::ok()); }
   storage::StoreStats stats() override { return {}; }
+  bool out_of_space() const override { return options_->full; }
 
  private:
   env::Loop& loop_;

@@ -180,7 +180,7 @@ void Brokers::introduce(Broker& broker) {
   who.shards = options_.shards;
   who.internal = {broker.host, kInternalPort};
   broker.hub->start(std::make_shared<const cluster::Introduction>(who));
-  broker.hub->set_state(true, false, {});
+  broker.hub->set_state({.recovered = true});
 }
 
 void Brokers::read_told_metadata(Broker& broker) {
@@ -209,6 +209,7 @@ void Brokers::read_kept_metadata(Broker& broker) {
                                [&first, calls = broker.calls.get()] {
                                  return calls->metadata_leader() == first.identity().node;
                                },
+                           .has_room = [&first] { return !first.store().out_of_space(); },
                            .settings = options_.keeper});
   first.set_keeper(broker.keeper.get());
   const auto replayed =

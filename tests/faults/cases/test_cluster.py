@@ -1,6 +1,7 @@
 """Three brokers under load while they are killed, halted, cut off, wiped and filled: what was acknowledged is there exactly
 once, in order, the same on all of them; nobody is stuck (A06, A15, A25; C32, C37)."""
 import os
+import urllib.request
 
 import pytest
 
@@ -61,18 +62,35 @@ def test_delay(make_cluster, make_network, dice, seconds):
     survive(cluster, load, Nemesis(cluster, load, dice, ("delay",), network=ways), min(seconds, 60))
 
 
-def test_full_disk(make_cluster, dice, small_disk):
-    """The disk of one broker is full: the two others take the writes; with room again it catches up (C30)."""
+def is_full(broker):
+    """What the broker says of its disk."""
+    with urllib.request.urlopen("http://%s/metrics" % broker.http, timeout=10) as page:
+        lines = page.read().decode().splitlines()
+    return any(line.startswith("millrace_disk_out_of_space{") and line.endswith(" 1") for line in lines)
+
+
+def test_full_disk(make_cluster, small_disk):
+    """The disk of one broker is full: the two others lead, and take the writes; with room again it catches up (C30)."""
     if peer_is_kafka():
         pytest.skip("Apache Kafka gives up a full disk until it is restarted")
     cluster = make_cluster(3, folders={2: small_disk.folder}, disk__reserve__bytes=16 << 20, journal__bytes__max=32 << 20,
                            shards=1).start()
     load = ClusterLoad(cluster)
     load.start()
+    full = cluster.broker(2)
+
+    def led_by_it():
+        return [name for name, one in (cluster.partitions([load.topic]) or {}).items() if one.leader == full.node]
+
     for _ in range(2):
+        eventually(led_by_it, "it leads something", 60)
         small_disk.fill()
+        eventually(lambda: is_full(full), "the broker notices that its disk is full", 30)
+        eventually(lambda: not led_by_it(), "the others lead all", 30)
+        # Until now there may have been room for some.
         load.each_moves(60)
         small_disk.free()
+        eventually(lambda: not is_full(full), "the broker notices that there is room", 30)
         cluster.await_whole()
     load.stop()
     load.verify()
