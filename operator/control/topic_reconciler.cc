@@ -133,7 +133,7 @@ bool TopicReconciler::see(const ObjectKey& cluster, Memory& memory, brokers::Adm
   } else {
     memory.silent_since.reset();
   }
-  memory.next_resync = now + (view.reachable ? settings_.resync : settings_.unreachable);
+  memory.next_resync = now + (view.reachable && view.all_led() ? settings_.resync : settings_.soon);
   memory.outdated = false;
   const bool comparable = memory.view && memory.view->reachable && view.reachable &&
                           memory.view->brokers == view.brokers;
@@ -180,13 +180,16 @@ std::optional<TopicReconciler::Item> TopicReconciler::plan(Pass& pass, Memory& m
   return item;
 }
 
-/// What changes topics is decided on what they are now, not on what they were at the last resync.
+/// What changes topics, or is said of them, is decided on what they are now, not on what they were
+/// at the last resync.
 void TopicReconciler::refresh(Pass& pass, Memory& memory, std::vector<Item>& items) {
-  const bool changes = std::any_of(items.begin(), items.end(), [](const Item& item) {
-    return std::any_of(item.plan.actions.begin(), item.plan.actions.end(), asks_brokers);
+  const bool known = memory.view->reachable;
+  const bool news = std::any_of(items.begin(), items.end(), [known](const Item& item) {
+    return (known && item.plan.status_changed) ||
+           std::any_of(item.plan.actions.begin(), item.plan.actions.end(), asks_brokers);
   });
   const common::Instant now = tools_.clock.now();
-  if (!changes || now - memory.view->read_at <= settings_.fresh) return;
+  if (!news || now - memory.view->read_at <= settings_.fresh) return;
   TopicsView view = read_topics(*pass.admin, now);
   if (!view.reachable) {
     // Nothing can be changed now; the next look begins with a view.
@@ -196,10 +199,22 @@ void TopicReconciler::refresh(Pass& pass, Memory& memory, std::vector<Item>& ite
     items.clear();
     return;
   }
+  if (known) mark_changed(pass, *memory.view, view);
+  if (!view.all_led()) memory.next_resync = std::min(memory.next_resync, now + settings_.soon);
   memory.view = std::move(view);
   for (Item& item : items) {
     if (auto again = plan(pass, memory, item.key)) item = *std::move(again);
   }
+}
+
+/// Topics that are another way in the view that takes the place of the one before: the next resync
+/// will not find that.
+void TopicReconciler::mark_changed(Pass& pass, const TopicsView& before, const TopicsView& after) {
+  const bool same_brokers = before.brokers == after.brokers;
+  const std::set<ObjectKey> keys =
+      same_brokers ? index_.named(pass.cluster, changed(before, after)) : index_.of(pass.cluster);
+  for (const ObjectKey& key : keys) index_.mark(pass.cluster, key);
+  pass.acted = pass.acted || !keys.empty();
 }
 
 void TopicReconciler::act(Pass& pass, Memory& memory, std::vector<Item>& items) {

@@ -22,11 +22,11 @@ struct TopicSettings {
   /// How often the brokers are asked for all topics although nothing changed here: what others
   /// changed there is set right within that time.
   common::Duration resync = std::chrono::seconds(30);
-  /// As resync, while they do not answer.
-  common::Duration unreachable = std::chrono::seconds(5);
+  /// As resync, while they do not answer, or partitions have no leader.
+  common::Duration soon = std::chrono::seconds(5);
   /// For so long after the brokers stopped to answer nothing is said of it on topics.
   common::Duration silence = std::chrono::seconds(20);
-  /// A plan that changes topics is made on a view that is not older.
+  /// A plan that changes topics, or what is said of them, is made on a view that is not older.
   common::Duration fresh = std::chrono::seconds(1);
   /// What was refused is asked again then, if nothing changes before.
   common::Duration refused = std::chrono::minutes(1);
@@ -84,7 +84,7 @@ class TopicReconciler {
   struct Pass {
     ObjectKey cluster;
     std::shared_ptr<brokers::Admin> admin;
-    bool acted = false;
+    bool acted = false;  // or learned something: there is more to look at
     bool failed = false;
     bool stopped = false;
     std::optional<bool> space_going;  // asked for once
@@ -102,6 +102,7 @@ class TopicReconciler {
   void look(Pass& pass, Memory& memory, const std::vector<ObjectKey>& keys);
   std::optional<Item> plan(Pass& pass, Memory& memory, const ObjectKey& key);
   void refresh(Pass& pass, Memory& memory, std::vector<Item>& items);
+  void mark_changed(Pass& pass, const TopicsView& before, const TopicsView& after);
   void act(Pass& pass, Memory& memory, std::vector<Item>& items);
   void act_round(Pass& pass, Memory& memory, std::vector<Item>& items, std::size_t round);
   void create(Pass& pass, Memory& memory, const std::vector<Item*>& items, std::size_t round);

@@ -117,6 +117,23 @@ TEST_F(Topics, WhatOthersChangeIsSetRightWithinOneResync) {
   EXPECT_THAT(there()["orders"].configs, ElementsAre(Pair("retention.ms", "1000")));
 }
 
+// What was seen when another topic was looked at must neither be forgotten nor told later, when it
+// is true no more.
+TEST_F(Topics, LostLeadersAreToldWhileTheyAreLost) {
+  bench.make_topic("orders");
+  bench.make_topic("others");
+  ASSERT_TRUE(bench.settle());
+  bench.brokers->set_offline("orders", true);
+  for (int i = 0; i < 2; ++i) bench.round(seconds(1));
+  bench.edit_topic("others", {{"partitions", 6}});
+  for (int i = 0; i < 3; ++i) bench.round(seconds(1));
+  EXPECT_EQ(reason("orders"), "TopicUnwell");
+  bench.brokers->set_offline("orders", false);
+  for (int i = 0; i < 7; ++i) bench.round(seconds(1));
+  EXPECT_EQ(ready("orders"), "True");
+  EXPECT_THAT(told(bench.written_in(minutes(5))), IsEmpty());
+}
+
 TEST_F(Topics, PartitionsRiseAndNeverFall) {
   bench.make_topic("orders");
   ASSERT_TRUE(bench.settle());

@@ -40,6 +40,11 @@ plan::TopicAtBrokers TopicsView::at_brokers(const std::string& topic) const {
   return at;
 }
 
+bool TopicsView::all_led() const {
+  return std::none_of(topics.begin(), topics.end(),
+                      [](const auto& entry) { return entry.second.offline > 0; });
+}
+
 TopicsView read_topics(brokers::Admin& admin, common::Instant now) {
   const auto cluster = admin.cluster();
   if (!cluster.ok()) return unreachable(cluster.error().detail, now);

@@ -21,6 +21,8 @@ struct TopicsView {
   common::Instant read_at;
 
   plan::TopicAtBrokers at_brokers(const std::string& topic) const;
+  /// Every partition has a leader, as far as is known.
+  bool all_led() const;
 };
 
 /// Three calls, however many topics there are.

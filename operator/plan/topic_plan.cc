@@ -218,10 +218,7 @@ class Planner {
       say(Reason::kReplicationDiffers,
           fmt::format("{}, not {}", topic.replication_factor, spec_.replication_factor));
     }
-    if (topic.offline > 0) {
-      say(Reason::kTopicUnwell, fmt::format("{} partitions", topic.offline));
-      again(seconds(30));
-    }
+    if (topic.offline > 0) say(Reason::kTopicUnwell, fmt::format("{} partitions", topic.offline));
   }
 
   void compare_partitions(const TopicView& topic) {

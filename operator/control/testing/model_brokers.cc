@@ -286,7 +286,9 @@ Answer<std::vector<brokers::Topic>> ModelBrokers::topics() {
 Answer<std::map<std::string, brokers::TopicTrouble>> ModelBrokers::unwell_topics() {
   const std::lock_guard lock(mutex_);
   if (auto error = enter("ListPartitions")) return *error;
-  return std::map<std::string, brokers::TopicTrouble>{};
+  std::map<std::string, brokers::TopicTrouble> unwell;
+  for (const std::string& name : offline_) unwell[name] = {.offline = 1, .under_replicated = 1};
+  return unwell;
 }
 
 Answer<std::vector<Answer<brokers::Topic>>> ModelBrokers::create_topics(
@@ -367,6 +369,15 @@ void ModelBrokers::change_topic(const std::string& name,
                                 const std::function<void(brokers::Topic&)>& change) {
   const std::lock_guard lock(mutex_);
   change(topics_.at(name));
+}
+
+void ModelBrokers::set_offline(const std::string& name, bool offline) {
+  const std::lock_guard lock(mutex_);
+  if (offline) {
+    offline_.insert(name);
+  } else {
+    offline_.erase(name);
+  }
 }
 
 std::set<std::string> ModelBrokers::receipts() const {

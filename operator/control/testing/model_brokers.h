@@ -69,6 +69,8 @@ class ModelBrokers final : public brokers::Admin {
   std::vector<std::string> offences() const;
   std::map<std::string, brokers::Topic> all_topics() const;
   /// As somebody else does it.
+  /// One of the topic's partitions has no leader, or has one again.
+  void set_offline(const std::string& name, bool offline);
   void change_topic(const std::string& name, const std::function<void(brokers::Topic&)>& change);
   std::set<std::string> receipts() const;
 
@@ -101,6 +103,7 @@ class ModelBrokers final : public brokers::Admin {
   std::map<std::string, brokers::Receipt> receipts_;  // by directory
   brokers::Configs defaults_;
   std::map<std::string, brokers::Topic> topics_;
+  std::set<std::string> offline_;
   std::int64_t next_id_ = 1;
   std::map<std::string, std::uint64_t> calls_;
   std::vector<std::string> offences_;
