@@ -163,6 +163,12 @@ void scale_down(Draft& draft) {
   if (!is_held(picture, highest)) remove_highest(draft, highest);
 }
 
+/// A volume of the cluster's that nobody has emptied.
+bool is_in_use(const Picture& picture, const Volume& volume) {
+  const bool ours = volume.cluster_id.empty() || volume.cluster_id == picture.cluster_id;
+  return ours && !volume.retired() && !volume.deleting;
+}
+
 /// The cluster does not know this broker any more, although its volume says that it did: it has
 /// left, and its receipt was not written down.
 bool left_without_receipt(const Picture& picture, std::int32_t broker) {
@@ -173,6 +179,16 @@ bool left_without_receipt(const Picture& picture, std::int32_t broker) {
          !volume->directory_id.empty() && !volume->retired();
 }
 
+/// Somebody else has lowered the number of pods: a broker of the cluster is above the highest pod,
+/// and has not left. As the highest leaves first, none below it has either.
+bool lowered_by_others(const Picture& picture) {
+  return std::any_of(picture.volumes.begin(), picture.volumes.end(), [&](const auto& entry) {
+    const auto& [ordinal, volume] = entry;
+    return ordinal >= picture.replicas && !volume.directory_id.empty() &&
+           is_in_use(picture, volume);
+  });
+}
+
 /// Whether the highest broker, which was to leave and is to stay now, may have left already: then
 /// it has to go first. Said, if so.
 bool may_have_left(Draft& draft) {
@@ -181,7 +197,9 @@ bool may_have_left(Draft& draft) {
   for (const Leaving& one : picture.leaving) {
     const Volume* const volume = picture.volume(highest);
     if (one.broker != highest || picture.leaves(highest) || volume == nullptr) continue;
-    const bool unknown = !picture.knows_enough && !one.kept_since && !volume->retired();
+    // Without the pods that somebody took away there may never be anybody to ask.
+    const bool unknown = !picture.knows_enough && !one.kept_since && !volume->retired() &&
+                         !lowered_by_others(picture);
     if (!unknown && !left_without_receipt(picture, highest)) continue;
     draft.say(Reason::kScalingUp, broker_name(highest), "it may have left already, and goes first");
     draft.again(seconds(5));
@@ -227,13 +245,12 @@ void keep_leaving_list(Draft& draft) {
   }
 }
 
-/// A StatefulSet that is made anew: also for volumes that nobody has emptied. One that is not
-/// marked counts: its broker may vote for the metadata, and the others wait for it.
-std::int32_t replicas_at_first(const Picture& picture) {
-  std::int32_t replicas = picture.wanted().brokers;
+/// So many pods that every volume in use has one. One that is not marked counts: its broker may
+/// vote for the metadata, and the others wait for it.
+std::int32_t replicas_for_volumes(const Picture& picture) {
+  std::int32_t replicas = 0;
   for (const auto& [ordinal, volume] : picture.volumes) {
-    const bool ours = volume.cluster_id.empty() || volume.cluster_id == picture.cluster_id;
-    if (ours && !volume.retired() && !volume.deleting) replicas = std::max(replicas, ordinal + 1);
+    if (is_in_use(picture, volume)) replicas = std::max(replicas, ordinal + 1);
   }
   return replicas;
 }
@@ -254,11 +271,18 @@ std::int32_t replicas_after_scale_up(Draft& draft, std::int32_t wanted) {
 /// Brokers that the cluster knows and that have no pod any more, after a scale-down by other means:
 /// those with a volume get their pods back, as only a running broker can be drained quickly, and
 /// what it alone has is nowhere else. Also where nobody has marked the volume so far: a pod more
-/// harms nobody.
+/// harms nobody. Where the brokers that are left lead no metadata, which others it takes cannot be
+/// asked: all that were not emptied.
 /// Returns how many replicas that takes.
 std::int32_t replicas_for_strays(Draft& draft) {
   const Picture& picture = draft.picture;
   std::int32_t replicas = 0;
+  if (picture.view.reachable && picture.view.controller < 0) {
+    replicas = replicas_for_volumes(picture);
+    for (std::int32_t broker = picture.replicas; broker < replicas; ++broker)
+      draft.say(Reason::kStrayBroker, broker_name(broker), "it may be missing for a majority");
+    return replicas;
+  }
   if (!picture.knows_enough) return replicas;
   for (const BrokerView& broker : picture.view.brokers) {
     if (broker.id < std::max(picture.replicas, picture.wanted().brokers)) continue;
@@ -304,7 +328,10 @@ void plan_scale(Draft& draft) {
   keep_leaving_list(draft);
   look_at_what_others_did(draft);
   if (picture.stateful_set == nullptr) {
-    draft.replicas = replicas_after_scale_up(draft, replicas_at_first(picture));
+    // Else all would seem well as long as the pods of the one before are there.
+    if (!picture.pods.empty()) draft.say(Reason::kPodsStarting, {}, "the StatefulSet is made anew");
+    draft.replicas = replicas_after_scale_up(
+        draft, std::max(picture.wanted().brokers, replicas_for_volumes(picture)));
     return;
   }
   if (!picture.observation->synced) return;

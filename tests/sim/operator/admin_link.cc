@@ -354,8 +354,9 @@ Answer<std::vector<brokers::Topic>> AdminLink::topics() {
 
 Answer<std::map<std::string, brokers::TopicTrouble>> AdminLink::unwell_topics() {
   using Troubles = std::map<std::string, brokers::TopicTrouble>;
-  return ask<Troubles>({"ListPartitions", kChange}, [](service::Shard& shard, Done<Troubles> done) {
-    service::report_cluster(shard, [done = std::move(done)](
+  return ask<Troubles>({"ListPartitions", kChange}, [this](service::Shard& shard,
+                                                           Done<Troubles> done) {
+    service::report_cluster(shard, [this, &shard, done = std::move(done)](
                                        const service::ClusterReport& report) mutable {
       v1::ListPartitionsResponse response;
       for (const service::PartitionReport& partition : report.partitions) {
@@ -363,6 +364,9 @@ Answer<std::map<std::string, brokers::TopicTrouble>> AdminLink::unwell_topics() 
         if (model::is_internal_topic(partition.topic) ||
             trouble == v1::PARTITION_TROUBLE_UNSPECIFIED || trouble == v1::PARTITION_TROUBLE_MOVING)
           continue;
+        parts_.trace.say(parts_.name, "hears of broker {} that {}-{} is unwell, led by {}",
+                         shard.identity().node, partition.topic, partition.key.index,
+                         partition.leader);
         grpc::fill(*response.add_partitions(), partition);
       }
       done(brokers::translate(response));

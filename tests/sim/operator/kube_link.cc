@@ -36,6 +36,19 @@ const Json* written(const ApiResult<T>& result) {
   return nullptr;
 }
 
+/// What the resource says of itself, for the trace: " [Ready=True AllWell, ...]".
+std::string conditions_of(const Json* object) {
+  const Json* const all =
+      object == nullptr ? nullptr : kube::find(*object, {"status", "conditions"});
+  if (all == nullptr || !all->is_array()) return {};
+  std::string said;
+  for (const Json& one : *all) {
+    said += fmt::format("{}{}={} {}", said.empty() ? " [" : ", ", one.value("type", ""),
+                        one.value("status", ""), one.value("reason", ""));
+  }
+  return said.empty() ? said : said + "]";
+}
+
 }  // namespace
 
 void set_time(kube::testing::ModelApi& model, const common::Clock& clock) {
@@ -89,13 +102,15 @@ ApiResult<T> KubeLink::write(const Call& call, const std::function<ApiResult<T>(
   if (before.ok()) parts_.rules.before_write(call.verb, call.resource, *before);
   ApiResult<T> result = perform();
   if (parts_.model.resource_version() != version) {
-    parts_.trace.say(parts_.name, "{} {} {}", call.verb, call.resource.plural, call.key.text());
+    const Json* const after = result.ok() ? written(result) : nullptr;
+    parts_.trace.say(parts_.name, "{} {} {}{}", call.verb, call.resource.plural, call.key.text(),
+                     conditions_of(after));
     parts_.rules.wrote({.by = parts_.name,
                         .verb = call.verb,
                         .resource = call.resource,
                         .key = call.key,
                         .before = before.ok() ? &*before : nullptr,
-                        .after = result.ok() ? written(result) : nullptr});
+                        .after = after});
   } else if (!result.ok()) {
     parts_.trace.say(parts_.name, "{} {} {}: {}", call.verb, call.resource.plural, call.key.text(),
                      result.error().detail);
