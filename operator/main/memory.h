@@ -11,9 +11,9 @@ namespace millrace::operators {
 /// would keep more than they use.
 void share_memory();
 
-/// When the work of starting is done: gives back what lists took while they were read, and the
-/// pages of program and libraries that only starting needs (linking, and the tables of TLS and
-/// gRPC). What is used again is mapped again, from the page cache. Cost: a few milliseconds.
+/// Gives back what lists took while they were read, and the pages of program and libraries that are
+/// seldom needed: for starting (linking, and the tables of TLS and gRPC), or for work that was done
+/// since. What is used again is mapped again, from the page cache. Cost: a few milliseconds.
 /// Answers how many bytes of program and libraries were looked at.
 std::size_t give_back_memory();
 

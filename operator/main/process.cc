@@ -125,9 +125,10 @@ void Process::begin_to_act(const std::stop_token& stop) {
     queue_.add({control::Work::kCluster, cluster});
   for (const auto& cluster : index_.clusters()) queue_.add({control::Work::kTopics, cluster});
   workers_.start(options_.workers);
-  // By then every cluster was looked at, and there is a connection to each.
-  constexpr std::chrono::seconds kStarted{30};
-  if (kube::pause(kStarted, stop)) give_back_memory();
+  // Bursts of work, the first of them that of starting, leave more behind than the next quiet
+  // hours need.
+  constexpr std::chrono::seconds kTidyEvery{60};
+  while (kube::pause(kTidyEvery, stop)) give_back_memory();
 }
 
 void Process::stop_acting() {
