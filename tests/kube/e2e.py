@@ -124,7 +124,7 @@ def load_goes_on(name):
 
 @step
 def zones():
-    """Each node stands in a zone of its own."""
+    """Each node stands in a zone of its own (A91)."""
     nodes = json.loads(kubectl("get", "nodes", "-o", "json"))["items"]
     assert len({one["metadata"]["labels"]["topology.kubernetes.io/zone"] for one in nodes}) == len(nodes)
     assert len(nodes) >= 3, "run_node.sh makes three"
@@ -164,7 +164,7 @@ def install():
 
 @step
 def cluster_from_a_sample():
-    """kubectl apply of the sample until Ready, with three brokers."""
+    """kubectl apply of the sample until Ready, with three brokers (A11, A82, A90)."""
     apply(cluster_resource(), SPACE)
     timed("apply to Ready", "the cluster is Ready", lambda: is_ready("mrc", CLUSTER), 300)
     until("nothing is under way any more", settled, 120)
@@ -178,7 +178,7 @@ def cluster_from_a_sample():
 
 @step
 def spread_over_zones():
-    """Brokers stand on different nodes, and know in which zone."""
+    """Brokers stand on different nodes, and know in which zone (A91)."""
     nodes = {one["spec"]["nodeName"] for one in pods().values()}
     assert len(nodes) == 3, nodes
     racks = {one["id"]: one["rack"] for one in json.loads(millctl("-o", "json", "broker", "list"))}
@@ -195,7 +195,7 @@ def topic_from_a_sample():
 
 @step
 def clients_inside():
-    """gRPC by millctl in a pod, the Kafka protocol by kcat in a pod of its own."""
+    """gRPC by millctl in a pod, the Kafka protocol by kcat in a pod of its own (A90)."""
     millctl("topic", "create", "inside", "--partitions", "3")
     millctl("produce", "inside", given="by grpc\n")
     kafka = f"{CLUSTER}-bootstrap.{SPACE}.svc:9092"
@@ -227,7 +227,7 @@ def load_begins():
 
 @step
 def monitored():
-    """A real Prometheus in the node, with our plain configuration and alerts."""
+    """A real Prometheus in the node, with our plain configuration and alerts (A86)."""
     state["prometheus"] = monitoring.Prometheus()
     until("Prometheus scrapes brokers and the operator", lambda: monitoring.targets_up(state["prometheus"]) == 4, 120)
 
@@ -360,7 +360,7 @@ def held_broker():
 
 @step
 def nodeport():
-    """A listener outside: a Kafka client at the nodes' addresses."""
+    """A listener outside: a Kafka client at the nodes' addresses (A90)."""
     listeners = [{"name": "plain", "port": 9092, "type": "internal"},
                  {"name": "outside", "port": 9095, "type": "nodeport", "firstNodePort": FIRST_NODE_PORT}]
     patch("mrc", CLUSTER, {"spec": {"listeners": listeners}})
@@ -407,7 +407,7 @@ def topic_life():
 
 @step
 def dashboards():
-    """Every query of every dashboard and alert against what Prometheus has gathered."""
+    """Every query of every dashboard and alert against what Prometheus has gathered (A87, A89)."""
     facts["dashboards"] = monitoring.verdict(state["prometheus"], SPACE, CLUSTER)
     assert not facts["dashboards"]["failed"], facts["dashboards"]["failed"]
 
