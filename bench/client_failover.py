@@ -9,48 +9,18 @@ Each partition gets a record every 5 ms. One broker after the other is killed wi
 
 import argparse
 import json
-import os
 import pathlib
-import signal
-import subprocess
 import tempfile
 import threading
 import time
 
 from confluent_kafka import Producer
 
+from harness.local import LocalCluster
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-BROKERS, PARTITIONS, PERIOD_S = 3, 8, 0.005
+TOPIC, BROKERS, PARTITIONS, PERIOD_S = "failover", 3, 8, 0.005
 BEFORE_S, AFTER_S, REST_S = 4, 5, 6  # the kill; and until the next, when the broker is back
-
-
-class Cluster:
-    """Brokers that `millctl local up` starts."""
-
-    def __init__(self, binaries, folder):
-        self.binaries, self.folder = binaries, folder
-        self.up()
-        self.bootstrap = ",".join(f"127.0.0.1:{broker['kafka']}" for broker in self.brokers())
-
-    def run(self, *command):
-        subprocess.run([self.binaries / "millctl", "local", *command, "--dir", self.folder], check=True,
-                       stdout=subprocess.DEVNULL)
-
-    def up(self):
-        self.run("up", "--brokers", str(BROKERS), "--free-ports")
-
-    def brokers(self):
-        return json.loads((self.folder / "local.json").read_text())["brokers"]
-
-    def kill(self, number):
-        os.kill(self.brokers()[number]["pid"], signal.SIGKILL)
-
-    def load(self, mode, *options):
-        return subprocess.check_output([self.binaries / "millrace-load", mode, "--bootstrap", self.bootstrap, "--topic",
-                                        "failover", "--partitions", str(PARTITIONS), *options])
-
-    def leaders(self):
-        return json.loads(self.load("describe"))["leaders"]
 
 
 class Writer:
@@ -82,13 +52,13 @@ class Writer:
     def write(self):
         while not self.ended:
             for partition in range(PARTITIONS):
-                self.producer.produce("failover", b"x" * 100, partition=partition, on_delivery=self.delivered)
+                self.producer.produce(TOPIC, b"x" * 100, partition=partition, on_delivery=self.delivered)
             self.producer.poll(PERIOD_S)
         self.producer.flush(30)
 
 
 def measure(cluster, writer, victim):
-    leaders = cluster.leaders()
+    leaders = cluster.leaders(TOPIC, PARTITIONS)
     writer.longest.clear()
     cluster.kill(victim)
     time.sleep(AFTER_S)
@@ -104,18 +74,18 @@ def main():
     parser.add_argument("--binaries", type=pathlib.Path, default=ROOT / "build/release/bin")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        cluster = Cluster(options.binaries, pathlib.Path(folder))
+        cluster = LocalCluster(options.binaries, pathlib.Path(folder), BROKERS)
         try:
-            cluster.load("create", "--replication", str(BROKERS))
+            cluster.load("create", TOPIC, PARTITIONS, "--replication", str(BROKERS))
             with Writer(cluster.bootstrap) as writer:
                 time.sleep(BEFORE_S)
                 for kill in range(options.kills):
                     measure(cluster, writer, kill % BROKERS)
-                    cluster.up()
+                    cluster.up(BROKERS)
                     time.sleep(REST_S)
             print(json.dumps({"failed": writer.failed}))
         finally:
-            cluster.run("down")
+            cluster.down()
 
 
 main()
