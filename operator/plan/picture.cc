@@ -222,9 +222,20 @@ resources::ManifestRequest Picture::request(std::int32_t with_replicas) const {
     const Json& file = at(*map, "data", settings + ".yaml");
     if (file.is_string()) request.older_settings[settings] = file.get<std::string>();
   };
+  const auto keep_all = [&] {
+    if (map == nullptr || !at(*map, "data").is_object()) return;
+    constexpr std::string_view kSuffix = ".yaml";
+    for (const auto& [name, file] : at(*map, "data").items()) {
+      if (name.ends_with(kSuffix)) keep(name.substr(0, name.size() - kSuffix.size()));
+    }
+  };
   for (const auto& [ordinal, pod] : pods) keep(pod.settings);
   if (stateful_set != nullptr) {
     keep(resources::settings_revision_of(at(*stateful_set, "spec", "template")));
+    // Pods may have been made of a template before this one, and not be seen yet.
+    const auto made = integer_of(at(*stateful_set, "status", "replicas")).value_or(0);
+    const bool all_seen = template_taken_up && std::cmp_greater_equal(pods.size(), made);
+    if (!all_seen) keep_all();
   }
   request.older_settings.erase(resources::settings_revision(request));
   return request;

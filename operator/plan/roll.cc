@@ -72,12 +72,20 @@ bool has_never_joined(const Picture& picture, const Pod& pod) {
                       [](const auto& volume) { return !volume.second.directory_id.empty(); });
 }
 
+/// The settings file that the pod starts with is no more: it would wait for it for ever.
+bool lacks_settings(const Picture& picture, const Pod& pod) {
+  const Json* const map =
+      picture.child("ConfigMap", resources::names::config(picture.identity.name));
+  if (map == nullptr || pod.settings.empty() || pod.running) return false;
+  return !resources::at(*map, "data", pod.settings + ".yaml").is_string();
+}
+
 /// R2: nobody loses anything when this pod goes.
 bool serves_nobody(const Picture& picture, const Pod& pod) {
   if (!picture.observation->synced || pod.ready) return false;
   const BrokerView* const broker = picture.broker(pod.ordinal);
   if (broker != nullptr && broker->alive) return false;
-  return pod.stuck.has_value() || has_never_joined(picture, pod);
+  return pod.stuck.has_value() || lacks_settings(picture, pod) || has_never_joined(picture, pod);
 }
 
 /// Pods that no node takes and that were never one of the cluster keep nobody waiting, nor do those
