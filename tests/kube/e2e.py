@@ -235,13 +235,40 @@ def monitored():
 # --- while it runs
 
 
-@step
-def scale_up():
-    started = time.monotonic()
+def scale_to_four():
     kubectl("-n", SPACE, "scale", "mrc", CLUSTER, "--replicas=4")
     until("four brokers are Ready", lambda: len(pods()) == 4 and is_ready("mrc", CLUSTER), 300)
     until("the new broker leads something", lambda: '"leader":3' in millctl("-o", "json", "partition", "list").replace(" ", ""), 300)
     until("nothing moves any more", settled, 300)
+
+
+def scale_to_three(in_the_middle):
+    kubectl("-n", SPACE, "scale", "mrc", CLUSTER, "--replicas=3")
+    until("the broker is being emptied", lambda: condition(cluster(), "Progressing").get("status") == "True", 60)
+    in_the_middle()
+    until("three brokers are left", lambda: len(pods()) == 3 and settled(), 420)
+    volume = get("pvc", f"data-{CLUSTER}-3", SPACE)
+    assert volume, "the volume of the broker that left is gone"
+    assert volume["metadata"]["annotations"].get("millrace.dev/receipt"), volume["metadata"]["annotations"]
+
+
+def roll(level, in_the_middle):
+    """A setting that brokers read only when they start. in_the_middle() takes the names of the pods that are still to be restarted."""
+    before = uids()
+    patch("mrc", CLUSTER, {"spec": {"config": {"log.level": level}}})
+    until("the first broker is restarted", lambda: uids() != before, 120)
+    in_the_middle([name for name, uid in before.items() if uids().get(name) == uid])
+    until("all are restarted", lambda: len(uids()) == 3 and not set(uids().values()) & set(before.values()) and settled(), ROLL_SECONDS)
+
+
+def kill_operator(*_):
+    kill_process(SPACE, operator_pod(), OPERATOR)
+
+
+@step
+def scale_up():
+    started = time.monotonic()
+    scale_to_four()
     facts["seconds"]["scale up"] = round(time.monotonic() - started, 1)
     load_goes_on("scale 3 to 4")
 
@@ -249,28 +276,39 @@ def scale_up():
 @step
 def scale_down_with_operator_killed():
     started = time.monotonic()
-    kubectl("-n", SPACE, "scale", "mrc", CLUSTER, "--replicas=3")
-    until("the broker is being emptied", lambda: condition(cluster(), "Progressing").get("status") == "True", 60)
-    kill_process(SPACE, operator_pod(), OPERATOR)
-    until("three brokers are left", lambda: len(pods()) == 3 and settled(), 420)
+    scale_to_three(kill_operator)
     facts["seconds"]["scale down"] = round(time.monotonic() - started, 1)
-    volume = get("pvc", f"data-{CLUSTER}-3", SPACE)
-    assert volume, "the volume of the broker that left is gone"
-    assert volume["metadata"]["annotations"].get("millrace.dev/receipt"), volume["metadata"]["annotations"]
-    load_goes_on("scale 4 to 3")
+    load_goes_on("scale 4 to 3, operator killed")
+
+
+@step
+def scale_down_with_brokers_killed():
+    """One that stays is killed, the pod of the one that leaves is deleted."""
+    scale_to_four()
+    load_goes_on("scale 3 to 4 again")
+
+    def kill_and_delete():
+        kill_process(SPACE, f"{CLUSTER}-1", BROKER)
+        kubectl("-n", SPACE, "delete", "pod", f"{CLUSTER}-3", "--wait=false")
+
+    scale_to_three(kill_and_delete)
+    load_goes_on("scale 4 to 3, a broker killed -9 and a pod deleted")
 
 
 @step
 def config_roll():
-    """A setting that brokers read only when they start; the operator and a broker are killed in the middle."""
-    before = uids()
+    """The operator is killed in the middle."""
     started = time.monotonic()
-    patch("mrc", CLUSTER, {"spec": {"config": {"log.level": "debug"}}})
-    until("the first broker is restarted", lambda: uids() != before, 120)
-    kill_process(SPACE, operator_pod(), OPERATOR)
-    until("all are restarted", lambda: len(uids()) == 3 and not set(uids().values()) & set(before.values()) and settled(), ROLL_SECONDS)
+    roll("debug", kill_operator)
     facts["seconds"]["config roll"] = round(time.monotonic() - started, 1)
     load_goes_on("config roll, operator killed")
+
+
+@step
+def config_roll_with_pod_deleted():
+    """The pod of a broker that is still to be restarted is deleted in the middle."""
+    roll("info", lambda stale: kubectl("-n", SPACE, "delete", "pod", stale[0], "--wait=false"))
+    load_goes_on("config roll, a pod deleted")
 
 
 @step
@@ -348,7 +386,7 @@ def held_broker():
     """A broker that is held is not restarted; the roll goes on when it is let go."""
     before = uids()
     kubectl("-n", SPACE, "annotate", "pod", f"{CLUSTER}-1", "millrace.dev/hold=true")
-    patch("mrc", CLUSTER, {"spec": {"config": {"log.level": "info"}}})
+    patch("mrc", CLUSTER, {"spec": {"config": {"log.level": "warn"}}})
     until("the others are restarted", lambda: all(uids().get(f"{CLUSTER}-{n}") not in (None, before[f"{CLUSTER}-{n}"]) for n in (0, 2)),
           ROLL_SECONDS)
     time.sleep(10)
@@ -467,6 +505,15 @@ def made_again_on_kept_data():
     assert int(count) == state["records"], f"{count} records of {state['records']}"
 
 
+def names_of_operators():
+    return [one["metadata"]["name"] for one in items("pods", SPACE, "app.kubernetes.io/name=millrace-operator")
+            if "deletionTimestamp" not in one["metadata"]]
+
+
+def holder():
+    return get("lease", "millrace-operator", SPACE)["spec"].get("holderIdentity") or ""
+
+
 @step
 def upgrade():
     started = time.monotonic()
@@ -474,11 +521,10 @@ def upgrade():
     facts["seconds"]["helm upgrade"] = round(time.monotonic() - started, 1)
     until("the cluster is looked after", settled, 300)
     # A Lease: one of the two works; the other takes over when it is killed.
-    holder = get("lease", "millrace-operator", SPACE)["spec"]["holderIdentity"]
-    leader = next(name for name in (one["metadata"]["name"] for one in items("pods", SPACE, "app.kubernetes.io/name=millrace-operator"))
-                  if name in holder)
+    # The one before may hold it for a moment still, or have let it go a moment ago.
+    leader = until("one of the two works", lambda: next((name for name in names_of_operators() if name in holder()), None), 60)
     kubectl("-n", SPACE, "delete", "pod", leader, "--grace-period=0", "--force")
-    timed("other operator works", "the other one works", lambda: leader not in get("lease", "millrace-operator", SPACE)["spec"]["holderIdentity"], 60)
+    timed("other operator works", "the other one works", lambda: leader not in holder(), 60)
 
 
 @step
