@@ -258,8 +258,8 @@ class Group {
   bool enough_heard() const;
   void on_vote_request(const Message& message, const VoteRequest& request);
   bool would_vote(const Message& message, const VoteRequest& request) const;
-  /// In the ballot that is under way here.
   std::uint16_t vote_of(const ReplicaId& voter) const;
+  /// In the ballot that is under way here.
   bool has_refused(const ReplicaId& voter) const;
   void on_vote_reply(const Message& message, const VoteReply& reply);
   void on_timeout_now(const Message& message);

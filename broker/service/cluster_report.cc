@@ -113,14 +113,15 @@ class Reporter {
 };
 
 std::map<BrokerId, BrokerLife> lives(Shard& first) {
+  ClusterKeeper* const keeper = first.keeper();
   std::map<BrokerId, BrokerLife> lives;
-  lives[first.identity().node] = {.alive = true,
-                                  .silence = common::Duration{0},
-                                  .recovered = true,
-                                  .out_of_space = first.store().out_of_space()};
-  if (first.keeper() == nullptr) return lives;
-  lives[first.identity().node].out_of_space = !first.keeper()->has_room();
-  for (const cluster::Health& one : first.keeper()->health()) {
+  lives[first.identity().node] = {
+      .alive = true,
+      .silence = common::Duration{0},
+      .recovered = true,
+      .out_of_space = keeper == nullptr ? first.store().out_of_space() : !keeper->has_room()};
+  if (keeper == nullptr) return lives;
+  for (const cluster::Health& one : keeper->health()) {
     lives[one.node] = {.alive = one.alive,
                        .silence = one.alive ? common::Duration{0} : one.silence,
                        .recovered = one.alive && one.state.recovered,

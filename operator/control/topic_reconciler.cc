@@ -135,14 +135,8 @@ bool TopicReconciler::see(const ObjectKey& cluster, Memory& memory, brokers::Adm
   }
   memory.next_resync = now + (view.reachable && view.all_led() ? settings_.resync : settings_.soon);
   memory.outdated = false;
-  const bool comparable = memory.view && memory.view->reachable && view.reachable &&
-                          memory.view->brokers == view.brokers;
   const bool still_lost = lost && !view.reachable;
-  if (comparable) {
-    work.merge(index_.named(cluster, changed(*memory.view, view)));
-  } else if (!still_lost) {
-    work.merge(index_.of(cluster));
-  }
+  if (!still_lost) work.merge(concerned(cluster, memory.view, view));
   memory.view = std::move(view);
   return true;
 }
@@ -199,7 +193,7 @@ void TopicReconciler::refresh(Pass& pass, Memory& memory, std::vector<Item>& ite
     items.clear();
     return;
   }
-  if (known) mark_changed(pass, *memory.view, view);
+  if (known) mark_changed(pass, concerned(pass.cluster, memory.view, view));
   if (!view.all_led()) memory.next_resync = std::min(memory.next_resync, now + settings_.soon);
   memory.view = std::move(view);
   for (Item& item : items) {
@@ -207,12 +201,18 @@ void TopicReconciler::refresh(Pass& pass, Memory& memory, std::vector<Item>& ite
   }
 }
 
-/// Topics that are another way in the view that takes the place of the one before: the next resync
-/// will not find that.
-void TopicReconciler::mark_changed(Pass& pass, const TopicsView& before, const TopicsView& after) {
-  const bool same_brokers = before.brokers == after.brokers;
-  const std::set<ObjectKey> keys =
-      same_brokers ? index_.named(pass.cluster, changed(before, after)) : index_.of(pass.cluster);
+/// Resources of topics that are another way in the view that takes the place of the one before; of
+/// all, where the two cannot be compared.
+std::set<ObjectKey> TopicReconciler::concerned(const ObjectKey& cluster,
+                                               const std::optional<TopicsView>& before,
+                                               const TopicsView& after) const {
+  const bool comparable =
+      before && before->reachable && after.reachable && before->brokers == after.brokers;
+  return comparable ? index_.named(cluster, changed(*before, after)) : index_.of(cluster);
+}
+
+/// The next resync will not find what has changed by now.
+void TopicReconciler::mark_changed(Pass& pass, const std::set<ObjectKey>& keys) {
   for (const ObjectKey& key : keys) index_.mark(pass.cluster, key);
   pass.acted = pass.acted || !keys.empty();
 }

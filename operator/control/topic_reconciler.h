@@ -102,7 +102,9 @@ class TopicReconciler {
   void look(Pass& pass, Memory& memory, const std::vector<ObjectKey>& keys);
   std::optional<Item> plan(Pass& pass, Memory& memory, const ObjectKey& key);
   void refresh(Pass& pass, Memory& memory, std::vector<Item>& items);
-  void mark_changed(Pass& pass, const TopicsView& before, const TopicsView& after);
+  std::set<ObjectKey> concerned(const ObjectKey& cluster, const std::optional<TopicsView>& before,
+                                const TopicsView& after) const;
+  void mark_changed(Pass& pass, const std::set<ObjectKey>& keys);
   void act(Pass& pass, Memory& memory, std::vector<Item>& items);
   void act_round(Pass& pass, Memory& memory, std::vector<Item>& items, std::size_t round);
   void create(Pass& pass, Memory& memory, const std::vector<Item*>& items, std::size_t round);
