@@ -1,7 +1,6 @@
 """What admin tools and user interfaces ask beside topics: nobody is surprised by an API that is not there, and what a single
 broker without security cannot do is refused in Kafka's words."""
 import json
-import urllib.request
 
 import pytest
 
@@ -180,13 +179,8 @@ def test_levels_of_loggers(java, confluent):
 
 # ---- Metrics of clients (KIP-714)
 
-def scrape(broker):
-    with urllib.request.urlopen("http://%s/metrics" % broker.http, timeout=10) as page:
-        return page.read().decode()
-
-
 def pushed(broker, software):
-    return [line for line in scrape(broker).splitlines()
+    return [line for line in broker.metrics()
             if line.startswith("millrace_client_metric") and 'client_software_name="%s"' % software in line]
 
 

@@ -2,7 +2,6 @@
 import json
 import subprocess
 import time
-import urllib.request
 
 import confluent_kafka
 import pytest
@@ -35,10 +34,9 @@ def java(own_broker):
 def metric(broker, name, **labels):
     """The value of one series of the metrics page; None: it is not there."""
     series = "%s{%s} " % (name, ",".join('%s="%s"' % label for label in labels.items()))
-    with urllib.request.urlopen("http://%s/metrics" % broker.http, timeout=10) as page:
-        for line in page.read().decode().splitlines():
-            if line.startswith(series):
-                return float(line[len(series):])
+    for line in broker.metrics():
+        if line.startswith(series):
+            return float(line[len(series):])
     return None
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import tempfile
 import time
+import urllib.request
 
 # The broker reads MILLRACE_* as settings; those of the tests are not meant for it.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("MILLRACE_")}
@@ -40,6 +41,11 @@ class Broker:
         self.launch()
         self.await_ready()
         return self
+
+    def metrics(self):
+        """What /metrics says now, line by line."""
+        with urllib.request.urlopen("http://%s/metrics" % self.http, timeout=10) as page:
+            return page.read().decode().splitlines()
 
     def command(self):
         return [binary(), "--data", self.data] + ["--%s=%s" % item for item in self.settings.items()]
