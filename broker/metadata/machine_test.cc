@@ -40,6 +40,8 @@ class Session {
       return commit(decide(image_, AllocateProducerIds{std::stoi(command.arguments.at(0))}));
     }
     if (command.name == "move") return move(command);
+    if (command.name == "level") return put(FeatureLevelSet{1});
+    if (command.name == "permit") return permit(command);
     if (command.name == "show") return show();
     return "unknown command " + command.name + "\n";
   }
@@ -65,6 +67,16 @@ class Session {
                   .rack = command.value("rack").value_or(""),
                   .shards = std::stoi(command.value("shards").value_or("1"))};
     return commit(decide(image_, RegisterBroker{broker}));
+  }
+
+  /// permit BROKER
+  std::string permit(const common::ScriptCommand& command) {
+    const model::BrokerId id{std::stoi(command.arguments.at(0))};
+    return put(PermitGranted{.broker = id, .expires_at_ms = 100});
+  }
+
+  std::string put(Record record) {
+    return commit(Result<Decision<NoOutcome>>(Decision<NoOutcome>{.records = {std::move(record)}}));
   }
 
   std::string rules(const common::ScriptCommand& command) {

@@ -23,18 +23,21 @@ struct Candidate {
   std::int64_t placed = 0;   // replicas, in this run
   std::int64_t leading = 0;  // of this topic, in this run
   std::int64_t leading_before = 0;
+  bool may_stop = false;  // it holds a restart permit
 };
 
-/// The best of those not taken yet: by racks not used yet, then as plan_moves() would even out, so
-/// that it finds nothing to do. Leaders go by how much each leads before anything else.
+/// The best of those not taken yet: no second one that may stop, then by racks not used yet, then
+/// as plan_moves() would even out, so that it finds nothing to do. Leaders go by how much each
+/// leads before anything else.
 Candidate& choose(std::vector<Candidate>& candidates, const Replicas& taken,
-                  const std::set<std::string_view>& racks) {
+                  const std::set<std::string_view>& racks, bool one_may_stop) {
   const auto rank = [&](const Candidate& candidate) {
     const bool rack_used =
         !candidate.broker->rack.empty() && racks.contains(candidate.broker->rack);
-    return std::tuple(
-        rack_used, taken.empty() ? candidate.leading : 0, candidate.placed, candidate.load,
-        taken.empty() ? candidate.leading + candidate.leading_before : 0, candidate.broker->id);
+    return std::tuple(one_may_stop && candidate.may_stop, rack_used,
+                      taken.empty() ? candidate.leading : 0, candidate.placed, candidate.load,
+                      taken.empty() ? candidate.leading + candidate.leading_before : 0,
+                      candidate.broker->id);
   };
   Candidate* best = nullptr;
   for (Candidate& candidate : candidates) {
@@ -63,7 +66,8 @@ Result<std::vector<Replicas>> place_partitions(const Image& image, std::int64_t 
     candidates.push_back({.broker = &broker,
                           .load = image.replicas_on(id),
                           .leading = 0,
-                          .leading_before = image.leads_on(id)});
+                          .leading_before = image.leads_on(id),
+                          .may_stop = image.permits().contains(id)});
   }
   if (candidates.empty()) return unplaceable(replication_factor, "No broker is registered.");
   if (std::cmp_greater(replication_factor, candidates.size())) {
@@ -78,12 +82,14 @@ Result<std::vector<Replicas>> place_partitions(const Image& image, std::int64_t 
   for (std::int64_t partition = 0; partition < count; ++partition) {
     Replicas& replicas = placed.emplace_back();
     std::set<std::string_view> racks;
+    bool one_may_stop = false;
     while (std::cmp_less(replicas.size(), replication_factor)) {
-      Candidate& chosen = choose(candidates, replicas, racks);
+      Candidate& chosen = choose(candidates, replicas, racks, one_may_stop);
       if (replicas.empty()) ++chosen.leading;
       ++chosen.load;
       ++chosen.placed;
       racks.insert(chosen.broker->rack);
+      one_may_stop = one_may_stop || chosen.may_stop;
       replicas.push_back(chosen.broker->id);
     }
   }

@@ -9,9 +9,10 @@
 
 namespace millrace::metadata {
 
-/// Chooses replicas for `count` partitions of a topic: racks different where they can be, preferred
-/// leaders even within the topic, then replicas, then the emptier brokers, ties by lower id. The
-/// same image gives the same answer. kInvalidReplicationFactor: fewer brokers than replicas.
+/// Chooses replicas for `count` partitions of a topic: where it can be no two on brokers that hold
+/// a restart permit, then racks different where they can be, preferred leaders even within the
+/// topic, then replicas, then the emptier brokers, ties by lower id. The same image gives the same
+/// answer. kInvalidReplicationFactor: fewer brokers than replicas.
 Result<std::vector<Replicas>> place_partitions(const Image& image, std::int64_t count,
                                                std::int16_t replication_factor);
 

@@ -23,29 +23,30 @@ struct Bug {
   std::variant<Stack, Raft> mutation;
   const char* name;
   std::uint32_t brokers;
-  std::uint64_t seeds_max = 0;
 };
 
-// Each took at most 29 seeds when this was written.
+// Which seed finds one changes with the code. Of the rarest here one seed in forty does, so that
+// this many miss it once in two thousand changes.
+constexpr std::uint64_t kSeedsMax = 300;
 constexpr Bug kBugs[] = {
-    {Stack::kAnswerUnsynced, "AnswerUnsynced", 1, 60},
-    {Stack::kTakeTornRounds, "TakeTornRounds", 1, 60},
-    {Stack::kAckFromLeader, "AckFromLeader", 3, 60},
-    {Stack::kAckLostLeadership, "AckLostLeadership", 3, 60},
-    {Stack::kKeepProducersOnCut, "KeepProducersOnCut", 3, 60},
-    {Stack::kReadUncommitted, "ReadUncommitted", 3, 60},
-    {Stack::kOlderLeaderWins, "OlderLeaderWins", 3, 60},
-    {Stack::kTakeStaleProposals, "TakeStaleProposals", 3, 60},
-    {Stack::kApplyTwice, "ApplyTwice", 3, 60},
-    {Stack::kSkipOneShard, "SkipOneShard", 3, 60},
-    {Stack::kReuseProducerIds, "ReuseProducerIds", 1, 60},
-    {Stack::kForgetOffsets, "ForgetOffsets", 3, 60},
-    {Stack::kAssignBeforeRevoked, "AssignBeforeRevoked", 1, 60},
-    {Raft::kVoteForShorterLog, "VoteForShorterLog", 3, 60},
-    {Raft::kAckBeforeDurable, "AckBeforeDurable", 3, 60},
-    {Raft::kAckUnverified, "AckUnverified", 3, 60},
-    {Raft::kIgnoreDirectory, "IgnoreDirectory", 3, 60},
-    {Raft::kChangeTwoVoters, "ChangeTwoVoters", 3, 60},
+    {Stack::kAnswerUnsynced, "AnswerUnsynced", 1},
+    {Stack::kTakeTornRounds, "TakeTornRounds", 1},
+    {Stack::kAckFromLeader, "AckFromLeader", 3},
+    {Stack::kAckLostLeadership, "AckLostLeadership", 3},
+    {Stack::kKeepProducersOnCut, "KeepProducersOnCut", 3},
+    {Stack::kReadUncommitted, "ReadUncommitted", 3},
+    {Stack::kOlderLeaderWins, "OlderLeaderWins", 3},
+    {Stack::kTakeStaleProposals, "TakeStaleProposals", 3},
+    {Stack::kApplyTwice, "ApplyTwice", 3},
+    {Stack::kSkipOneShard, "SkipOneShard", 3},
+    {Stack::kReuseProducerIds, "ReuseProducerIds", 1},
+    {Stack::kForgetOffsets, "ForgetOffsets", 3},
+    {Stack::kAssignBeforeRevoked, "AssignBeforeRevoked", 1},
+    {Raft::kVoteForShorterLog, "VoteForShorterLog", 3},
+    {Raft::kAckBeforeDurable, "AckBeforeDurable", 3},
+    {Raft::kAckUnverified, "AckUnverified", 3},
+    {Raft::kIgnoreDirectory, "IgnoreDirectory", 3},
+    {Raft::kChangeTwoVoters, "ChangeTwoVoters", 3},
 };
 
 // These need an order of events that few seeds draw: more than 20, and some more than 100. Those of
@@ -91,7 +92,7 @@ class Mutations : public testing::TestWithParam<Bug> {};
 class RareMutations : public testing::TestWithParam<Bug> {};
 
 TEST_P(Mutations, IsFound) {
-  expect_found(GetParam(), GetParam().seeds_max);
+  expect_found(GetParam(), kSeedsMax);
 }
 
 TEST_P(RareMutations, IsFound) {
@@ -106,8 +107,8 @@ INSTANTIATE_TEST_SUITE_P(Sim, RareMutations, testing::ValuesIn(kRareBugs), name_
 
 // Otherwise nothing above would mean anything.
 TEST(NoMutation, IsNotFound) {
-  EXPECT_EQ(hunt({Stack::kNone, "", 3, 0}, 20), "");
-  EXPECT_EQ(hunt({Stack::kNone, "", 1, 0}, 20), "");
+  EXPECT_EQ(hunt({Stack::kNone, "", 3}, 20), "");
+  EXPECT_EQ(hunt({Stack::kNone, "", 1}, 20), "");
 }
 
 }  // namespace

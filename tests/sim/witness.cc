@@ -151,14 +151,15 @@ void Witness::check_config(const Where& where, Group& group, const raft::VoterSe
     fail(where, fmt::format("{} comes right after {}", text_of(config), text_of(before->second)));
 }
 
-/// Of the newest set that was full before this one: a voter whose broker runs with another disk
+/// Of the newest full set that this one came from: a voter whose broker runs with another disk
 /// never votes again. It goes before the replica on the new disk votes, which takes no vote away.
+/// Versions grow with every change, in whatever term: a set of a higher one than this has was lost.
 std::size_t Witness::gone_voters(const Group& group, const raft::VoterSet& config) const {
   auto before = group.configs.find(config.id);
   while (before != group.configs.begin()) {
     --before;
     const auto& voters = before->second.voters;
-    if (voters.size() < voters_min_) continue;
+    if (before->first.version > config.id.version || voters.size() < voters_min_) continue;
     return static_cast<std::size_t>(std::ranges::count_if(voters, [&](const auto& voter) {
       const auto disk = disks_.find(voter.node);
       return disk != disks_.end() && disk->second != voter &&
