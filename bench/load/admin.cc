@@ -18,6 +18,7 @@ constexpr int kCreatedAtOnce = 5000;
 constexpr int kReplicaNotAvailable = 9;
 constexpr int kLoadInProgress = 14;
 constexpr int kTopicExists = 36;
+constexpr int kInvalidReplicationFactor = 38;
 
 milliseconds timeout_of(const Options& options) {
   return milliseconds(static_cast<std::int64_t>(options.timeout_s * 1000));
@@ -169,8 +170,14 @@ void extend_topic(Session& session, const Options& options, int partitions) {
 }  // namespace
 
 void create_topic(const Options& options) {
+  const std::int64_t deadline = deadline_of(options);
   Session session(reachable(options), timeout_of(options));
-  const auto error = session.open() ? ask_create(session, options) : std::nullopt;
+  auto error = session.open() ? ask_create(session, options) : std::nullopt;
+  // Of a cluster that was just started some brokers may not have registered yet.
+  while (error == kInvalidReplicationFactor && monotonic_ns() < deadline) {
+    std::this_thread::sleep_for(kPause);
+    error = ask_create(session, options);
+  }
   if (!error) fail("no answer from the broker");
   if (*error != 0) fail("create of '{}': error {}", options.topic, *error);
   for (int made = kCreatedAtOnce; made < options.partitions;) {
@@ -178,7 +185,6 @@ void create_topic(const Options& options) {
     extend_topic(session, options, made);
   }
   // Metadata may name a leader that has not opened the partition yet.
-  const std::int64_t deadline = deadline_of(options);
   while (!end_offsets(options, find_leaders(options))) {
     if (monotonic_ns() > deadline)
       fail("'{}' is not served within {} s", options.topic, options.timeout_s);
