@@ -16,12 +16,12 @@
 #include "broker/env/real_loop.h"
 #include "broker/env/real_transport.h"
 #include "broker/grpc/server.h"
-#include "broker/http/server.h"
 #include "broker/server/logging.h"
 #include "broker/server/metrics.h"
 #include "broker/server/node.h"
 #include "broker/server/outside_file.h"
 #include "broker/server/version.h"
+#include "common/process/pages.h"
 
 namespace millrace::server {
 namespace {
@@ -123,9 +123,13 @@ class RealBroker final : public Broker {
                        directory_.directory_id, directory_.shards);
   }
 
+  env::Endpoint http_endpoint() const {
+    return {settings_.http_listen.host, static_cast<std::uint16_t>(pages_->port())};
+  }
+
   std::string ready_line() const override {
     std::string line = fmt::format("ready kafka={} grpc={} http={}", node_->kafka_endpoint().text(),
-                                   grpc_->endpoint().text(), http_->endpoint().text());
+                                   grpc_->endpoint().text(), http_endpoint().text());
     for (std::size_t i = 0; i < node_->outside_endpoints().size(); ++i) {
       line += fmt::format(" outside.{}={}", node_->outside().listeners[i].name,
                           node_->outside_endpoints()[i].text());
@@ -161,7 +165,7 @@ class RealBroker final : public Broker {
   std::unique_ptr<Node> node_;
   std::unique_ptr<OutsideWatch> outside_;
   std::unique_ptr<grpc::Server> grpc_;
-  std::unique_ptr<http::Server> http_;
+  std::unique_ptr<process::PageServer> pages_;
   std::atomic<Phase> phase_{Phase::kStarting};
   std::mutex interruption_;  // guards the two below
   bool interrupted_ = false;
@@ -256,17 +260,26 @@ void RealBroker::interrupt() {
 }
 
 Result<void> RealBroker::open_http() {
-  TRY_ASSIGN(http_, http::Server::start({settings_.http_listen.host, settings_.http_listen.port},
-                                        {.not_ready = [this] { return not_ready(); },
-                                         .metrics =
-                                             [this] {
-                                               // Not all that is counted is there before.
-                                               return phase_ < Phase::kOpen
-                                                          ? std::string()
-                                                          : metrics_text(metric_sources(),
-                                                                         node_->membership());
-                                             },
-                                         .version = kVersion}));
+  const model::ListenAddress& listen = settings_.http_listen;
+  pages_ = process::PageServer::start(
+      listen.host, listen.port,
+      {.program = "millrace",
+       .version = kVersion,
+       .not_ready = [this] { return not_ready(); },
+       .metrics =
+           [this] {
+             // Not all that is counted is there before.
+             return phase_ < Phase::kOpen ? std::string()
+                                          : metrics_text(metric_sources(), node_->membership());
+           }});
+  if (pages_ == nullptr) {
+    return model::Error{
+        ErrorCode::kAddressInUse,
+        fmt::format(
+            "http.listen: cannot listen on {}: the address is in use or not of this machine; "
+            "choose another with --http.listen",
+            env::Endpoint{listen.host, listen.port}.text())};
+  }
   return common::ok();
 }
 
@@ -333,7 +346,7 @@ void RealBroker::stop() {
   // While everything is still served. What nobody could take is no error.
   if (started_) (void)wait_for([this](auto reply) { node_->hand_over(std::move(reply)); });
   if (grpc_ != nullptr) grpc_->stop();
-  if (http_ != nullptr) http_->stop();
+  if (pages_ != nullptr) pages_->stop();
   if (started_) {
     const auto closed = wait_for([this](auto reply) { node_->stop(std::move(reply)); });
     if (!closed.ok())

@@ -19,6 +19,7 @@
 #include "broker/server/testing/kafka_client.h"
 #include "broker/telemetry/testing/otlp_message.h"
 #include "broker/wire/messages/all.h"
+#include "common/process/logging.h"
 #include "millrace/v1/admin.grpc.pb.h"
 #include "millrace/v1/publisher.grpc.pb.h"
 #include "millrace/v1/subscriber.grpc.pb.h"
@@ -47,7 +48,7 @@ constexpr int kPassingTopics = 8;
 class BrokerTest : public ::testing::Test {
  protected:
   BrokerTest() {
-    set_up_logging("text", "error");
+    process::set_up_logging("millrace", "text", "error");
     start();
   }
 

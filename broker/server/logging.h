@@ -1,4 +1,4 @@
-// The process's log: one line an event, key=value, on standard error.
+// The levels of the process's log, and lines for it.
 #pragma once
 
 #include <map>
@@ -9,10 +9,6 @@
 #include "broker/service/loggers.h"
 
 namespace millrace::server {
-
-/// Sets format ("text" or "json") and level ("debug", "info", "warn", "error") of the default
-/// logger.
-void set_up_logging(std::string_view format, std::string_view level);
 
 /// The default logger's level, seen and set through Kafka's tools.
 class ProcessLoggers final : public service::Loggers {

@@ -14,6 +14,7 @@
 #include "broker/server/pod_files.h"
 #include "broker/server/settings_table.h"
 #include "broker/server/version.h"
+#include "common/process/logging.h"
 
 namespace millrace::server {
 namespace {
@@ -69,7 +70,7 @@ int serve(Options options) {
   signal(SIGPIPE, SIG_IGN);
   const model::BrokerSettings settings =
       model::resolve_broker_settings({.from_start = &options.config});
-  set_up_logging(settings.log_format, settings.log_level);
+  process::set_up_logging("millrace", settings.log_format, settings.log_level);
   for (const std::string& warning : options.warnings) log_warning(warning);
   if (const auto rack = take_rack(options.config))
     log_info(fmt::format("event=rack rack=\"{}\"", *rack));

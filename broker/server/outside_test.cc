@@ -11,9 +11,9 @@
 
 #include "broker/env/testing/both_worlds.h"
 #include "broker/server/broker.h"
-#include "broker/server/logging.h"
 #include "broker/server/testing/broker_process.h"
 #include "broker/server/testing/kafka_client.h"
+#include "common/process/logging.h"
 
 namespace millrace::server {
 namespace {
@@ -47,7 +47,7 @@ bool until(Condition condition) {
 
 class OutsideTest : public ::testing::Test {
  protected:
-  OutsideTest() { set_up_logging("text", "error"); }
+  OutsideTest() { process::set_up_logging("millrace", "text", "error"); }
 
   Options options(std::size_t node, std::size_t brokers) const {
     Options options;

@@ -12,12 +12,12 @@
 #include <vector>
 
 #include "common/clock.h"
+#include "common/process/logging.h"
 #include "common/random.h"
 #include "operator/kube/client.h"
 #include "operator/kube/config.h"
 #include "operator/main/apply.h"
 #include "operator/main/check.h"
-#include "operator/main/logging.h"
 #include "operator/main/memory.h"
 #include "operator/main/options.h"
 #include "operator/main/process.h"
@@ -116,7 +116,7 @@ int main_of(const std::vector<std::string>& arguments) {
     std::fputs(problem->detail.c_str(), stderr);
     return problem->exit_code;
   }
-  set_up_logging(options.log_format, options.log_level);
+  process::set_up_logging("millrace-operator", options.log_format, options.log_level);
   switch (options.command) {
     case Command::kDone:
       return 0;

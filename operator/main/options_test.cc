@@ -6,6 +6,8 @@
 
 #include <cstdlib>
 
+#include "operator/main/listen_address.h"
+
 namespace millrace::operators {
 namespace {
 
@@ -31,6 +33,19 @@ TEST(Options, WithoutFlagsAllNamespacesAreLookedAfter) {
 TEST(Options, NamespacesMayBeRepeatedOrAList) {
   EXPECT_THAT(parsed({"--namespace=a", "--namespace", "b"}).namespaces, ElementsAre("a", "b"));
   EXPECT_THAT(parsed({"--namespace=a,b,,c"}).namespaces, ElementsAre("a", "b", "c"));
+}
+
+TEST(Options, AddressesToListenOn) {
+  const auto parsed_to = [](const std::string& text, const std::string& host, int port) {
+    const auto address = parse_listen_address(text);
+    return address && address->host == host && address->port == port;
+  };
+  EXPECT_TRUE(parsed_to("0.0.0.0:8080", "0.0.0.0", 8080));
+  EXPECT_TRUE(parsed_to(":0", "", 0));
+  EXPECT_TRUE(parsed_to("[::1]:65535", "::1", 65535));
+  for (const char* none :
+       {"", "8080", "host", "host:", "host:x", "host:80x", "host:-1", "host:65536"})
+    EXPECT_FALSE(parse_listen_address(none)) << none;
 }
 
 TEST(Options, TheEnvironmentIsReadAndAFlagWins) {

@@ -9,6 +9,7 @@
 #include "operator/kube/backoff.h"
 #include "operator/kube/fields.h"
 #include "operator/kube/kinds.h"
+#include "operator/main/listen_address.h"
 #include "operator/main/memory.h"
 
 namespace millrace::operators {
@@ -86,13 +87,21 @@ control::Ending Process::reconcile(const control::Key& key) {
                                              : topics_.reconcile(key.cluster);
 }
 
+std::optional<std::string> Process::open_pages() {
+  const auto address = parse_listen_address(options_.http_listen);
+  if (!address) return fmt::format("{} is no address of the form HOST:PORT", options_.http_listen);
+  pages_ = process::PageServer::start(address->host, address->port,
+                                      {.program = "millrace-operator",
+                                       .version = MILLRACE_VERSION,
+                                       .not_ready = [this] { return not_ready(); },
+                                       .metrics = [this] { return metrics_text(); }});
+  if (pages_ != nullptr) return std::nullopt;
+  return fmt::format("cannot listen on {}: it is in use or not of this machine",
+                     options_.http_listen);
+}
+
 std::optional<std::string> Process::start(std::function<void()> ended) {
-  auto pages =
-      control::Pages::start(options_.http_listen, {.not_ready = [this] { return not_ready(); },
-                                                   .metrics = [this] { return metrics_text(); },
-                                                   .version = MILLRACE_VERSION});
-  if (!pages.ok()) return pages.error().detail;
-  pages_ = *std::move(pages);
+  if (auto problem = open_pages()) return problem;
   watching_.start();
   telling_ = std::jthread([this](std::stop_token stop) { events_.run(std::move(stop)); });
   leadership_.on_change([this, ended = std::move(ended)](bool leads) { led(leads, ended); });

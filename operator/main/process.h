@@ -11,10 +11,10 @@
 #include <thread>
 
 #include "common/clock.h"
+#include "common/process/pages.h"
 #include "common/random.h"
 #include "operator/control/cluster_reconciler.h"
 #include "operator/control/metered_api.h"
-#include "operator/control/pages.h"
 #include "operator/control/topic_reconciler.h"
 #include "operator/control/watching.h"
 #include "operator/control/workers.h"
@@ -49,6 +49,7 @@ class Process {
   bool leading() const { return leadership_.leading(); }
 
  private:
+  std::optional<std::string> open_pages();
   control::Tools tools();
   control::Ending reconcile(const control::Key& key);
   void led(bool leads, const std::function<void()>& ended);
@@ -74,7 +75,7 @@ class Process {
   control::ClusterReconciler clusters_;
   control::TopicReconciler topics_;
   control::Workers workers_;
-  std::unique_ptr<control::Pages> pages_;
+  std::unique_ptr<process::PageServer> pages_;
   std::jthread telling_;
   std::jthread electing_;
   std::mutex mutex_;  // guards what follows

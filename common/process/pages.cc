@@ -1,6 +1,5 @@
-#include "broker/http/server.h"
+#include "common/process/pages.h"
 
-#include <fmt/format.h>
 #include <httplib.h>
 
 #include <mutex>
@@ -8,7 +7,7 @@
 #include <thread>
 #include <utility>
 
-namespace millrace::http {
+namespace millrace::process {
 namespace {
 
 constexpr std::size_t kThreads = 2;
@@ -17,35 +16,27 @@ constexpr std::size_t kRequestBytesMax = 64 << 10;
 constexpr const char* kText = "text/plain; charset=utf-8";
 constexpr const char* kMetricsText = "text/plain; version=0.0.4; charset=utf-8";
 
-class RealServer final : public Server {
+class RealServer final : public PageServer {
  public:
   explicit RealServer(Pages pages) : pages_(std::move(pages)) { set_up(); }
   ~RealServer() override { stop(); }
 
-  common::Result<void> listen(const env::Endpoint& endpoint) {
-    const std::string host = endpoint.host.empty() ? "0.0.0.0" : endpoint.host;
-    int port = endpoint.port;
+  bool listen(const std::string& wanted, int port) {
+    const std::string host = wanted.empty() ? "0.0.0.0" : wanted;
+    port_ = port;
     if (port == 0) {
-      port = server_.bind_to_any_port(host);
+      port_ = server_.bind_to_any_port(host);
     } else if (!server_.bind_to_port(host, port)) {
-      port = -1;
+      port_ = -1;
     }
-    if (port <= 0) {
-      return common::Error{
-          model::ErrorCode::kAddressInUse,
-          fmt::format(
-              "http.listen: cannot listen on {}: the address is in use or not of this machine; "
-              "choose another with --http.listen",
-              endpoint.text())};
-    }
-    endpoint_ = {endpoint.host, static_cast<std::uint16_t>(port)};
+    if (port_ <= 0) return false;
     thread_ = std::thread([this] { server_.listen_after_bind(); });
     // stop() has an effect only on a server that runs.
     while (!server_.is_running()) std::this_thread::yield();
-    return common::ok();
+    return true;
   }
 
-  env::Endpoint endpoint() const override { return endpoint_; }
+  int port() const override { return port_; }
 
   void stop() override {
     if (!thread_.joinable()) return;
@@ -78,25 +69,24 @@ class RealServer final : public Server {
       response.set_content(pages_.metrics(), kMetricsText);
     });
     server_.Get("/version", [this](const httplib::Request&, httplib::Response& response) {
-      response.set_content(
-          nlohmann::json{{"name", "millrace"}, {"version", pages_.version}}.dump() + "\n",
-          "application/json");
+      const nlohmann::json page = {{"name", pages_.program}, {"version", pages_.version}};
+      response.set_content(page.dump() + "\n", "application/json");
     });
   }
 
   Pages pages_;
-  std::mutex mutex_;  // guards pages_: one scrape at a time
+  std::mutex mutex_;  // guards the functions of pages_
   httplib::Server server_;
   std::thread thread_;
-  env::Endpoint endpoint_;
+  int port_ = -1;
 };
 
 }  // namespace
 
-common::Result<std::unique_ptr<Server>> Server::start(const env::Endpoint& endpoint, Pages pages) {
+std::unique_ptr<PageServer> PageServer::start(const std::string& host, int port, Pages pages) {
   auto server = std::make_unique<RealServer>(std::move(pages));
-  TRY(server->listen(endpoint));
-  return std::unique_ptr<Server>(std::move(server));
+  if (!server->listen(host, port)) return nullptr;
+  return server;
 }
 
-}  // namespace millrace::http
+}  // namespace millrace::process

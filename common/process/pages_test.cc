@@ -1,5 +1,5 @@
-// The HTTP door over real sockets of the loopback interface.
-#include "broker/http/server.h"
+// The pages over real sockets of the loopback interface.
+#include "common/process/pages.h"
 
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
@@ -10,25 +10,28 @@
 
 #include <nlohmann/json.hpp>
 
-namespace millrace::http {
+namespace millrace::process {
 namespace {
 
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-class HttpServer : public ::testing::Test {
+class PagesTest : public ::testing::Test {
  protected:
-  HttpServer() {
-    auto started = Server::start({"127.0.0.1", 0}, {.not_ready = [this] { return reason_; },
-                                                    .metrics = [this] { return metrics_; },
-                                                    .version = "1.2.3"});
-    CHECK(started.ok(), "{}", started.error().detail);
-    server_ = std::move(started).value();
+  PagesTest() {
+    server_ = start(0);
+    CHECK(server_ != nullptr);
   }
 
-  httplib::Client client() const {
-    return httplib::Client(server_->endpoint().host, server_->endpoint().port);
+  std::unique_ptr<PageServer> start(int port) {
+    return PageServer::start("127.0.0.1", port,
+                             {.program = "millrace",
+                              .version = "1.2.3",
+                              .not_ready = [this] { return reason_; },
+                              .metrics = [this] { return metrics_; }});
   }
+
+  httplib::Client client() const { return httplib::Client("127.0.0.1", server_->port()); }
   httplib::Result get(const std::string& path) const { return client().Get(path); }
 
   /// A connection on which these bytes were sent as they are.
@@ -37,7 +40,7 @@ class HttpServer : public ::testing::Test {
     CHECK(descriptor >= 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
-    address.sin_port = htons(server_->endpoint().port);
+    address.sin_port = htons(static_cast<std::uint16_t>(server_->port()));
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     CHECK(::connect(descriptor, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0);
     CHECK(
@@ -59,10 +62,10 @@ class HttpServer : public ::testing::Test {
 
   std::string reason_;
   std::string metrics_ = "# TYPE millrace_x counter\nmillrace_x 7\n";
-  std::unique_ptr<Server> server_;
+  std::unique_ptr<PageServer> server_;
 };
 
-TEST_F(HttpServer, TellsWhatItIs) {
+TEST_F(PagesTest, TellsWhatItIs) {
   const auto answer = get("/version");
   ASSERT_TRUE(answer);
   EXPECT_EQ(answer->status, 200);
@@ -72,7 +75,7 @@ TEST_F(HttpServer, TellsWhatItIs) {
   EXPECT_EQ(body.at("version"), "1.2.3");
 }
 
-TEST_F(HttpServer, MetricsAreTakenAnewForEachScrape) {
+TEST_F(PagesTest, MetricsAreTakenAnewForEachScrape) {
   const auto answer = get("/metrics");
   ASSERT_TRUE(answer);
   EXPECT_EQ(answer->status, 200);
@@ -83,7 +86,7 @@ TEST_F(HttpServer, MetricsAreTakenAnewForEachScrape) {
 }
 
 // A broker that recovers is alive, so that nothing restarts it, but gets no traffic yet.
-TEST_F(HttpServer, AliveBeforeItIsReady) {
+TEST_F(PagesTest, AliveBeforeItIsReady) {
   reason_ = "starting: partitions are not served";
   const auto waiting = get("/readyz");
   ASSERT_TRUE(waiting);
@@ -95,7 +98,7 @@ TEST_F(HttpServer, AliveBeforeItIsReady) {
   EXPECT_EQ(get("/readyz")->body, "ok\n");
 }
 
-TEST_F(HttpServer, EverythingElseIsNotThere) {
+TEST_F(PagesTest, EverythingElseIsNotThere) {
   for (const char* path : {"/", "/metrics/", "/metricsx", "/../etc/passwd", "/LIVEZ"}) {
     const auto answer = get(path);
     ASSERT_TRUE(answer) << path;
@@ -106,7 +109,7 @@ TEST_F(HttpServer, EverythingElseIsNotThere) {
   EXPECT_EQ(client().Head("/livez")->status, 200);
 }
 
-TEST_F(HttpServer, BadRequestsAreRefusedAndHarmNothing) {
+TEST_F(PagesTest, BadRequestsAreRefusedAndHarmNothing) {
   EXPECT_THAT(raw("NONSENSE\r\n\r\n"), StartsWith("HTTP/1.1 400"));
   EXPECT_THAT(raw("GET /livez HTTP/9.9\r\n\r\n"), StartsWith("HTTP/1.1 400"));
   EXPECT_THAT(raw("GET /" + std::string(20'000, 'x') + " HTTP/1.1\r\n\r\n"), HasSubstr(" 414 "));
@@ -116,20 +119,14 @@ TEST_F(HttpServer, BadRequestsAreRefusedAndHarmNothing) {
   EXPECT_EQ(get("/livez")->status, 200);
 }
 
-TEST_F(HttpServer, TwoServersDoNotShareAPort) {
-  const auto second = Server::start(server_->endpoint(), {});
-  ASSERT_FALSE(second.ok());
-  EXPECT_EQ(second.error().code, model::ErrorCode::kAddressInUse);
-  EXPECT_THAT(second.error().detail, HasSubstr("choose another with --http.listen"));
-  const env::Endpoint endpoint = server_->endpoint();
+TEST_F(PagesTest, TwoServersDoNotShareAPort) {
+  const int port = server_->port();
+  EXPECT_EQ(start(port), nullptr);
   server_->stop();
   server_->stop();
   EXPECT_FALSE(get("/livez")) << "it listens no more";
-  EXPECT_TRUE(Server::start(endpoint, {.not_ready = [] { return std::string(); },
-                                       .metrics = [] { return std::string(); },
-                                       .version = ""})
-                  .ok());
+  EXPECT_NE(start(port), nullptr);
 }
 
 }  // namespace
-}  // namespace millrace::http
+}  // namespace millrace::process

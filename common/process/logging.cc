@@ -1,4 +1,4 @@
-#include "operator/main/logging.h"
+#include "common/process/logging.h"
 
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_sinks.h>
@@ -9,7 +9,7 @@
 #include <string_view>
 #include <utility>
 
-namespace millrace::operators {
+namespace millrace::process {
 namespace {
 
 /// The message as a JSON string, quotes included.
@@ -29,9 +29,10 @@ class JsonMessage final : public spdlog::custom_flag_formatter {
 
 }  // namespace
 
-void set_up_logging(const std::string& format, const std::string& level) {
-  auto logger = std::make_shared<spdlog::logger>("millrace-operator",
-                                                 std::make_shared<spdlog::sinks::stderr_sink_mt>());
+void set_up_logging(const std::string& program, const std::string& format,
+                    const std::string& level) {
+  auto logger =
+      std::make_shared<spdlog::logger>(program, std::make_shared<spdlog::sinks::stderr_sink_mt>());
   if (format == "json") {
     auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
     formatter->add_flag<JsonMessage>('*').set_pattern(
@@ -45,4 +46,4 @@ void set_up_logging(const std::string& format, const std::string& level) {
   spdlog::set_default_logger(std::move(logger));
 }
 
-}  // namespace millrace::operators
+}  // namespace millrace::process
