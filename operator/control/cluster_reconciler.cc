@@ -70,8 +70,7 @@ void ClusterReconciler::forget(const ObjectKey& key) {
 }
 
 Ending ClusterReconciler::reconcile(const ObjectKey& key) {
-  auto cluster = tools_.world.get(kube::kClusters, key);
-  if (!cluster) {
+  if (!tools_.world.get(kube::kClusters, key)) {
     forget(key);
     return {Ending::Kind::kSettled};
   }
@@ -79,17 +78,19 @@ Ending ClusterReconciler::reconcile(const ObjectKey& key) {
   if (!memory.expectations.met(tools_.world, tools_.clock.now()))
     return {Ending::Kind::kSettled, kCacheWait};
   const auto admin = tools_.fleet.admin(key, addresses_of(tools_.world.labelled(kube::kPods, key)));
-  plan::ClusterObservation observation = observer_.observe(key, *std::move(cluster), *admin);
-  observation.answers = memory.answers;
-  memory.silence.judge(observation, tools_.clock.now());
-  const plan::ClusterPlan plan = plan::plan_cluster(observation, tools_.clock.wall());
+  auto observation = observer_.observe(key, *admin);
+  if (!observation) return {Ending::Kind::kAgain};
+  observation->answers = memory.answers;
+  memory.silence.judge(*observation, tools_.clock.now());
+  const plan::ClusterPlan plan = plan::plan_cluster(*observation, tools_.clock.wall());
 
   const Acts acts = act(plan, *admin, memory);
   if (acts.stopped) return {Ending::Kind::kSettled};
   const bool reported = report(key, plan);
-  tell_events(observation.cluster, plan);
+  tell_events(observation->cluster, plan);
   Standing standing = standing_of(plan.status, plan.findings);
-  standing.brokers_desired = kube::number_at(observation.cluster, {"spec", "brokers"}).value_or(-1);
+  standing.brokers_desired =
+      kube::number_at(observation->cluster, {"spec", "brokers"}).value_or(-1);
   standing.brokers_ready = kube::number_at(plan.status, {"readyBrokers"}).value_or(-1);
   tools_.metrics.stands(Kind::kCluster, key, std::move(standing));
 

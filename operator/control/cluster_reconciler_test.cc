@@ -204,6 +204,28 @@ TEST(ClusterReconciler, AnOperatorThatBeginsWhileNobodyAnswersKeepsWhatWasSaidFo
   EXPECT_EQ(bench.ready(), "True");
 }
 
+// Brokers may take seconds to answer, and a pod that was not there before may have a broker by
+// then.
+TEST(ClusterReconciler, WhatIsDoneFollowsWhatIsSoOnceTheBrokersHaveAnswered) {
+  Bench bench;
+  bench.make_cluster(3);
+  ASSERT_TRUE(bench.settle());
+  bench.edit_cluster({{"brokers", 5}});
+  bool answered = false;
+  bench.brokers->set_gate([&](const std::string& method) -> std::optional<brokers::BrokerError> {
+    if (method == "ClusterHealth" && !std::exchange(answered, true)) {
+      bench.edit_cluster({{"brokers", 3}});
+      bench.station().sync();
+    }
+    return std::nullopt;
+  });
+  bench.round();
+  EXPECT_TRUE(answered);
+  EXPECT_EQ(replicas(bench), 3u);
+  ASSERT_TRUE(bench.settle());
+  EXPECT_EQ(replicas(bench), 3u);
+}
+
 TEST(ClusterReconciler, WithoutTheLeaseNothingIsDone) {
   Bench bench;
   bench.make_cluster(3);

@@ -112,27 +112,36 @@ void Silence::judge(plan::ClusterObservation& observation, common::Instant now) 
   if (now - *since_ < kPatience) observation.view.why_not.clear();
 }
 
-plan::ClusterObservation Observer::observe(const ObjectKey& key, Json cluster,
-                                           brokers::Admin& admin) {
+// What takes long comes first: the caches are read right before anything is done. Else a pod that
+// has started while the brokers were asked is taken for one that never ran.
+std::optional<plan::ClusterObservation> Observer::observe(const ObjectKey& key,
+                                                          brokers::Admin& admin) {
   plan::ClusterObservation observation;
-  observation.cluster = std::move(cluster);
+  observation.view = ask(key, admin);
+  auto cluster = world_.get(kube::kClusters, key);
+  if (!cluster) return std::nullopt;
+  observation.cluster = *std::move(cluster);
+  add_pod_monitors(key, observation);
   observation.defaults = defaults_;
   observation.synced = world_.synced();
   add_children(key, observation);
   observation.pods = by_name(world_.labelled(kube::kPods, key));
   observation.volumes = by_name(world_.labelled(kube::kVolumeClaims, key));
-  add_unlabelled(key, observation);
-  add_pod_monitors(key, observation);
   observation.nodes = by_name(world_.all(kube::kNodes));
-  // Without a pod nobody can answer: that is not worth a try.
-  if (observation.pods.empty()) {
-    observation.view.why_not = "no pod runs";
-    return observation;
-  }
-  const brokers::Answer<brokers::Cluster> view = admin.cluster();
-  observation.view = view_of(
-      view, view.ok() ? admin.dynamic_defaults() : brokers::Answer<brokers::Configs>(view.error()));
+  add_unlabelled(key, observation);
   return observation;
+}
+
+plan::ClusterView Observer::ask(const ObjectKey& key, brokers::Admin& admin) const {
+  // Without a pod nobody can answer: that is not worth a try.
+  if (world_.labelled(kube::kPods, key).empty()) {
+    plan::ClusterView view;
+    view.why_not = "no pod runs";
+    return view;
+  }
+  const brokers::Answer<brokers::Cluster> answer = admin.cluster();
+  return view_of(answer, answer.ok() ? admin.dynamic_defaults()
+                                     : brokers::Answer<brokers::Configs>(answer.error()));
 }
 
 void Observer::add_children(const ObjectKey& key, plan::ClusterObservation& observation) {

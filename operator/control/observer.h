@@ -1,4 +1,4 @@
-// observer.observe(key, cluster, admin) -> everything that plan_cluster() is to know.
+// observer.observe(key, admin) -> everything that plan_cluster() is to know.
 #pragma once
 
 #include <chrono>
@@ -41,13 +41,15 @@ class Observer {
   Observer(const World& world, kube::Api& api, resources::ClusterDefaults defaults)
       : world_(world), api_(api), defaults_(std::move(defaults)) {}
 
-  /// `cluster` is the custom resource of this key. Answers are left empty. Reads from the caches;
-  /// asks the API server only for what is not watched: PodMonitors where they matter, and once per
-  /// name for objects that could be there without the cluster's label.
-  plan::ClusterObservation observe(const ObjectKey& key, Json cluster, brokers::Admin& admin);
+  /// Answers are left empty. Reads from the caches; asks the API server only for what is not
+  /// watched: PodMonitors where they matter, and once per name for objects that could be there
+  /// without the cluster's label. nullopt: the custom resource of this key is gone.
+  std::optional<plan::ClusterObservation> observe(const ObjectKey& key, brokers::Admin& admin);
   void forget(const ObjectKey& key);
 
  private:
+  /// What the brokers say. May take seconds.
+  plan::ClusterView ask(const ObjectKey& key, brokers::Admin& admin) const;
   void add_children(const ObjectKey& key, plan::ClusterObservation& observation);
   void add_pod_monitors(const ObjectKey& key, plan::ClusterObservation& observation);
   void add_unlabelled(const ObjectKey& key, plan::ClusterObservation& observation);

@@ -137,6 +137,10 @@ void Mishaps::restart_all() {
     if (seat->process != nullptr) seat->process->kill();
 }
 
+bool Mishaps::anybody_leads() const {
+  return std::ranges::any_of(processes_, [](const auto& process) { return process->leading(); });
+}
+
 std::uint64_t Mishaps::looks() const {
   std::uint64_t looks = 0;
   for (const auto& process : processes_) looks += process->looks();

@@ -36,6 +36,8 @@ class Mishaps {
   void end();
   /// Every process ends, and new ones begin.
   void restart_all();
+  /// Some process leads. What nobody looks at seems to be as asked for.
+  bool anybody_leads() const;
   /// How often an operator looked at something.
   std::uint64_t looks() const;
 

@@ -91,6 +91,7 @@ std::string OperatorWorld::unsettled() {
     lack_ = people_.unsettled();
   }
   if (!lack_.empty()) return lack_;
+  if (!mishaps_.anybody_leads()) return "no operator leads";
   for (const Machine* machine : fleet_.members())
     if (machine->state() != Machine::State::kServing) return machine->name() + " does not serve";
   return rules_.drained();
