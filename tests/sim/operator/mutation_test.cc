@@ -17,19 +17,19 @@ using plan::Mutation;
 struct Bug {
   Mutation mutation;
   const char* name;
-  std::uint64_t seeds_max;
 };
 
-// Each took at most a third of that when this was written.
+// Which seed finds one changes with the code: one seed in thirty does of the rarest, IgnoreHold.
+constexpr std::uint64_t kSeedsMax = 300;
 constexpr Bug kBugs[] = {
-    {Mutation::kRestartUnpermitted, "RestartUnpermitted", 30},
-    {Mutation::kIgnoreHold, "IgnoreHold", 60},
-    {Mutation::kLowerUnretired, "LowerUnretired", 30},
-    {Mutation::kDeleteUnretired, "DeleteUnretired", 60},
-    {Mutation::kKeepDrain, "KeepDrain", 60},
-    {Mutation::kKeepFinalizer, "KeepFinalizer", 60},
-    {Mutation::kReportAlways, "ReportAlways", 10},
-    {Mutation::kReportBlindly, "ReportBlindly", 10},
+    {Mutation::kRestartUnpermitted, "RestartUnpermitted"},
+    {Mutation::kIgnoreHold, "IgnoreHold"},
+    {Mutation::kLowerUnretired, "LowerUnretired"},
+    {Mutation::kDeleteUnretired, "DeleteUnretired"},
+    {Mutation::kKeepDrain, "KeepDrain"},
+    {Mutation::kKeepFinalizer, "KeepFinalizer"},
+    {Mutation::kReportAlways, "ReportAlways"},
+    {Mutation::kReportBlindly, "ReportBlindly"},
 };
 
 /// What was found; empty: nothing.
@@ -48,8 +48,8 @@ class OperatorMutations : public testing::TestWithParam<Bug> {};
 
 TEST_P(OperatorMutations, IsFound) {
   const Bug& bug = GetParam();
-  const std::string found = hunt(bug.mutation, bug.seeds_max);
-  EXPECT_FALSE(found.empty()) << bug.name << " was not found in " << bug.seeds_max << " seeds";
+  const std::string found = hunt(bug.mutation, kSeedsMax);
+  EXPECT_FALSE(found.empty()) << bug.name << " was not found in " << kSeedsMax << " seeds";
   fmt::print("{}: {}\n", bug.name, found);
 }
 

@@ -136,8 +136,7 @@ void People::make(Edit edit) {
     case Edit::kImage:
       return set_image();
     case Edit::kSetting:
-      return set_config("connections.max.idle.ms",
-                        std::to_string(600'000 + parts_.random.below(3)));
+      return set_setting();
     case Edit::kDynamicSetting:
       return set_config(
           "message.max.bytes",
@@ -151,7 +150,7 @@ void People::make(Edit edit) {
     case Edit::kRack:
       return set_rack();
     case Edit::kHold:
-      return chance(2) ? hold_some() : release_holds();
+      return chance(2) ? release_holds() : hold_one();
     case Edit::kPause:
       return pause(chance(3));
     case Edit::kDeletePod:
@@ -223,6 +222,11 @@ void People::set_image() {
   edit({{"image", image}});
 }
 
+/// One that brokers read only when they start.
+void People::set_setting() {
+  set_config("connections.max.idle.ms", std::to_string(600'000 + parts_.random.below(3)));
+}
+
 void People::set_config(const std::string& name, const Json& value) {
   say("{} = {}", name, value.dump());
   edit({{"config", {{name, value}}}});
@@ -249,11 +253,15 @@ void People::set_rack() {
                            {{"metadata", {{"labels", {{kZone, zone}}}}}});
 }
 
-void People::hold_some() {
+/// One at a time, as several keep nearly everything from happening, and mostly before a roll, which
+/// is to leave it out.
+void People::hold_one() {
+  release_holds();
   const Json pod = any(kube::kPods);
   if (pod.is_null()) return;
   say("hold {}", name_of(pod));
   annotate(kube::kPods, kube::key_of(pod), kHold, "true");
+  if (!chance(3)) set_setting();
 }
 
 void People::release_holds() {

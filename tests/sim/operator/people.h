@@ -48,11 +48,12 @@ class People {
   void make_nodes();
   void scale();
   void set_image();
+  void set_setting();
   void set_config(const std::string& name, const kube::Json& value);
   void set_storage();
   void set_rollout();
   void set_rack();
-  void hold_some();
+  void hold_one();
   void release_holds();
   void pause(bool yes);
   void delete_pod();

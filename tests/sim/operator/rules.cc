@@ -89,8 +89,9 @@ void Rules::look() {
   std::erase_if(away_, [&](const auto& one) {
     for (const auto& machine : parts_.fleet.all()) {
       if (machine->id().value() != one.first) continue;
-      return machine->state() == Machine::State::kServing && machine->process() != one.second &&
-             !image->permits().contains(machine->id());
+      return machine->state() == Machine::State::kServing &&
+             machine->process() != one.second.process &&
+             parts_.ground.machine_of_pod(one.second.pod) == nullptr;
     }
     return true;
   });
@@ -111,7 +112,8 @@ void Rules::before_write(std::string_view verb, const kube::Resource& resource,
   stopping_.reset();
   if (verb != "delete" || !(resource == kube::kPods)) return;
   look();
-  Machine* const machine = parts_.ground.machine_of_pod(text_at(object, {"metadata", "uid"}));
+  const std::string pod = text_at(object, {"metadata", "uid"});
+  Machine* const machine = parts_.ground.machine_of_pod(pod);
   const bool going = kube::find(object, {"metadata", "deletionTimestamp"}) != nullptr;
   if (machine == nullptr || going || !takes_part(*machine)) return;
   const std::int32_t broker = machine->id().value();
@@ -119,7 +121,7 @@ void Rules::before_write(std::string_view verb, const kube::Resource& resource,
   if (!joined_.contains({broker, directory}) || has_left(directory)) return;
   const metadata::Image* const image = truth();
   stopping_ = {.broker = broker,
-               .process = machine->process(),
+               .how = {machine->process(), pod},
                .permitted = image != nullptr && image->permits().contains(machine->id())};
 }
 
@@ -139,7 +141,7 @@ void Rules::pod_deleted(const Written& write) {
   if (!stopping_) return;
   const Stopping one = *std::exchange(stopping_, std::nullopt);
   if (!one.permitted) return fail(write, fmt::format("broker {} has no permit", one.broker));
-  away_[one.broker] = one.process;
+  away_[one.broker] = one.how;
   if (const metadata::Image* const image = truth()) check_partitions(write, *image, one.broker);
 }
 

@@ -89,13 +89,18 @@ class Rules {
   const Parts parts_;
   std::set<Member> joined_;
   std::set<common::Uuid> receipts_;
-  /// Brokers whose pods an operator deleted while they ran, and that are not back yet: the process
-  /// that ended.
-  std::map<std::int32_t, std::uint64_t> away_;
+  /// What an operator's deletion ends.
+  struct Away {
+    std::uint64_t process = 0;
+    std::string pod;  // its uid
+  };
+  /// Brokers whose pods an operator deleted while they ran, and that do not serve in another pod
+  /// yet. A process of the same pod, which crashed meanwhile, is told to stop as well.
+  std::map<std::int32_t, Away> away_;
   /// Whether the pod that is about to be deleted runs a broker that counts.
   struct Stopping {
     std::int32_t broker = -1;
-    std::uint64_t process = 0;
+    Away how;
     bool permitted = false;
   };
   std::optional<Stopping> stopping_;
