@@ -1,6 +1,9 @@
 #include "operator/plan/cluster_plan.h"
 
+#include <algorithm>
+#include <type_traits>
 #include <utility>
+#include <variant>
 
 #include "operator/plan/parts.h"
 
@@ -9,6 +12,20 @@ namespace {
 
 /// When nothing happens: brokers tell nobody that something has changed about them.
 constexpr std::chrono::seconds kLookEvery{30};
+
+/// Brokers that are not well answer late or never. Until then nobody else's action would be done,
+/// and after it pods have changed: each deletion would be refused.
+void ask_last(std::vector<Action>& actions) {
+  std::ranges::stable_partition(actions, [](const Action& action) {
+    return std::visit(
+        [](const auto& deed) {
+          using Kind = std::decay_t<decltype(deed)>;
+          return std::is_same_v<Kind, Create> || std::is_same_v<Kind, Apply> ||
+                 std::is_same_v<Kind, Patch> || std::is_same_v<Kind, Delete>;
+        },
+        action.deed);
+  });
+}
 
 }  // namespace
 
@@ -41,6 +58,7 @@ ClusterPlan plan_cluster(const ClusterObservation& observation, common::Timestam
     draft.leaving = picture.leaving;
     draft.managed_config = picture.managed_config;
   }
+  ask_last(draft.plan.actions);
   conclude(draft);
   draft.again(kLookEvery);
   return std::move(draft.plan);

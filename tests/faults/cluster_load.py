@@ -68,6 +68,13 @@ class ClusterLoad:
             assert not producer.is_alive(), producer.name
         self.acks()
 
+    def _followed(self, partition, end):
+        try:
+            eventually(lambda: self.following.errors or len(self.following.seen[partition]) >= end,
+                       "partition %d was followed to %d" % (partition, end), 60)
+        except AssertionError as late:
+            raise AssertionError("%s: %s" % (late, self.following.standing())) from None
+
     def verify(self):
         """stop() was called. Every partition against what each part knows; answers the number of records."""
         ends = []
@@ -75,8 +82,7 @@ class ClusterLoad:
             found = read(self.cluster.kafka, self.topic, partition)
             check(found, {p.name: p.acked[partition] for p in self.producers}, {p.name: p.sent[partition] for p in self.producers},
                   complete=True, repeating=[p.name for p in self.producers if not p.idempotent])
-            eventually(lambda: self.following.errors or len(self.following.seen[partition]) >= len(found),
-                       "partition %d was followed to its end" % partition, 60)
+            self._followed(partition, len(found))
             self.following.check(partition, found)
             ends.append(len(found))
         eventually(lambda: self.group.errors or not any(self.group.missing(ends)), "the group has read everything", 60)

@@ -1,4 +1,5 @@
 """Consumers that read while things break, and remember what they saw."""
+import collections
 import threading
 import time
 
@@ -21,6 +22,7 @@ class Following(threading.Thread):
         self.seen = [[] for _ in range(partitions)]  # (producer, sequence) by offset
         self.ends = ends
         self.errors = []
+        self.troubles = collections.deque(maxlen=20)  # what the client told last, and went on from
         self.done = threading.Event()
         self.consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "unused", "auto.offset.reset": "error",
                                   "fetch.wait.max.ms": 100, **CLIENT, **config})
@@ -31,14 +33,22 @@ class Following(threading.Thread):
             while not self.done.is_set() and not self.errors:
                 for message in self.consumer.consume(1000, timeout=0.1):
                     self._take(message)
-        except KafkaException as failure:
-            self.errors.append("%s: %s" % (self.name, failure))
+        except Exception as failure:  # pylint: disable=broad-except  # a thread that ended says why
+            self.errors.append("%s: %r" % (self.name, failure))
         finally:
             self.consumer.close()
+
+    def standing(self):
+        """How far it is, for people who look for what went wrong."""
+        return "read %s, the client is at %s, its last troubles: %s" % (
+            [len(seen) for seen in self.seen],
+            [one.offset for one in self.consumer.position([TopicPartition(self.topic, p) for p in range(len(self.seen))])],
+            list(self.troubles) or "none")
 
     def _take(self, message):
         error = message.error()
         if error is not None:
+            self.troubles.append("%.3f: partition %s: %s" % (time.time(), message.partition(), error))
             # What the client goes on trying by itself is none of ours: it is there, or it is missed at the end.
             if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
                 self.errors.append("%s: partition %d at %d: %s" % (

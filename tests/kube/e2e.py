@@ -543,6 +543,17 @@ def uninstall():
     kubectl("delete", "namespace", SPACE, "--timeout=120s", seconds=150)
 
 
+def keep_logs(step_name):
+    """Of every pod, under build/test/pods: the nodes may not be there any more when somebody asks."""
+    folder = ROOT / "build/test/pods" / step_name
+    folder.mkdir(parents=True, exist_ok=True)
+    for pod in items("pods", SPACE):
+        name = pod["metadata"]["name"]
+        log = kubectl("-n", SPACE, "logs", name, "--all-containers", "--prefix", check=False).stdout
+        (folder / f"{name}.log").write_text(log, encoding="utf-8")
+    print(f"  what the pods logged is in {folder.relative_to(ROOT)}", flush=True)
+
+
 def run_steps(wanted):
     passed, failed = [], []
     for function in STEPS:
@@ -561,6 +572,7 @@ def run_steps(wanted):
             print(kubectl("-n", SPACE, "get", "mrc,mrt,pods,pvc", "-o", "wide", check=False).stdout, flush=True)
             for one in ((cluster() or {}).get("status") or {}).get("conditions") or []:
                 print(f"  {one['type']}={one['status']} {one['reason']}: {one['message']}", flush=True)
+            keep_logs(name)
     return passed, failed
 
 

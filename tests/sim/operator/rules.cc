@@ -32,6 +32,10 @@ std::string condition(const Json& object, std::string_view type, std::string_vie
   return {};
 }
 
+/// An operator may not have heard yet of a broker that has joined since: answers take as long on
+/// bad ways. Such a broker leads nothing, and its pod was never ready.
+constexpr std::chrono::seconds kNewsMax{5};
+
 bool holds(const metadata::ReplicaSet& replicas, BrokerId broker) {
   return std::ranges::count(replicas, broker, &metadata::Replica::broker) > 0;
 }
@@ -84,7 +88,8 @@ std::string Rules::drained() const {
 void Rules::look() {
   const metadata::Image* const image = truth();
   if (image == nullptr) return;
-  for (const auto& [id, broker] : image->brokers()) joined_.insert({id.value(), broker.directory});
+  for (const auto& [id, broker] : image->brokers())
+    joined_.try_emplace({id.value(), broker.directory}, parts_.clock.now());
   for (const auto& [directory, receipt] : image->receipts()) receipts_.insert(directory);
   std::erase_if(away_, [&](const auto& one) {
     for (const auto& machine : parts_.fleet.all()) {
@@ -118,7 +123,9 @@ void Rules::before_write(std::string_view verb, const kube::Resource& resource,
   if (machine == nullptr || going || !takes_part(*machine)) return;
   const std::int32_t broker = machine->id().value();
   const common::Uuid directory = parts_.ground.directory_on(parts_.ground.claim_of(broker));
-  if (!joined_.contains({broker, directory}) || has_left(directory)) return;
+  const auto joined = joined_.find({broker, directory});
+  if (joined == joined_.end() || has_left(directory)) return;
+  if (parts_.clock.now() - joined->second < kNewsMax) return;
   const metadata::Image* const image = truth();
   stopping_ = {.broker = broker,
                .how = {machine->process(), pod},
