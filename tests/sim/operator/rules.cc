@@ -33,7 +33,7 @@ std::string condition(const Json& object, std::string_view type, std::string_vie
 }
 
 /// An operator may not have heard yet of a broker that has joined since: answers take as long on
-/// bad ways. Such a broker leads nothing, and its pod was never ready.
+/// bad ways. As long as its pod is not ready that is no harm: it leads nothing.
 constexpr std::chrono::seconds kNewsMax{5};
 
 bool holds(const metadata::ReplicaSet& replicas, BrokerId broker) {
@@ -125,7 +125,8 @@ void Rules::before_write(std::string_view verb, const kube::Resource& resource,
   const common::Uuid directory = parts_.ground.directory_on(parts_.ground.claim_of(broker));
   const auto joined = joined_.find({broker, directory});
   if (joined == joined_.end() || has_left(directory)) return;
-  if (parts_.clock.now() - joined->second < kNewsMax) return;
+  const bool ready = condition(object, "Ready", "status") == "True";
+  if (!ready && parts_.clock.now() - joined->second < kNewsMax) return;
   const metadata::Image* const image = truth();
   stopping_ = {.broker = broker,
                .how = {machine->process(), pod},

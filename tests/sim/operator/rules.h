@@ -31,8 +31,8 @@ class Ground {
   virtual std::string claim_of(std::int32_t broker) = 0;
 };
 
-/// - A pod whose broker runs and is one of the cluster, and has not only just become that, is
-///   deleted only while that broker has a permit; never one that is held.
+/// - A pod whose broker runs and is one of the cluster, and has not only just become that in a
+///   pod that is not ready, is deleted only while that broker has a permit; never one that is held.
 /// - No two brokers of one partition are away at once by the operator's doing.
 /// - The StatefulSet loses one pod at a time, and only one whose broker has left or never joined.
 /// - A volume with data is deleted only against a receipt that the cluster gave, and under no pod.
