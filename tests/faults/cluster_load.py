@@ -59,6 +59,13 @@ class ClusterLoad:
                 late, behind(), self.cluster.views(self.topic))) from None
         return time.monotonic() - started
 
+    def each_is_read(self):
+        """The reader has everything that is acknowledged by now."""
+        acked = [sum(len(producer.acked[partition]) for producer in self.producers) for partition in range(self.partitions)]
+        for partition, end in enumerate(acked):
+            self._followed(partition, end)
+        self.acks()
+
     def stop(self):
         """Lets everything that was sent come to an end."""
         for producer in self.producers:

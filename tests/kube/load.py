@@ -2,7 +2,7 @@
 
 Commands are lines on standard input, each is answered by one line of JSON:
   mark STEP    what was acknowledged since the last mark, and the longest time in which a partition took nothing
-  moves        waits until every producer has gone on in every partition
+  moves        waits until every producer has gone on in every partition, and the reader has read what was acknowledged
   stop         lets everything come to its end, compares what was acknowledged with what is there, and ends
 """
 
@@ -82,7 +82,9 @@ def main():
             if command == "mark":
                 acks = marked(load, rest, acks)
             elif command == "moves":
-                answer(seconds=round(load.each_moves(120), 3))
+                seconds = load.each_moves(120)
+                load.each_is_read()
+                answer(seconds=round(seconds, 3))
             elif command == "stop":
                 load.stop()
                 records = load.verify()

@@ -125,10 +125,7 @@ Response::Partition partition_answer(const FetchedPartition& partition,
   answer.high_watermark = -1;
   answer.records.emplace();
   if (!work.committed_only) answer.aborted_transactions.reset();
-  if (work.with_hints) {
-    answer.current_leader.leader_id = outcome.leader.leader.value();
-    answer.current_leader.leader_epoch = outcome.leader.epoch.value();
-  }
+  if (work.with_hints) put_leader(outcome.leader, answer.current_leader);
   if (outcome.code != ErrorCode::kNone) return answer;
   answer.high_watermark = outcome.bounds.high_watermark.value();
   answer.last_stable_offset = outcome.bounds.last_stable.value();

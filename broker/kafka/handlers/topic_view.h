@@ -126,6 +126,16 @@ void answer_with_leaders(service::Shard& shard, Arrival arrival,
       });
 }
 
+/// Says nothing where nobody is known to lead, not even in which term: librdkafka (2.16) makes room
+/// for each leader that an answer has, leaves that of one below 0 as it finds it, and then waits
+/// for ever for a term that was never there.
+template <typename Leader>
+void put_leader(const service::LeaderHint& hint, Leader& leader) {
+  if (hint.leader == model::BrokerId{-1}) return;
+  leader.leader_id = hint.leader.value();
+  leader.leader_epoch = hint.epoch.value();
+}
+
 /// Leaders that errors point to, and their addresses at the end of the answer (KIP-951).
 class LeaderHints {
  public:
@@ -134,8 +144,7 @@ class LeaderHints {
 
   template <typename Leader>
   void put(const service::LeaderHint& hint, Leader& leader) {
-    leader.leader_id = hint.leader.value();
-    leader.leader_epoch = hint.epoch.value();
+    put_leader(hint, leader);
     name(hint.leader);
   }
   void name(model::BrokerId leader) {

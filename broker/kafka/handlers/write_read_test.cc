@@ -4,9 +4,11 @@
 #include <gtest/gtest.h>
 
 #include "broker/kafka/handlers/answers.h"
+#include "broker/kafka/handlers/topic_view.h"
 #include "broker/kafka/testing/test_broker.h"
 #include "broker/wire/messages/delete_records.h"
 #include "broker/wire/messages/describe_producers.h"
+#include "broker/wire/messages/fetch.h"
 #include "broker/wire/messages/init_producer_id.h"
 #include "broker/wire/messages/list_offsets.h"
 #include "broker/wire/messages/offset_for_leader_epoch.h"
@@ -390,6 +392,17 @@ TEST_P(WriteRead, AFullDiskIsAStorageErrorToClients) {
 INSTANTIATE_TEST_SUITE_P(Shards, WriteRead, ::testing::Values(1u, 3u), [](const auto& instance) {
   return "Of" + std::to_string(instance.param);
 });
+
+// A client may take a leader below 0 for one, with whatever term it finds.
+TEST(LeaderHints, NothingIsSaidWhereNobodyLeads) {
+  wire::FetchResponse::Partition answer;
+  put_leader(service::LeaderHint{model::BrokerId{-1}, model::Term{7}}, answer.current_leader);
+  EXPECT_EQ(answer.current_leader.leader_id, -1);
+  EXPECT_EQ(answer.current_leader.leader_epoch, -1);
+  put_leader(service::LeaderHint{model::BrokerId{2}, model::Term{7}}, answer.current_leader);
+  EXPECT_EQ(answer.current_leader.leader_id, 2);
+  EXPECT_EQ(answer.current_leader.leader_epoch, 7);
+}
 
 }  // namespace
 }  // namespace millrace::kafka

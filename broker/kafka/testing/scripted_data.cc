@@ -44,7 +44,7 @@ common::Bytes batch_for(const common::ScriptCommand& command) {
 /// Whom an error points to; empty: nobody.
 template <typename Leader>
 std::string hint(const Leader& leader) {
-  if (leader.leader_id < 0) return "";
+  if (leader.leader_id < 0 && leader.leader_epoch < 0) return "";
   return fmt::format(" leader={} epoch={}", leader.leader_id, leader.leader_epoch);
 }
 template <typename Endpoints>
