@@ -40,7 +40,7 @@ class Session {
       return commit(decide(image_, AllocateProducerIds{std::stoi(command.arguments.at(0))}));
     }
     if (command.name == "move") return move(command);
-    if (command.name == "level") return put(FeatureLevelSet{1});
+    if (command.name == "level") return put(FeatureLevelSet{std::stoi(command.arguments.at(0))});
     if (command.name == "permit") return permit(command);
     if (command.name == "show") return show();
     return "unknown command " + command.name + "\n";

@@ -123,10 +123,6 @@ class RealBroker final : public Broker {
                        directory_.directory_id, directory_.shards);
   }
 
-  env::Endpoint http_endpoint() const {
-    return {settings_.http_listen.host, static_cast<std::uint16_t>(pages_->port())};
-  }
-
   std::string ready_line() const override {
     std::string line = fmt::format("ready kafka={} grpc={} http={}", node_->kafka_endpoint().text(),
                                    grpc_->endpoint().text(), http_endpoint().text());
@@ -153,6 +149,9 @@ class RealBroker final : public Broker {
   Result<void> open_doors();
   std::vector<MetricSource> metric_sources() const;
   std::string not_ready();
+  env::Endpoint http_endpoint() const {
+    return {settings_.http_listen.host, static_cast<std::uint16_t>(pages_->port())};
+  }
 
   std::shared_ptr<const model::ConfigMap> start_config_;
   model::BrokerSettings settings_;

@@ -1,7 +1,6 @@
 #include "operator/plan/cluster_plan.h"
 
 #include <algorithm>
-#include <type_traits>
 #include <utility>
 #include <variant>
 
@@ -17,13 +16,9 @@ constexpr std::chrono::seconds kLookEvery{30};
 /// and after it pods have changed: each deletion would be refused.
 void ask_last(std::vector<Action>& actions) {
   std::ranges::stable_partition(actions, [](const Action& action) {
-    return std::visit(
-        [](const auto& deed) {
-          using Kind = std::decay_t<decltype(deed)>;
-          return std::is_same_v<Kind, Create> || std::is_same_v<Kind, Apply> ||
-                 std::is_same_v<Kind, Patch> || std::is_same_v<Kind, Delete>;
-        },
-        action.deed);
+    const Deed& deed = action.deed;
+    return std::holds_alternative<Create>(deed) || std::holds_alternative<Apply>(deed) ||
+           std::holds_alternative<Patch>(deed) || std::holds_alternative<Delete>(deed);
   });
 }
 

@@ -103,8 +103,8 @@ class Grouping(threading.Thread):
                         self.read[message.partition()].add(message.offset())
                 if messages:
                     self._commit()
-        except KafkaException as failure:
-            self.errors.append("%s: %s" % (self.name, failure))
+        except Exception as failure:  # pylint: disable=broad-except  # a thread that ended says why
+            self.errors.append("%s: %r" % (self.name, failure))
         finally:
             self.consumer.close()
 
