@@ -33,6 +33,7 @@ class Nemesis:
         print("%.3f %s " % (time.time(), kind), end="", flush=True)
         getattr(self, kind)()
         moved = self.load.each_moves()
+        self.load.each_is_read()
         self.longest[kind] = max(moved, self.longest.get(kind, 0))
         self.done.append(kind)
         print(" %.1f s, then moved within %.1f s" % (time.monotonic() - started - moved, moved), flush=True)
