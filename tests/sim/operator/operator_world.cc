@@ -94,7 +94,8 @@ std::string OperatorWorld::unsettled() {
   if (!mishaps_.anybody_leads()) return "no operator leads";
   for (const Machine* machine : fleet_.members())
     if (machine->state() != Machine::State::kServing) return machine->name() + " does not serve";
-  return rules_.drained();
+  std::string wrong = rules_.drained();
+  return wrong.empty() ? rules_.strayed() : wrong;
 }
 
 bool OperatorWorld::settle(common::Duration limit) {

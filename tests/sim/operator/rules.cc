@@ -32,8 +32,9 @@ std::string condition(const Json& object, std::string_view type, std::string_vie
   return {};
 }
 
-/// An operator may not have heard yet of a broker that has joined since: answers take as long on
-/// bad ways. As long as its pod is not ready that is no harm: it leads nothing.
+/// An operator may not have heard yet of a broker that has joined since: answers, and what it
+/// writes itself, take as long on bad ways. As long as its pod is not ready that is no harm: it
+/// leads nothing. And its volume stays: a pod that is gone is given back.
 constexpr std::chrono::seconds kNewsMax{5};
 
 bool holds(const metadata::ReplicaSet& replicas, BrokerId broker) {
@@ -85,6 +86,23 @@ std::string Rules::drained() const {
   return {};
 }
 
+std::string Rules::strayed() const {
+  const metadata::Image* const image = truth();
+  const auto asked = parts_.model.list(kube::kTopics, {});
+  if (image == nullptr || !asked.ok()) return "no broker runs, or nobody knows what is asked for";
+  for (const Json& resource : asked->items) {
+    const auto topic = image->topics().find(text_at(resource, {"metadata", "name"}));
+    const Json* const settings = kube::find(resource, {"spec", "config"});
+    if (topic == image->topics().end() || settings == nullptr) continue;
+    for (const auto& [name, value] : settings->items()) {
+      const auto set = topic->second->configs.find(name);
+      if (set == topic->second->configs.end() || set->second != value.get<std::string>())
+        return fmt::format("topic {}: {} is not {}", topic->first, name, value.dump());
+    }
+  }
+  return {};
+}
+
 void Rules::look() {
   const metadata::Image* const image = truth();
   if (image == nullptr) return;
@@ -100,6 +118,10 @@ void Rules::look() {
     }
     return true;
   });
+}
+
+bool Rules::is_news(common::Instant joined, const Json& pod) const {
+  return condition(pod, "Ready", "status") != "True" && parts_.clock.now() - joined < kNewsMax;
 }
 
 bool Rules::has_left(const common::Uuid& directory) const {
@@ -125,8 +147,7 @@ void Rules::before_write(std::string_view verb, const kube::Resource& resource,
   const common::Uuid directory = parts_.ground.directory_on(parts_.ground.claim_of(broker));
   const auto joined = joined_.find({broker, directory});
   if (joined == joined_.end() || has_left(directory)) return;
-  const bool ready = condition(object, "Ready", "status") == "True";
-  if (!ready && parts_.clock.now() - joined->second < kNewsMax) return;
+  if (is_news(joined->second, object)) return;
   const metadata::Image* const image = truth();
   stopping_ = {.broker = broker,
                .how = {machine->process(), pod},
@@ -200,8 +221,12 @@ void Rules::replicas_changed(const Written& write) {
   look();
   const auto broker = static_cast<std::int32_t>(now);
   const common::Uuid directory = parts_.ground.directory_on(parts_.ground.claim_of(broker));
-  if (!directory.is_zero() && joined_.contains({broker, directory}) && !has_left(directory))
-    fail(write, fmt::format("broker {} has data and has not left the cluster", broker));
+  const auto joined = joined_.find({broker, directory});
+  if (directory.is_zero() || joined == joined_.end() || has_left(directory)) return;
+  const auto pod = parts_.model.get(
+      kube::kPods, {write.key.space, resources::names::pod(write.key.name, broker)});
+  if (pod.ok() && is_news(joined->second, *pod)) return;
+  fail(write, fmt::format("broker {} has data and has not left the cluster", broker));
 }
 
 void Rules::status_written(const Written& write) {

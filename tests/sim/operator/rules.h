@@ -34,7 +34,8 @@ class Ground {
 /// - A pod whose broker runs and is one of the cluster, and has not only just become that in a
 ///   pod that is not ready, is deleted only while that broker has a permit; never one that is held.
 /// - No two brokers of one partition are away at once by the operator's doing.
-/// - The StatefulSet loses one pod at a time, and only one whose broker has left or never joined.
+/// - The StatefulSet loses one pod at a time, and only one whose broker has left, or has never
+///   joined, or has only just in a pod that is not ready.
 /// - A volume with data is deleted only against a receipt that the cluster gave, and under no pod.
 /// - A status says why it is as it is, and that something is going on while it is not as asked; it
 ///   is written only over the version that was read.
@@ -69,6 +70,9 @@ class Rules {
   void look();
   /// Which broker is emptied although nobody asks for fewer any more; empty: none.
   std::string drained() const;
+  /// Which setting of a topic is not what its resource asks for: a call that an operator gave up
+  /// may be done late, over what came after it, until the operator looks again. Empty: none.
+  std::string strayed() const;
   /// Writes of operators so far, but for leases.
   std::uint64_t writes() const { return writes_; }
   const std::string& last_write() const { return last_write_; }
@@ -78,6 +82,8 @@ class Rules {
   /// The newest metadata that a running broker has; nullptr: none runs.
   const metadata::Image* truth() const;
   bool has_left(const common::Uuid& directory) const;
+  /// Whether an operator may not have heard yet of the broker in this pod, that joined then.
+  bool is_news(common::Instant joined, const kube::Json& pod) const;
   void fail(const Written& write, const std::string& what);
 
   void pod_deleted(const Written& write);
