@@ -48,6 +48,15 @@ bool passes(ErrorCode code) {
   }
 }
 
+/// What was said of the only partition that was asked about; nullptr: nothing that one can go by.
+const wire::ListOffsetsResponse::Partition* told_of_one(
+    const Result<wire::ListOffsetsResponse>& answer) {
+  if (!answer.ok() || answer->topics.empty() || answer->topics.front().partitions.empty())
+    return nullptr;
+  const auto& one = answer->topics.front().partitions.front();
+  return one.error_code == 0 ? &one : nullptr;
+}
+
 }  // namespace
 
 Fetcher::Fetcher(Client& client, History& history)
@@ -372,21 +381,23 @@ void Fetcher::seek_start(const Target& target) {
   topic.name = target.topic;
   topic.partitions.push_back(
       {.partition_index = target.partition, .current_leader_epoch = -1, .timestamp = kEarliest});
-  client_.call(
-      client_.leader(target.topic, target.partition), request, kFetchTimeout,
-      [this, target](Result<wire::ListOffsetsResponse> answer) {
-        const auto found = places_.find(target);
-        if (found == places_.end()) return;
-        Place& sought = found->second;
-        sought.seeking = false;
-        if (!answer.ok() || answer->topics.empty() || answer->topics.front().partitions.empty())
-          return look_again();
-        const auto& told = answer->topics.front().partitions.front();
-        if (told.error_code != 0) return look_again();
-        const Offset start{told.offset};
-        if (!sought.next || *sought.next < start) sought.next = start;
-        pump_after(sought.out_of_range > 0 ? client_.pause() : Duration{0});
-      });
+  client_.call(client_.leader(target.topic, target.partition), request, kFetchTimeout,
+               [this, target](Result<wire::ListOffsetsResponse> answer) {
+                 const auto found = places_.find(target);
+                 if (found == places_.end()) return;
+                 Place& sought = found->second;
+                 sought.seeking = false;
+                 const auto* const told = told_of_one(answer);
+                 if (told == nullptr) {
+                   // While nobody leads, replicas know that it does not begin here, and nobody says
+                   // where.
+                   sought.out_of_range = 0;
+                   return look_again();
+                 }
+                 const Offset start{told->offset};
+                 if (!sought.next || *sought.next < start) sought.next = start;
+                 pump_after(sought.out_of_range > 0 ? client_.pause() : Duration{0});
+               });
 }
 
 }  // namespace millrace::sim
