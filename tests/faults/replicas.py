@@ -11,12 +11,15 @@ LAST_OFFSET_DELTA = struct.Struct(">i")
 
 
 def segments(broker, topic, partition):
-    """Paths of the files of its log, in the order of their offsets."""
-    for folder in ("topics/%s.*/%d" % (topic, partition), "topics/%s.*/%d.*" % (topic, partition), "logs/%s-%d" % (topic, partition)):
-        found = sorted(glob.glob(os.path.join(broker.data, folder, "*.log")))
-        if found:
-            return found
-    return []
+    """Paths of the files of its log, in the order of their offsets. Of a replica that went and came back both logs may be there:
+    the files of the one before are deleted later, and nobody writes to them."""
+    folders = {}
+    for shape in ("topics/%s.*/%d" % (topic, partition), "topics/%s.*/%d.*" % (topic, partition), "logs/%s-%d" % (topic, partition)):
+        for path in glob.glob(os.path.join(broker.data, shape, "*.log")):
+            folders.setdefault(os.path.dirname(path), []).append(path)
+    if not folders:
+        return []
+    return sorted(max(folders.values(), key=lambda paths: max(os.path.getmtime(path) for path in paths)))
 
 
 def batches(broker, topic, partition):
