@@ -93,6 +93,10 @@ struct Picture {
   /// What was said to the action of this key the last time; nullptr: nothing bad.
   const Answer* answer(const std::string& key) const;
   bool leaves(std::int32_t ordinal) const { return ordinal >= wanted().brokers; }
+  /// Its volume outlives a broker that leaves.
+  bool is_kept(const Volume& volume) const {
+    return leaves(volume.ordinal) && !wanted().storage.delete_on_scale_down;
+  }
   /// The broker has been one of the cluster: it is registered, or its volume was marked.
   bool has_joined(std::int32_t ordinal) const;
   /// The status says that the operator drained it, or is about to.

@@ -255,12 +255,15 @@ std::int32_t replicas_for_volumes(const Picture& picture) {
   return replicas;
 }
 
-/// As many as can be had now: a retired volume has to be gone before its broker comes back.
+/// As many as can be had now: a retired volume has to be gone before its broker comes back. One
+/// that is to be kept does not go. If a pod is wanted above it, the one on it is of no use and does
+/// no harm: the cluster does not take its broker in, and it goes after the one above.
 std::int32_t replicas_after_scale_up(Draft& draft, std::int32_t wanted) {
   const Picture& picture = draft.picture;
   for (std::int32_t broker = picture.replicas; broker < wanted; ++broker) {
     const Volume* const volume = picture.volume(broker);
     if (volume == nullptr || (!volume->retired() && !volume->deleting)) continue;
+    if (!volume->deleting && picture.is_kept(*volume)) continue;
     draft.say(Reason::kScalingUp, broker_name(broker), "its old volume goes first");
     draft.again(seconds(2));
     return broker;

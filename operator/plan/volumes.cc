@@ -100,7 +100,7 @@ void remove_retired(Draft& draft, const Volume& volume) {
   const bool retired = volume.retired() || mutated(Mutation::kDeleteUnretired);
   if (!retired || volume.deleting || volume.ordinal < picture.replicas) return;
   if (picture.pod(volume.ordinal) != nullptr || !picture.observation->synced) return;
-  if (!wanted_again && !picture.wanted().storage.delete_on_scale_down) return;
+  if (picture.is_kept(volume)) return;
   draft.again(std::chrono::seconds(1));
   if (draft.destroys) return;
   draft.destroys = true;
