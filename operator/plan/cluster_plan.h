@@ -72,7 +72,8 @@
 // SCALE UP. Always (but see CANCEL): volumes are made, a retired one of the same name is deleted
 //   against its receipt first, then replicas are raised. A StatefulSet that is made anew has at
 //   least as many replicas as there are volumes that somebody may miss; one that somebody else made
-//   smaller gets back what the cluster still knows, to be drained.
+//   smaller gets back what the cluster still knows, to be drained, or all that was not emptied
+//   where nobody leads or answers. Retired volumes in between make room.
 //
 // THE STATEFULSET is made by Create and changed only at the resourceVersion that was read: replicas
 //   that were decided on an old picture never reach it.

@@ -93,10 +93,6 @@ struct Picture {
   /// What was said to the action of this key the last time; nullptr: nothing bad.
   const Answer* answer(const std::string& key) const;
   bool leaves(std::int32_t ordinal) const { return ordinal >= wanted().brokers; }
-  /// Its volume outlives a broker that leaves.
-  bool is_kept(const Volume& volume) const {
-    return leaves(volume.ordinal) && !wanted().storage.delete_on_scale_down;
-  }
   /// The broker has been one of the cluster: it is registered, or its volume was marked.
   bool has_joined(std::int32_t ordinal) const;
   /// The status says that the operator drained it, or is about to.
@@ -128,6 +124,8 @@ struct Draft {
   std::string revision;
   /// Replicas that the StatefulSet is to have.
   std::int32_t replicas = 0;
+  /// The broker whose retired volume has to go before there can be more replicas; -1: none.
+  std::int32_t in_the_way = -1;
 
   void act(Step step, Reason reason, std::string note, Deed deed);
   void say(Reason reason, std::string object = {}, std::string detail = {});

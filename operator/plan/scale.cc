@@ -255,15 +255,13 @@ std::int32_t replicas_for_volumes(const Picture& picture) {
   return replicas;
 }
 
-/// As many as can be had now: a retired volume has to be gone before its broker comes back. One
-/// that is to be kept does not go. If a pod is wanted above it, the one on it is of no use and does
-/// no harm: the cluster does not take its broker in, and it goes after the one above.
+/// As many as can be had now: a retired volume has to be gone before its broker comes back.
 std::int32_t replicas_after_scale_up(Draft& draft, std::int32_t wanted) {
   const Picture& picture = draft.picture;
   for (std::int32_t broker = picture.replicas; broker < wanted; ++broker) {
     const Volume* const volume = picture.volume(broker);
     if (volume == nullptr || (!volume->retired() && !volume->deleting)) continue;
-    if (!volume->deleting && picture.is_kept(*volume)) continue;
+    draft.in_the_way = broker;
     draft.say(Reason::kScalingUp, broker_name(broker), "its old volume goes first");
     draft.again(seconds(2));
     return broker;
@@ -274,13 +272,15 @@ std::int32_t replicas_after_scale_up(Draft& draft, std::int32_t wanted) {
 /// Brokers that the cluster knows and that have no pod any more, after a scale-down by other means:
 /// those with a volume get their pods back, as only a running broker can be drained quickly, and
 /// what it alone has is nowhere else. Also where nobody has marked the volume so far: a pod more
-/// harms nobody. Where the brokers that are left lead no metadata, which others it takes cannot be
-/// asked: all that were not emptied.
+/// harms nobody. Where the brokers that are left lead no metadata, or have said nothing for long as
+/// they wait for others, which ones it takes cannot be asked: all that were not emptied.
 /// Returns how many replicas that takes.
 std::int32_t replicas_for_strays(Draft& draft) {
   const Picture& picture = draft.picture;
   std::int32_t replicas = 0;
-  if (picture.view.reachable && picture.view.controller < 0) {
+  const bool leaderless = picture.view.reachable && picture.view.controller < 0;
+  const bool silent = !picture.view.reachable && !picture.view.why_not.empty();
+  if (leaderless || (silent && !picture.pods.empty())) {
     replicas = replicas_for_volumes(picture);
     for (std::int32_t broker = picture.replicas; broker < replicas; ++broker)
       draft.say(Reason::kStrayBroker, broker_name(broker), "it may be missing for a majority");

@@ -96,11 +96,11 @@ void mark(Draft& draft, const Volume& volume) {
 /// S6, and what makes room for a broker that comes back as a new one.
 void remove_retired(Draft& draft, const Volume& volume) {
   const Picture& picture = draft.picture;
-  const bool wanted_again = !picture.leaves(volume.ordinal);
+  const bool wanted_again = !picture.leaves(volume.ordinal) || draft.in_the_way == volume.ordinal;
   const bool retired = volume.retired() || mutated(Mutation::kDeleteUnretired);
   if (!retired || volume.deleting || volume.ordinal < picture.replicas) return;
   if (picture.pod(volume.ordinal) != nullptr || !picture.observation->synced) return;
-  if (picture.is_kept(volume)) return;
+  if (!wanted_again && !picture.wanted().storage.delete_on_scale_down) return;
   draft.again(std::chrono::seconds(1));
   if (draft.destroys) return;
   draft.destroys = true;
