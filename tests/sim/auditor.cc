@@ -2,13 +2,12 @@
 
 #include <utility>
 
-#include "broker/wire/messages/list_offsets.h"
+#include "tests/sim/client/offset_lookup.h"
 
 namespace millrace::sim {
 namespace {
 
 constexpr Duration kTimeout = std::chrono::seconds(4);
-constexpr std::int64_t kEarliest = -2;
 
 }  // namespace
 
@@ -63,18 +62,12 @@ void Auditor::look() {
 }
 
 void Auditor::ask_start(const Target& target, const PartitionKey& key) {
-  wire::ListOffsetsRequest request;
-  request.replica_id = -1;
-  auto& topic = request.topics.emplace_back();
-  topic.name = target.topic;
-  topic.partitions.push_back(
-      {.partition_index = target.partition, .current_leader_epoch = -1, .timestamp = kEarliest});
-  client_.call(client_.leader(target.topic, target.partition), request, kTimeout,
+  client_.call(client_.leader(target.topic, target.partition),
+               ask_of_one(target.topic, target.partition, service::kEarliest), kTimeout,
                [this, target, key](const Result<wire::ListOffsetsResponse>& answer) {
-                 if (!answer.ok() || answer->topics.empty() ||
-                     answer->topics.front().partitions.front().error_code != 0)
-                   return ask_start_again(target, key);
-                 const Offset start{answer->topics.front().partitions.front().offset};
+                 const auto* const told = told_of_one(answer);
+                 if (told == nullptr || told->error_code != 0) return ask_start_again(target, key);
+                 const Offset start{told->offset};
                  starts_[key] = start;
                  fetcher_.assign(target, start);
                });

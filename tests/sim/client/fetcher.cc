@@ -5,7 +5,7 @@
 
 #include "broker/model/compression.h"
 #include "broker/model/record.h"
-#include "broker/wire/messages/list_offsets.h"
+#include "tests/sim/client/offset_lookup.h"
 
 namespace millrace::sim {
 
@@ -17,7 +17,6 @@ namespace {
 constexpr Duration kFetchTimeout = std::chrono::seconds(5);
 constexpr std::int32_t kWaitMs = 500;
 constexpr std::size_t kPlainBytesMax = std::size_t{16} << 20;
-constexpr std::int64_t kEarliest = -2;
 constexpr Offset kNoEnd{INT64_MAX};
 constexpr Offset kNotTold{-1};
 constexpr std::int32_t kNoEpoch = -1;
@@ -46,15 +45,6 @@ bool passes(ErrorCode code) {
     default:
       return false;
   }
-}
-
-/// What was said of the only partition that was asked about; nullptr: nothing that one can go by.
-const wire::ListOffsetsResponse::Partition* told_of_one(
-    const Result<wire::ListOffsetsResponse>& answer) {
-  if (!answer.ok() || answer->topics.empty() || answer->topics.front().partitions.empty())
-    return nullptr;
-  const auto& one = answer->topics.front().partitions.front();
-  return one.error_code == 0 ? &one : nullptr;
 }
 
 }  // namespace
@@ -375,20 +365,15 @@ void Fetcher::refused(const Target& target, ErrorCode code) {
 void Fetcher::seek_start(const Target& target) {
   Place& place = places_.at(target);
   if (std::exchange(place.seeking, true)) return;
-  wire::ListOffsetsRequest request;
-  request.replica_id = -1;
-  auto& topic = request.topics.emplace_back();
-  topic.name = target.topic;
-  topic.partitions.push_back(
-      {.partition_index = target.partition, .current_leader_epoch = -1, .timestamp = kEarliest});
-  client_.call(client_.leader(target.topic, target.partition), request, kFetchTimeout,
-               [this, target](Result<wire::ListOffsetsResponse> answer) {
+  client_.call(client_.leader(target.topic, target.partition),
+               ask_of_one(target.topic, target.partition, service::kEarliest), kFetchTimeout,
+               [this, target](const Result<wire::ListOffsetsResponse>& answer) {
                  const auto found = places_.find(target);
                  if (found == places_.end()) return;
                  Place& sought = found->second;
                  sought.seeking = false;
                  const auto* const told = told_of_one(answer);
-                 if (told == nullptr) {
+                 if (told == nullptr || told->error_code != 0) {
                    // While nobody leads, replicas know that it does not begin here, and nobody says
                    // where.
                    sought.out_of_range = 0;

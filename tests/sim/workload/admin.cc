@@ -25,7 +25,6 @@ constexpr std::int8_t kTopicResource = 2;
 constexpr std::int8_t kSet = 0;
 constexpr std::string_view kSetting = "max.message.bytes";
 constexpr const char* kSettingDefault = "1048588";
-constexpr std::int64_t kLatest = -1;
 
 /// The answer says that nothing is known: it may have been done.
 bool is_unsure(const ErrorCode code) {

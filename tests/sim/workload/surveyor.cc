@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "broker/wire/messages/list_offsets.h"
+#include "tests/sim/client/offset_lookup.h"
 
 namespace millrace::sim {
 
@@ -12,7 +12,6 @@ namespace {
 
 constexpr Duration kLookEvery = std::chrono::seconds(2);
 constexpr Duration kTimeout = std::chrono::seconds(5);
-constexpr std::int64_t kLatest = -1;
 /// Answers that may be missing: of brokers that stand still.
 constexpr std::size_t kAskingMax = 32;
 
@@ -69,25 +68,19 @@ void Surveyor::ask() {
   const TopicView* const view = client_.topic(target.topic);
   if (view == nullptr) return;
   const PartitionKey key{view->id, model::PartitionIndex{target.partition}};
-  wire::ListOffsetsRequest request;
-  request.replica_id = -1;
+  auto request = ask_of_one(target.topic, target.partition, service::kLatest);
   request.isolation_level = client_.random().chance(1, 2) ? 1 : 0;
-  auto& topic = request.topics.emplace_back();
-  topic.name = target.topic;
-  topic.partitions.push_back(
-      {.partition_index = target.partition, .current_leader_epoch = -1, .timestamp = kLatest});
   ++asking_;
   client_.call(
       Client::kAnyNode, request, kTimeout,
       [this, target, key,
        floor = history_.high_watermark_seen(key)](const Result<wire::ListOffsetsResponse>& answer) {
         --asking_;
-        if (!answer.ok() || answer->topics.empty() || answer->topics.front().partitions.empty())
-          return;
-        const auto& told = answer->topics.front().partitions.front();
-        const ErrorCode code = code_of(told.error_code);
+        const auto* const told = told_of_one(answer);
+        if (told == nullptr) return;
+        const ErrorCode code = code_of(told->error_code);
         if (code == ErrorCode::kNone) {
-          history_.saw_high_watermark(key, floor, Offset{told.offset});
+          history_.saw_high_watermark(key, floor, Offset{told->offset});
           if (finishing_) answered_.insert(target);
         } else if (!model::error_row(code).retriable) {
           client_.trace().fail(fmt::format("{}: the end of {}-{} was answered {}", client_.name(),
