@@ -247,10 +247,13 @@ void ColdReader::got_window(std::shared_ptr<Load> load, Result<std::size_t> got)
     load->expected = run->end;
     const std::size_t rest = load->position % kBlock;
     const std::size_t wanted = rest + std::max(run->next_batch_bytes, load->buffer.size() + kBlock);
-    if (load->position >= load->until) {
-      return finish(
-          load, Error{ErrorCode::kCorruptLog,
-                      fmt::format("{} holds no batch for offset {}", load->path, load->offset)});
+    // A size that rotted may fit into the segment, and reach beyond what of it is in the file.
+    if (load->position + run->next_batch_bytes > load->until || start + expected == load->until) {
+      return finish(load,
+                    Error{ErrorCode::kCorruptLog,
+                          fmt::format("{} is damaged at byte {}: no batch for offset {} ends "
+                                      "within the {} bytes that were written",
+                                      load->path, load->position, load->offset, load->until)});
     }
     return read_window(load, wanted);
   }

@@ -127,6 +127,28 @@ TEST_F(OldDataTest, MissingShortAndZeroedSegmentsAreDamage) {
   expect_damage("is damaged at byte");
 }
 
+// Goal: a batch whose rotten size reaches beyond what was written behind is damage, where the
+// segment has room for it because more is in memory (seed 157687765). Method: make the last one on
+// disk larger, append in front of the reader, and read.
+TEST_F(OldDataTest, RottenSizeBeyondWhatIsWrittenIsDamage) {
+  constexpr std::uint64_t kThirdByteOfSize = 10;
+  constexpr int k2048 = 3;  // of that byte
+  fill(3);
+  const Offset last = log().end_offset() - 2;
+  const auto in_front = machine.read_all(log(), Offset{0}, last);
+  ASSERT_TRUE(in_front.ok());
+  machine.stop();
+  machine.hardware.flip_bit(folder() + "00000000000000000000.log",
+                            in_front->size() + kThirdByteOfSize, k2048);
+  machine.start();
+  ASSERT_TRUE(machine.append(log(), 2, 2000).ok());
+  const auto read = machine.read(log(), last, {.up_to = log().end_offset()});
+  ASSERT_FALSE(read.ok());
+  EXPECT_EQ(read.error().code, ErrorCode::kCorruptLog);
+  EXPECT_THAT(read.error().detail, ::testing::HasSubstr("is damaged at byte"));
+  EXPECT_TRUE(log().damage().has_value());
+}
+
 // Goal: large batches are written behind from where they lie, small ones and shared blocks by copy,
 // and the segments hold exactly what was appended: also what a crash left only in the journal.
 TEST(StoreTest, LargeBatchesReachTheirSegmentsWithoutACopy) {
