@@ -46,7 +46,8 @@
 //   S1  A leaving broker that is active is drained; all of them at once, after the status lists
 //       them (status.leaving): so it is known later who began it. A refusal is ScaleDownRefused or
 //       DrainBlocked, and nothing else happens to it.
-//   S2  Only the highest ordinal goes on from here. While it drains: wait, with its progress.
+//   S2  Only the highest ordinal goes on from here. While it drains: wait, with its progress. One
+//       above it that has lost its pod gets that back, and goes first.
 //   S3  Drained: its identity is checked: pod, broker number, directory and volume belong together
 //       (broker N is reached at the name of pod N, and its directory is the one that the volume
 //       data-CLUSTER-N was marked with while it was well). Otherwise IdentityMismatch or
@@ -58,6 +59,8 @@
 //   S7  A pod whose broker has never joined (unknown to a cluster that has a controller, no
 //       directory on its volume, no process running) leaves without a receipt; its volume stays.
 //   S8  A held pod stops it.
+//   S9  A retired volume whose broker is to stay, below others: it has left, so the claim is
+//       deleted against its receipt, then the pod, and a new broker comes in their place.
 // BY HAND. A broker that is to stay and that somebody drained or decommissioned with millctl is
 // left
 //   so (DrainedByHand, DecommissionedByHand): whoever did it may be about to replace its disk.

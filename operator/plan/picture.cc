@@ -182,7 +182,8 @@ bool Picture::left_by_hand(std::int32_t ordinal) const {
   if (its_pod == nullptr || its_pod->deleting || its == nullptr || its->deleting) return false;
   const BrokerView* const known = broker(ordinal);
   const bool registered = known != nullptr && known->state != BrokerState::kUnregistered;
-  if (registered || its->directory_id.empty()) return false;
+  // The operator writes down the receipts of those that it made leave.
+  if (registered || its->directory_id.empty() || its->retired()) return false;
   // Who answered may not have heard yet of one that has just joined.
   const bool long_there =
       its_pod->ready_since &&

@@ -105,6 +105,15 @@ bool never_joined(const Picture& picture, std::int32_t broker) {
   return pod == nullptr || (!pod->running && !pod->ready);
 }
 
+/// The cluster knows this broker, which has no pod any more, and its volume is there.
+bool comes_back(const Picture& picture, const BrokerView& broker) {
+  if (broker.id < picture.replicas || broker.state == BrokerState::kUnregistered) return false;
+  const Volume* const volume = picture.volume(broker.id);
+  if (volume == nullptr || volume->retired()) return false;
+  // Also where nobody has marked the volume so far: a pod more harms nobody.
+  return volume->directory_id.empty() || volume->directory_id == broker.directory_id;
+}
+
 /// S2 to S7 for the highest ordinal.
 void remove_highest(Draft& draft, std::int32_t broker) {
   const Picture& picture = draft.picture;
@@ -123,6 +132,9 @@ void remove_highest(Draft& draft, std::int32_t broker) {
   }
   if (registered) {
     if (known->state != BrokerState::kDrained) return;
+    // Who is above it gets its pod back, and leaves first: else a retired volume would lie below.
+    const auto is_above = [&](const BrokerView& other) { return comes_back(picture, other); };
+    if (std::ranges::any_of(picture.view.brokers, is_above)) return;
     if (mutated(Mutation::kLowerUnretired)) return lower(draft, Reason::kScaledDown, broker);
     if (check_identity(draft, *known)) decommission(draft, broker, *volume);
     return draft.again(seconds(5));
@@ -271,9 +283,9 @@ std::int32_t replicas_after_scale_up(Draft& draft, std::int32_t wanted) {
 
 /// Brokers that the cluster knows and that have no pod any more, after a scale-down by other means:
 /// those with a volume get their pods back, as only a running broker can be drained quickly, and
-/// what it alone has is nowhere else. Also where nobody has marked the volume so far: a pod more
-/// harms nobody. Where the brokers that are left lead no metadata, or have said nothing for long as
-/// they wait for others, which ones it takes cannot be asked: all that were not emptied.
+/// what it alone has is nowhere else. Where the brokers that are left lead no metadata, or have
+/// said nothing for long as they wait for others, which ones it takes cannot be asked: all that
+/// were not emptied.
 /// Returns how many replicas that takes.
 std::int32_t replicas_for_strays(Draft& draft) {
   const Picture& picture = draft.picture;
@@ -294,10 +306,7 @@ std::int32_t replicas_for_strays(Draft& draft) {
     if (volume != nullptr && volume->retired()) continue;
     draft.say(Reason::kStrayBroker, broker_name(broker.id),
               fmt::format("spec.brokers is {}", picture.wanted().brokers));
-    if (volume == nullptr) continue;
-    if (volume->directory_id.empty() || volume->directory_id == broker.directory_id) {
-      replicas = std::max(replicas, broker.id + 1);
-    }
+    if (comes_back(picture, broker)) replicas = std::max(replicas, broker.id + 1);
   }
   return replicas;
 }

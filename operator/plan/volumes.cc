@@ -93,6 +93,14 @@ void mark(Draft& draft, const Volume& volume) {
           .resource_version = {}});
 }
 
+void delete_retired(Draft& draft, const Volume& volume, Reason reason) {
+  draft.destroys = true;
+  draft.act(Step::kScaleDown, reason,
+            fmt::format("delete {} against receipt {}", name_of(volume),
+                        resources::to_text(volume.receipt.value_or(resources::Receipt{}))),
+            Delete{volume_ref(draft.picture, volume), volume.uid});
+}
+
 /// S6, and what makes room for a broker that comes back as a new one.
 void remove_retired(Draft& draft, const Volume& volume) {
   const Picture& picture = draft.picture;
@@ -103,11 +111,39 @@ void remove_retired(Draft& draft, const Volume& volume) {
   if (!wanted_again && !picture.wanted().storage.delete_on_scale_down) return;
   draft.again(std::chrono::seconds(1));
   if (draft.destroys) return;
-  draft.destroys = true;
-  draft.act(Step::kScaleDown, wanted_again ? Reason::kVolumeRetired : Reason::kVolumeDeleted,
-            fmt::format("delete {} against receipt {}", name_of(volume),
-                        resources::to_text(volume.receipt.value_or(resources::Receipt{}))),
-            Delete{volume_ref(picture, volume), volume.uid});
+  delete_retired(draft, volume, wanted_again ? Reason::kVolumeRetired : Reason::kVolumeDeleted);
+}
+
+/// A pod that was made after its claim was to go is on a new one, of which nothing was heard yet.
+bool uses(const Picture& picture, const Pod& pod, const Volume& volume) {
+  const Json& object = picture.observation->pods.at(pod.name);
+  const auto made = parse_rfc3339(text_of(at(object, "metadata", "creationTimestamp")));
+  const auto gone = parse_rfc3339(text_of(at(*volume.object, "metadata", "deletionTimestamp")));
+  return !made || !gone || *made <= *gone;
+}
+
+/// S9. In this order: the claim stays as long as its pod does, and no new pod takes one that goes.
+void replace_retired(Draft& draft, const Volume& volume) {
+  const Picture& picture = draft.picture;
+  const BrokerView* const known = picture.broker(volume.ordinal);
+  const bool registered = known != nullptr && known->state != BrokerState::kUnregistered;
+  const bool stays = !picture.leaves(volume.ordinal) && volume.ordinal < picture.replicas - 1;
+  if (!volume.retired() || !stays || registered || !picture.knows_enough) return;
+  const Pod* const pod = picture.pod(volume.ordinal);
+  if (pod != nullptr && pod->held) {
+    return draft.say(Reason::kHeld, "pod " + pod->name, "it runs on a retired volume");
+  }
+  draft.say(Reason::kScalingUp, broker_name(volume.ordinal), "its old volume goes first");
+  draft.again(std::chrono::seconds(1));
+  if (draft.destroys) return;
+  if (!volume.deleting) {
+    delete_retired(draft, volume, Reason::kVolumeRetired);
+  } else if (pod != nullptr && !pod->deleting && uses(picture, *pod, volume)) {
+    draft.destroys = true;
+    draft.act(Step::kScaleDown, Reason::kVolumeRetired,
+              fmt::format("restart pod {} on a new volume", pod->name),
+              Delete{pod_ref(picture, *pod), pod->uid, pod->resource_version});
+  }
 }
 
 }  // namespace
@@ -117,6 +153,7 @@ void plan_volumes(Draft& draft) {
   const resources::ManifestRequest request = picture.request(draft.replicas);
   for (const auto& [ordinal, volume] : picture.volumes) {
     remove_retired(draft, volume);
+    replace_retired(draft, volume);
     if (ordinal >= picture.replicas && ordinal >= draft.replicas) continue;
     if (volume.deleting || volume.retired()) continue;
     if (!volume.cluster_id.empty() && volume.cluster_id != picture.cluster_id) continue;

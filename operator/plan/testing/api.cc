@@ -260,7 +260,10 @@ bool World::erase(const Delete& gone) {
   }
   if (gone.target.kind == "PersistentVolumeClaim") {
     check_volume_deletion(found->second);
-    disks.erase(gone.uid);
+    found->second["metadata"]["deletionTimestamp"] = rfc3339(now_);
+    stamp(found->second);
+    end_claims();
+    return true;
   }
   ++writes;
   applied_.erase(gone.target.kind + "/" + gone.target.name);

@@ -39,6 +39,21 @@ Json waiting(const std::string& reason) {
 
 }  // namespace
 
+/// Those that are to go, and that no pod uses any more.
+void World::end_claims() {
+  std::erase_if(objects_["PersistentVolumeClaim"], [&](const auto& entry) {
+    const auto& [name, claim] = entry;
+    const auto ordinal = resources::ordinal_of_volume("events", name);
+    if (at(claim, "metadata", "deletionTimestamp").is_null()) return false;
+    if (ordinal && objects_["Pod"].count(resources::names::pod("events", *ordinal)) > 0)
+      return false;
+    disks.erase(text_of(at(claim, "metadata", "uid")));
+    applied_.erase("PersistentVolumeClaim/" + name);
+    ++writes;
+    return true;
+  });
+}
+
 void World::make_pod(const Json& set, std::int32_t ordinal) {
   const std::string name = resources::names::pod("events", ordinal);
   Json pod = at(set, "spec", "template");
@@ -76,6 +91,7 @@ void World::run_stateful_set() {
     gone.push_back(name);
   }
   for (const std::string& name : gone) pods.erase(name);
+  end_claims();
   if (found == sets.end()) return;
   Json& set = found->second;
   if (at(set, "status", "observedGeneration") != at(set, "metadata", "generation")) {

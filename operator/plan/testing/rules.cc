@@ -65,8 +65,9 @@ void World::check_volume_deletion(const Json& volume) {
     broken.push_back(fmt::format("{} was deleted with {} replicas", name, disk->second.replicas));
   }
   const auto broker = resources::ordinal_of_volume("events", name);
-  if (broker && objects_["Pod"].count(resources::names::pod("events", *broker)) > 0) {
-    broken.push_back(fmt::format("{} was deleted under its pod", name));
+  const auto process = broker ? processes.find(*broker) : processes.end();
+  if (process != processes.end() && !is_retired(process->second.directory_id)) {
+    broken.push_back(fmt::format("{} was deleted under its broker", name));
   }
 }
 

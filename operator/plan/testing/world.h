@@ -165,6 +165,7 @@ class World {
 
   void run_stateful_set();
   void make_pod(const Json& set, std::int32_t ordinal);
+  void end_claims();
   void run_volumes();
   void run_kubelet(const std::string& name, Json& pod);
   void start_broker(std::int32_t broker, Json& pod);

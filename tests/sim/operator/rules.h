@@ -36,7 +36,8 @@ class Ground {
 /// - No two brokers of one partition are away at once by the operator's doing.
 /// - The StatefulSet loses one pod at a time, and only one whose broker has left, or has never
 ///   joined, or has only just in a pod that is not ready.
-/// - A volume with data is deleted only against a receipt that the cluster gave, and under no pod.
+/// - A volume with data is deleted only against a receipt that the cluster gave; one without under
+///   no process.
 /// - A status says why it is as it is, and that something is going on while it is not as asked; it
 ///   is written only over the version that was read.
 class Rules {
